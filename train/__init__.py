@@ -1,0 +1,1 @@
+"""Training of livestyle's networks in PyTorch: ``python -m train --help``."""

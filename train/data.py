@@ -1,0 +1,216 @@
+"""Pictures for training: folders or tar files in, square crops and their loss-network features out."""
+
+from __future__ import annotations
+
+import io
+import logging
+import tarfile
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from livestyle.errors import LivestyleError
+
+from .vgg import LossNetwork, statistics_vector
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+HELD_OUT_SHARE = 32
+"""One picture in so many is never trained on and makes the validation loss."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture in a folder, or (with an offset) inside an uncompressed tar file."""
+
+    path: Path
+    name: str
+    offset: int = 0
+    size: int = -1
+
+    def read(self) -> Image.Image:
+        """The picture as RGB; raises OSError where it is damaged."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            data = file.read(self.size)
+        try:
+            return Image.open(io.BytesIO(data)).convert("RGB")
+        except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            raise OSError(str(error)) from error
+
+
+def find_pictures(paths: Sequence[Path]) -> list[PictureFile]:
+    """All pictures of folders (searched to the bottom) and tar files, in a stable order.
+
+    Raises:
+        LivestyleError: a path is neither, or there is no picture in any.
+    """
+    found: list[PictureFile] = []
+    for path in paths:
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found += [PictureFile(p, p.relative_to(path).as_posix()) for p in files]
+        elif path.is_file():
+            found += _in_tar(path)
+        else:
+            raise LivestyleError(f"there is no folder or tar file {path}")
+    if not found:
+        raise LivestyleError(f"no pictures in {', '.join(map(str, paths))}: {' '.join(sorted(SUFFIXES))} are read")
+    return found
+
+
+def _in_tar(path: Path) -> list[PictureFile]:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = [m for m in archive if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
+    except tarfile.TarError as error:
+        raise LivestyleError(f"{path} is not an uncompressed tar file: {error}") from error
+    return [PictureFile(path, m.name, m.offset_data, m.size) for m in members]
+
+
+def split_held_out(pictures: Sequence[PictureFile]) -> tuple[list[PictureFile], list[PictureFile]]:
+    """Training and held-out pictures, told apart by their names alone, so that the split never moves."""
+    held = [zlib.crc32(p.name.encode()) % HELD_OUT_SHARE == 0 for p in pictures]
+    if len(pictures) > 1 and (all(held) or not any(held)):
+        held = [index == 0 for index in range(len(pictures))]
+    training = [p for p, out in zip(pictures, held, strict=True) if not out]
+    return training, [p for p, out in zip(pictures, held, strict=True) if out] or training
+
+
+def random_crop(image: Image.Image, size: int, rng: np.random.Generator, zoom: tuple[float, float]) -> Tensor:
+    """A random square of a picture at a random scale, mirrored half of the time: uint8 [3, size, size].
+
+    Args:
+        image: RGB, both sides 8 or more.
+        size: side of the crop in pixels.
+        rng: decides place, scale and mirroring.
+        zoom: least and greatest scale, as a factor on the picture's own pixels; a picture too small for the least
+            is enlarged until the crop fits, and no crop is more than the whole short side.
+    """
+    short = min(image.size)
+    scale = float(np.exp(rng.uniform(np.log(zoom[0]), np.log(zoom[1]))))
+    side = min(short, size / scale)
+    left = rng.uniform(0, image.width - side)
+    top = rng.uniform(0, image.height - side)
+    crop = image.resize(
+        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=2
+    )
+    if rng.random() < 0.5:
+        crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return torch.from_numpy(np.array(crop)).permute(2, 0, 1).contiguous()
+
+
+@dataclass
+class CropSource:
+    """Numbered random crops of pictures: crop ``n`` is the same in every run with the same seed.
+
+    Damaged and tiny pictures are counted, reported once, and replaced by the next good one. With ``recolor``, half of
+    the crops have their colour channels exchanged, which makes more styles of the same pictures.
+    """
+
+    pictures: Sequence[PictureFile]
+    size: int
+    zoom: tuple[float, float]
+    seed: int
+    recolor: bool = False
+    skipped: int = 0
+
+    def crop(self, number: int) -> Tensor:
+        """Crop ``number``, uint8 [3, size, size].
+
+        Raises:
+            LivestyleError: not one picture could be read.
+        """
+        rng = np.random.default_rng((self.seed, number))
+        epoch, index = divmod(number, len(self.pictures))
+        order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(self.pictures))
+        for attempt in range(len(self.pictures)):
+            picture = self.pictures[order[(index + attempt) % len(self.pictures)]]
+            try:
+                image = picture.read()
+                if min(image.size) < 64:
+                    raise OSError(f"only {image.width}x{image.height} pixels")
+            except OSError as error:
+                if self.skipped == 0:
+                    log.warning(
+                        "skipping pictures that are damaged or under 64 pixels; the first: %s (%s)", picture.name, error
+                    )
+                self.skipped += 1
+                continue
+            crop = random_crop(image, self.size, rng, self.zoom)
+            if self.recolor and rng.random() < 0.5:
+                crop = crop[torch.from_numpy(rng.permutation(3))]
+            return crop
+        raise LivestyleError("none of the pictures could be read")
+
+    def crops(self, numbers: Iterable[int], threads: int = 1) -> Iterator[Tensor]:
+        """Several crops in order, decoded a few ahead on other threads."""
+        waiting: deque[Future[Tensor]] = deque()
+        with ThreadPoolExecutor(threads) as pool:
+            for number in numbers:
+                waiting.append(pool.submit(self.crop, number))
+                if len(waiting) > 8 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+
+@dataclass
+class FeatureBank:
+    """Crops with what the loss network makes of them, computed once.
+
+    Attributes:
+        crops: uint8 [n, 3, size, size].
+        statistics: float32 [n, 1920], see `statistics_vector`.
+        content: float16 [n, 512, size / 8, size / 8], relu4_1; None for styles.
+    """
+
+    crops: Tensor
+    statistics: Tensor
+    content: Tensor | None
+
+    @classmethod
+    def build(
+        cls, source: CropSource, numbers: Sequence[int], network: LossNetwork, device: torch.device, *, content: bool
+    ) -> FeatureBank:
+        """Compute the bank of the numbered crops of ``source``."""
+        from rich.progress import track
+
+        crops: list[Tensor] = []
+        statistics: list[Tensor] = []
+        features: list[Tensor] = []
+        label = "content features" if content else "style features"
+        pending: list[Tensor] = []
+        for done, crop in enumerate(track(source.crops(numbers), total=len(numbers), description=label), 1):
+            pending.append(crop)
+            if len(pending) == 8 or done == len(numbers):
+                batch = torch.stack(pending)
+                pending = []
+                with torch.inference_mode():
+                    taps = network(to_float(batch, device))
+                    statistics.append(statistics_vector(taps).cpu())
+                    if content:
+                        features.append(taps["relu4_1"].half().cpu().contiguous())
+                crops.append(batch)
+        return cls(torch.cat(crops), torch.cat(statistics), torch.cat(features) if content else None)
+
+    def save(self, path: Path) -> None:
+        torch.save({"crops": self.crops, "statistics": self.statistics, "content": self.content}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> FeatureBank:
+        return cls(**torch.load(path, weights_only=True))
+
+
+def to_float(images: Tensor, device: torch.device) -> Tensor:
+    """uint8 [N, 3, H, W] -> float32 in 0..1, channels last, on ``device``."""
+    return images.to(device).contiguous(memory_format=torch.channels_last).float().div_(255)

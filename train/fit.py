@@ -1,0 +1,551 @@
+"""The training loop: stages, checkpoints that resume exactly, validation on held-out pictures."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from livestyle.errors import LivestyleError
+
+from .data import CropSource, FeatureBank, find_pictures, split_held_out, to_float
+from .losses import (
+    LossWeights,
+    content_loss,
+    out_of_range,
+    shifted_pair,
+    stillness_loss,
+    style_loss,
+    total_variation,
+)
+from .networks import ClassicModel, CompactModel, Model, build_model
+from .vgg import CHANNELS, EPSILON, LossNetwork, statistics_vector
+
+CHECKPOINT_FORMAT = 1
+RANGE_WEIGHT = 50.0
+NOISE = 4 / 255
+WARM_UP = 200
+STYLE_SIDE_RATE = 0.25
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Everything that a run is made of; see ``python -m train fit --help`` for the meaning of each."""
+
+    arch: str
+    content_path: list[Path]
+    style_path: list[Path]
+    checkpoint: Path
+    vgg_weights: Path | None = None
+    batch_size: int = 8
+    weights: LossWeights = field(default_factory=LossWeights)
+    learning_rate: float = 1.5e-3
+    lr_decay: float | None = None
+    max_iter: int = 16000
+    save_iter: int = 500
+    crop: int = 128
+    style_crop: int = 160
+    cache: int = 0
+    partial_strength: float = 0.15
+    stages: str = "frame:0.5,encoder:0.25,joint:0.25"
+    resume: bool = False
+    device: str = "auto"
+    precision: str = "32"
+    seed: int = 1
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run, from iteration ``start`` up to and without ``end``."""
+
+    name: str
+    start: int
+    end: int
+
+
+def parse_stages(text: str, max_iter: int, arch: str) -> list[Stage]:
+    """Stages from ``frame:0.5,encoder:0.25,joint:0.25``: names and shares of the run.
+
+    Raises:
+        LivestyleError: an unknown name, or a share that is no positive number.
+    """
+    if arch == "classic":
+        return [Stage("frame", 0, max_iter)]
+    parts: list[tuple[str, float]] = []
+    for item in text.split(","):
+        name, _, share = item.partition(":")
+        try:
+            value = float(share)
+        except ValueError:
+            value = 0.0
+        if name not in {"frame", "encoder", "joint"} or not value > 0:
+            raise LivestyleError(f"cannot read the stage {item!r}: write --stages frame:0.5,encoder:0.25,joint:0.25")
+        parts.append((name, value))
+    total = sum(value for _, value in parts)
+    stages: list[Stage] = []
+    done = 0.0
+    for name, value in parts:
+        start = round(done / total * max_iter)
+        done += value
+        stages.append(Stage(name, start, round(done / total * max_iter)))
+    return stages
+
+
+def rate_factor(step: int, stage: Stage, lr_decay: float | None) -> float:
+    """What the learning rate is multiplied with at an iteration.
+
+    With ``lr_decay``, ``1 / (1 + lr_decay * step)`` as in the AdaIN implementations; without, a warm-up and a cosine
+    to a fiftieth within each stage.
+    """
+    if lr_decay is not None:
+        return 1 / (1 + lr_decay * step)
+    into, length = step - stage.start, stage.end - stage.start
+    warm = min(1.0, (into + 1) / min(WARM_UP, max(1, length // 10)))
+    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * into / length)))
+
+
+@dataclass
+class Batch:
+    """What one iteration sees; features and statistics of the loss network come along."""
+
+    content: Tensor
+    content_features: Tensor
+    content_statistics: Tensor
+    style: Tensor
+    style_statistics: Tensor
+    strength: Tensor
+
+    def __len__(self) -> int:
+        return self.content.shape[0]
+
+
+class TrainingStep(nn.Module):
+    """A model with its losses: ``forward`` gives the loss terms of a batch by name, each a scalar."""
+
+    def __init__(self, model: Model, network: LossNetwork, weights: LossWeights) -> None:
+        super().__init__()
+        self.model = model
+        self.network = network
+        self.weights = weights
+
+    def forward(self, batch: Batch, stage: str, generator: torch.Generator) -> dict[str, Tensor]:
+        if stage == "encoder":
+            return self._distil(batch)
+        style = self._conditioning(batch, stage)
+        terms = self._paint(batch, style)
+        if stage == "joint":
+            # Keeps the encoder close to what the frame path was trained with, where the batch says little.
+            terms["code"] = 0.3 * self._distil(batch)["loss"]
+            terms["loss"] = terms["loss"] + terms["code"]
+        if self.weights.stillness > 0:
+            terms["stillness"] = self._stillness(batch, style, generator)
+            terms["loss"] = terms["loss"] + self.weights.stillness * terms["stillness"]
+        return terms
+
+    def _conditioning(self, batch: Batch, stage: str) -> Tensor:
+        if isinstance(self.model, ClassicModel):
+            return batch.style_statistics[:, -2 * CHANNELS["relu4_1"] :]
+        if stage == "joint":
+            return self.model.encode_style(batch.style)
+        return self.model.style_head(self.model.statistics_reader(batch.style_statistics))
+
+    def _distil(self, batch: Batch) -> dict[str, Tensor]:
+        assert isinstance(self.model, CompactModel)
+        with torch.no_grad():
+            code = self.model.statistics_reader(batch.style_statistics)
+            target = self.model.style_head(code)
+        guess = self.model.style_encoder(batch.style).float()
+        in_code = (guess - code).square().mean()
+        in_sites = (self.model.style_head(guess) - target).square().mean()
+        return {"loss": in_code + 4 * in_sites, "code error": in_code, "site error": in_sites}
+
+    def _paint(self, batch: Batch, style: Tensor) -> dict[str, Tensor]:
+        painted, _ = self.model.stylizer(batch.content, style, batch.strength)
+        painted = painted.float()
+        excess = out_of_range(painted).mean()
+        # Straight through the clamp: what is cut off still gets a gradient.
+        shown = painted + (painted.clamp(0, 1) - painted).detach()
+        features = self.network(shown)
+        strength = batch.strength
+        target = torch.lerp(batch.content_statistics, batch.style_statistics, strength[:, None])
+        full = strength == 1
+        if isinstance(self.model, ClassicModel):
+            # As in the paper: the AdaIN output is the target; the decoder alone is trained.
+            goal = classic_target(batch.content_features, style, strength)
+            content = content_loss(features["relu4_1"], goal)
+            content_factor = torch.ones_like(strength)
+        else:
+            content = content_loss(features["relu4_1"], batch.content_features)
+            # The weaker the style, the more of the content is asked for; at 0 the network has to give the picture back.
+            content_factor = 1 + 2 * (1 - strength)
+        styled = style_loss(features, target)
+        pixel = (1 - strength) ** 2 * (painted - batch.content).abs().mean(dim=(1, 2, 3))
+        variation = total_variation(painted)
+        weights = self.weights
+        loss = (
+            weights.content * (content_factor * content).mean()
+            + weights.style * styled.mean()
+            + weights.tv * variation.mean()
+            + 20 * pixel.mean()
+            + RANGE_WEIGHT * excess
+        )
+        some = full.float().sum().clamp(min=1)
+        return {
+            "loss": loss,
+            "content": (content * full).sum() / some,
+            "style": (styled * full).sum() / some,
+            "tv": variation.mean(),
+            "excess": excess,
+        }
+
+    def _stillness(self, batch: Batch, style: Tensor, generator: torch.Generator) -> Tensor:
+        shift = tuple(int(v) for v in torch.randint(-3, 4, (2,), generator=generator))
+        assert len(shift) == 2
+        first, second = shifted_pair(batch.content, shift, NOISE, generator)
+        outputs = [self.model.stylizer(window, style, batch.strength)[0].float() for window in (first, second)]
+        return stillness_loss(outputs[0], outputs[1], shift)
+
+
+def classic_target(features: Tensor, style: Tensor, strength: Tensor) -> Tensor:
+    """The AdaIN output that the paper's decoder is trained to invert: content features with the style's statistics."""
+    features = features.float()
+    mean = features.mean(dim=(2, 3), keepdim=True)
+    deviation = (features.var(dim=(2, 3), keepdim=True) + EPSILON).sqrt()
+    channels = features.shape[1]
+    moved = (features - mean) / deviation * style[:, channels:, None, None] + style[:, :channels, None, None]
+    return torch.lerp(features, moved, strength[:, None, None, None])
+
+
+class Batches:
+    """Numbered batches: batch ``n`` is the same in every run with the same options, so a run resumes exactly."""
+
+    def __init__(self, options: FitOptions, network: LossNetwork, device: torch.device) -> None:
+        self.options = options
+        self.network = network
+        self.device = device
+        self.sources: dict[str, CropSource] = {}
+        self.banks: dict[str, FeatureBank] = {}
+        self.held_out: dict[str, FeatureBank] = {}
+        for kind, paths, size, zoom in (
+            ("content", options.content_path, options.crop, (0.5, 1.6)),
+            ("style", options.style_path, options.style_crop, (0.6, 1.5)),
+        ):
+            pictures, held = split_held_out(find_pictures(paths))
+            is_content = kind == "content"
+            source = CropSource(pictures, size, zoom, options.seed, recolor=not is_content)
+            self.sources[kind] = source
+            held_source = CropSource(held, size, zoom, options.seed)
+            held_count = 8 * options.batch_size
+            self.held_out[kind] = self._bank(held_source, held_count, f"held-out-{kind}", is_content)
+            if options.cache:
+                self.banks[kind] = self._bank(source, options.cache * len(pictures), kind, is_content)
+            log.info("%s: %d pictures, %d held out", kind, len(pictures), len(held))
+
+    def _bank(self, source: CropSource, count: int, name: str, content: bool) -> FeatureBank:
+        path = self.options.checkpoint / f"{name}-{source.size}-{count}.bank.pt"
+        if path.is_file():
+            return FeatureBank.load(path)
+        bank = FeatureBank.build(source, range(count), self.network, self.device, content=content)
+        bank.save(path)
+        return bank
+
+    def iterate(self, start: int, end: int) -> Iterator[Batch]:
+        """Batches ``start`` up to and without ``end``."""
+        size = self.options.batch_size
+        if self.banks:
+            for step in range(start, end):
+                random = self._generator(step)
+                picks = [
+                    torch.randint(len(self.banks[kind].crops), (size,), generator=random)
+                    for kind in ("content", "style")
+                ]
+                yield self._from_banks(self.banks, picks, self._strength(random))
+            return
+        numbers = range(start * size, end * size)
+        threads = self.options.workers
+        streams = [self.sources[kind].crops(numbers, threads) for kind in ("content", "style")]
+        for step in range(start, end):
+            crops = [torch.stack([next(stream) for _ in range(size)]) for stream in streams]
+            yield self._computed(crops[0], crops[1], self._strength(self._generator(step)))
+
+    def validation(self) -> Iterator[Batch]:
+        """The same few batches of held-out pictures every time, at full strength."""
+        size = self.options.batch_size
+        for index in range(8):
+            pick = torch.arange(index * size, (index + 1) * size)
+            yield self._from_banks(self.held_out, [pick, pick], torch.ones(size))
+
+    def generator(self, step: int) -> torch.Generator:
+        """The source of an iteration's other random numbers."""
+        return self._generator(step + (1 << 40))
+
+    def skipped(self) -> int:
+        """Damaged and tiny pictures met so far."""
+        return sum(source.skipped for source in self.sources.values())
+
+    def _generator(self, number: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.options.seed * 1_000_003 + number)
+
+    def _strength(self, random: torch.Generator) -> Tensor:
+        size = self.options.batch_size
+        partial = torch.rand(size, generator=random) < self.options.partial_strength
+        return torch.where(partial, torch.rand(size, generator=random), torch.ones(size))
+
+    def _from_banks(self, banks: dict[str, FeatureBank], picks: list[Tensor], strength: Tensor) -> Batch:
+        content, style = banks["content"], banks["style"]
+        assert content.content is not None
+        return Batch(
+            to_float(content.crops[picks[0]], self.device),
+            content.content[picks[0]].to(self.device),
+            content.statistics[picks[0]].to(self.device),
+            to_float(style.crops[picks[1]], self.device),
+            style.statistics[picks[1]].to(self.device),
+            strength.to(self.device),
+        )
+
+    def _computed(self, content: Tensor, style: Tensor, strength: Tensor) -> Batch:
+        contents, styles = to_float(content, self.device), to_float(style, self.device)
+        with torch.no_grad():
+            taps = self.network(contents)
+            style_statistics = statistics_vector(self.network(styles))
+        return Batch(
+            contents, taps["relu4_1"], statistics_vector(taps), styles, style_statistics, strength.to(self.device)
+        )
+
+
+class Average:
+    """An exponential moving average of a model's weights; the average is what is validated and exported."""
+
+    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+        self.decay = decay
+        self.values = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                self.values[name].lerp_(value, 1 - decay)
+            else:
+                self.values[name].copy_(value)
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint beside its name and move it into place, so that a cut-off never leaves half of one."""
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint file, or the newest one of a checkpoint folder.
+
+    Raises:
+        LivestyleError: there is none, or the file is not one of ours.
+    """
+    file = path / "last.pt" if path.is_dir() else path
+    if not file.is_file():
+        raise LivestyleError(f"there is no checkpoint at {file}")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise LivestyleError(f"{file} is not a readable checkpoint: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
+        raise LivestyleError(f"{file} is not a checkpoint of this version of livestyle")
+    return content
+
+
+def load_model(path: Path) -> tuple[Model, dict[str, Any]]:
+    """The averaged model of a checkpoint, in evaluation mode, and the checkpoint's other content."""
+    checkpoint = load_checkpoint(path)
+    model = build_model(checkpoint["arch"])
+    model.load_state_dict(checkpoint["average"])
+    return model.eval(), checkpoint
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA where it starts and the CPU elsewhere.
+
+    Raises:
+        LivestyleError: ``cuda`` was asked for and does not start.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise LivestyleError("CUDA does not start here: install PyTorch with CUDA and a driver, or use --device cpu")
+    return torch.device(name)
+
+
+class Trainer:
+    """One training run; `run` takes it to its last iteration."""
+
+    def __init__(self, options: FitOptions) -> None:
+        from lightning.fabric import Fabric
+
+        if options.precision not in PRECISIONS:
+            raise LivestyleError(f"--precision is one of {', '.join(PRECISIONS)}, not {options.precision!r}")
+        self.options = options
+        options.checkpoint.mkdir(parents=True, exist_ok=True)
+        self.device = choose_device(options.device)
+        self.fabric = Fabric(accelerator=self.device.type, devices=1, precision=PRECISIONS[options.precision])  # type: ignore[arg-type]
+        torch.manual_seed(options.seed)
+        self.stages = parse_stages(options.stages, options.max_iter, options.arch)
+        network = LossNetwork(options.vgg_weights).to(self.device).to(memory_format=torch.channels_last)
+        self.batches = Batches(options, network, self.device)
+        self.model = build_model(options.arch)
+        if isinstance(self.model, ClassicModel):
+            self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
+        else:
+            self._calibrate(self.model, network)
+        self.model.to(memory_format=torch.channels_last)
+        step = TrainingStep(self.model, network, options.weights)
+        self.optimizer = torch.optim.AdamW(
+            self._groups(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
+        )
+        self.step, self.wrapped_optimizer = self.fabric.setup(step, self.optimizer)
+        self.average = Average(self.model)
+        self.iteration = 0
+        self.best = math.inf
+        if options.resume:
+            self._resume()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        rate = self.options.learning_rate
+        if isinstance(self.model, ClassicModel):
+            return [{"params": list(self.model.stylizer.decoder.parameters()), "base": rate, "side": "frame"}]
+        side = [*self.model.style_head.parameters(), *self.model.statistics_reader.parameters()]
+        return [
+            {"params": list(self.model.stylizer.parameters()), "base": rate, "side": "frame"},
+            {"params": side, "base": rate * STYLE_SIDE_RATE, "side": "style"},
+            {"params": list(self.model.style_encoder.parameters()), "base": rate, "side": "encoder"},
+        ]
+
+    def _calibrate(self, model: CompactModel, network: LossNetwork) -> None:
+        if "style" in self.batches.banks:
+            statistics = self.batches.banks["style"].statistics
+        else:
+            source = self.batches.sources["style"]
+            count = min(512, 4 * len(source.pictures))
+            statistics = FeatureBank.build(source, range(count), network, self.device, content=False).statistics
+        model.statistics_reader.calibrate(statistics)
+
+    def _resume(self) -> None:
+        if not (self.options.checkpoint / "last.pt").is_file():
+            log.info("nothing to resume in %s: starting from the beginning", self.options.checkpoint)
+            return
+        saved = load_checkpoint(self.options.checkpoint)
+        if saved["arch"] != self.options.arch:
+            raise LivestyleError(
+                f"{self.options.checkpoint} holds a run of {saved['arch']}, not of {self.options.arch}"
+            )
+        self.model.load_state_dict(saved["model"])
+        self.average.values = {name: value.to(self.device) for name, value in saved["average"].items()}
+        self.optimizer.load_state_dict(saved["optimizer"])
+        torch.set_rng_state(saved["random"])
+        self.iteration, self.best = saved["iteration"], saved["best"]
+
+    def _checkpoint(self) -> dict[str, Any]:
+        options = {key: str(value) for key, value in asdict(self.options).items()}
+        return {
+            "format": CHECKPOINT_FORMAT,
+            "arch": self.options.arch,
+            "options": options,
+            "iteration": self.iteration,
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "average": self.average.values,
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+
+    def run(self) -> None:
+        """Train to the last iteration; a checkpoint, a validation loss and pictures every ``save_iter`` iterations."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from torch.utils.tensorboard import SummaryWriter
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with SummaryWriter(str(self.options.checkpoint / "tensorboard")) as board, Progress(*columns) as progress:
+            task = progress.add_task("training", total=self.options.max_iter, completed=self.iteration)
+            for stage in self.stages:
+                for batch in self.batches.iterate(max(stage.start, self.iteration), stage.end):
+                    terms = self._iterate(stage, batch)
+                    text = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
+                    progress.update(task, advance=1, description=f"{stage.name}: {text}")
+                    if self.iteration % 20 == 0:
+                        for name, value in terms.items():
+                            board.add_scalar(f"train/{name}", float(value), self.iteration)
+                    if self.iteration % self.options.save_iter == 0 or self.iteration == self.options.max_iter:
+                        self._save(stage, board)
+        if self.batches.skipped():
+            log.warning(
+                "%d times a picture was damaged or under 64 pixels, and another was taken", self.batches.skipped()
+            )
+
+    def _iterate(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
+        factor = rate_factor(self.iteration, stage, self.options.lr_decay)
+        for group in self.optimizer.param_groups:
+            share = 0.3 if stage.name == "joint" and group["side"] != "encoder" else 1.0
+            group["lr"] = group["base"] * factor * share
+        self.model.train()
+        self.wrapped_optimizer.zero_grad(set_to_none=True)
+        terms: dict[str, Tensor] = self.step(batch, stage.name, self.batches.generator(self.iteration))
+        self.fabric.backward(terms["loss"])
+        trained = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        torch.nn.utils.clip_grad_norm_(trained, 5.0)
+        self.wrapped_optimizer.step()
+        self.iteration += 1
+        self.average.update(self.model, self.iteration)
+        return {name: value.detach() for name, value in terms.items()}
+
+    @torch.no_grad()
+    def _validate(self, stage: Stage, board: Any) -> float:
+        kept = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average.values)
+        self.model.eval()
+        sums: dict[str, float] = {}
+        for index, batch in enumerate(self.batches.validation()):
+            terms = self.step(batch, stage.name, self.batches.generator(-1 - index))
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(value) / 8
+            if index == 0:
+                board.add_image("pictures", self._grid(batch, stage), self.iteration)
+        for name, value in sums.items():
+            board.add_scalar(f"validation/{name}", value, self.iteration)
+        self.model.load_state_dict(kept)
+        log.info("iteration %d, held-out pictures: %s", self.iteration, {k: round(v, 4) for k, v in sums.items()})
+        return sums["loss"]
+
+    def _grid(self, batch: Batch, stage: Stage) -> Tensor:
+        """Rows of content, style and result, uint8 [3, H, W]."""
+        from torchvision.utils import make_grid
+
+        if isinstance(self.model, CompactModel) and stage.name == "frame":
+            style = self.model.style_head(self.model.statistics_reader(batch.style_statistics))
+        else:
+            style = self.model.encode_style(batch.style)
+        painted, _ = self.model.stylizer(batch.content, style, batch.strength)
+        shown = nn.functional.interpolate(batch.style, batch.content.shape[2:], mode="area")
+        rows = torch.cat([batch.content, shown, painted.float().clamp(0, 1)])
+        return (make_grid(rows, nrow=len(batch)) * 255).byte().cpu()
+
+    def _save(self, stage: Stage, board: Any) -> None:
+        loss = self._validate(stage, board)
+        last = stage.name == self.stages[-1].name
+        better = last and loss < self.best
+        if better:
+            self.best = loss
+        content = self._checkpoint()
+        save_checkpoint(self.options.checkpoint / "last.pt", content)
+        if better:
+            save_checkpoint(self.options.checkpoint / "best.pt", content)

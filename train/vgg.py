@@ -1,0 +1,123 @@
+"""The loss network: the normalised VGG-19 of the AdaIN paper up to relu4_1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from livestyle.errors import LivestyleError
+
+TAPS = {"relu1_1": 3, "relu2_1": 10, "relu3_1": 17, "relu4_1": 30}
+CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512}
+STATISTICS_SIZE = 2 * sum(CHANNELS.values())
+EPSILON = 1e-5
+
+_WIDTHS: list[int | str] = [64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool", 512]
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def build_layers() -> nn.Sequential:
+    """The layers from RGB in 0..1 to relu4_1: colour layer first, reflection pads, max-pool with ceil."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
+    channels = 3
+    for width in _WIDTHS:
+        if isinstance(width, str):
+            layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
+            continue
+        layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, width, 3), nn.ReLU()]
+        channels = width
+    return nn.Sequential(*layers)
+
+
+def _torchvision_state(layers: nn.Sequential) -> dict[str, Tensor]:
+    from torchvision.models import VGG19_Weights, vgg19
+
+    source = [m for m in vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features if isinstance(m, nn.Conv2d)]
+    state = layers.state_dict()
+    std = torch.tensor(_IMAGENET_STD)
+    state["0.weight"] = torch.diag(1 / std)[:, :, None, None]
+    state["0.bias"] = -torch.tensor(_IMAGENET_MEAN) / std
+    ours = [name for name, m in layers.named_children() if isinstance(m, nn.Conv2d)][1:]
+    for name, conv in zip(ours, source, strict=False):
+        state[f"{name}.weight"] = conv.weight.detach()
+        assert conv.bias is not None
+        state[f"{name}.bias"] = conv.bias.detach()
+    return state
+
+
+def channel_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Channel means and standard deviations of features [N, C, H, W]: two float32 tensors [N, C].
+
+    The deviation is ``sqrt(unbiased variance + 1e-5)``, as in the AdaIN paper's code.
+    """
+    flat = features.float().flatten(2)
+    variance, mean = torch.var_mean(flat, dim=2)
+    return mean, (variance + EPSILON).sqrt()
+
+
+class LossNetwork(nn.Module):
+    """Frozen VGG-19 to relu4_1 (Simonyan & Zisserman 2015; used as in Huang & Belongie 2017).
+
+    Args:
+        weights: a safetensors file with the layers of `build_layers`; without one, torchvision's
+            ImageNet VGG-19, which torchvision downloads on first use.
+
+    Raises:
+        LivestyleError: the file is missing or is no such network.
+    """
+
+    def __init__(self, weights: Path | None = None) -> None:
+        super().__init__()
+        self.layers = build_layers()
+        state = _torchvision_state(self.layers) if weights is None else _read_safetensors(weights)
+        try:
+            self.layers.load_state_dict(state)
+        except RuntimeError as error:
+            raise LivestyleError(f"{weights} is not a VGG-19 up to relu4_1: {error}") from error
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Features of ``image`` (float [N, 3, H, W], RGB in 0..1) by tap name."""
+        taps = {index: name for name, index in TAPS.items()}
+        features: dict[str, Tensor] = {}
+        x = image
+        for index, layer in enumerate(self.layers):
+            x = layer(x)
+            if index in taps:
+                features[taps[index]] = x
+        return features
+
+    def train(self, mode: bool = True) -> LossNetwork:
+        """Stays in evaluation mode: the loss network is never trained."""
+        return super().train(False)
+
+
+def statistics_vector(features: dict[str, Tensor]) -> Tensor:
+    """Means then deviations of each tap, in the order of `TAPS`: float32 [N, 1920]."""
+    parts: list[Tensor] = []
+    for name in TAPS:
+        parts += channel_statistics(features[name])
+    return torch.cat(parts, dim=1)
+
+
+def split_statistics(vector: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """The inverse of `statistics_vector`: (means, deviations) by tap name."""
+    sizes = [c for name in TAPS for c in (CHANNELS[name], CHANNELS[name])]
+    parts = vector.split(sizes, dim=-1)
+    return {name: (parts[2 * i], parts[2 * i + 1]) for i, name in enumerate(TAPS)}
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise LivestyleError(f"there is no loss network at {path}: give --vgg-weights a .safetensors file")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise LivestyleError(f"{path} is not a readable safetensors file: {error}") from error
