@@ -1,0 +1,257 @@
+"""A checkpoint becomes a model folder, if onnxruntime paints what PyTorch paints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import tempfile
+import tomllib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from livestyle.engine import scale_style_picture
+from livestyle.errors import LivestyleError
+from livestyle.media.pictures import decode_picture
+from livestyle.model import (
+    CHECKPOINT,
+    CONTRACT_VERSION,
+    MINIMUM_SIDE,
+    PRESETS,
+    STYLE,
+    STYLIZE,
+    STYLIZE_FP16,
+    Manifest,
+    checksum,
+    package_folder,
+)
+from livestyle.providers import create_session
+from train.data import PictureFile, find_pictures
+from train.fit import load_model
+from train.networks import ClassicModel, Model
+
+from .graphs import PlainStylizeGraph, StyleGraph, stylize_graph
+
+OPSET = 18
+PARITY_SIZES = ((360, 640), (64, 64), (241, 317), (126, 99), (512, 383))
+"""Height and width of the frames that PyTorch and onnxruntime are compared on."""
+LARGEST_DIFFERENCE = 1
+"""Grey levels that onnxruntime's float32 output may be off, anywhere."""
+LEAST_FP16_PSNR = 40.0
+"""Decibels between the float16 and the float32 output, at least."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far onnxruntime is from PyTorch on the same frames and styles.
+
+    Attributes:
+        largest: greatest difference of a byte, float32 network.
+        style: greatest difference of a style statistic.
+        fp16_psnr: least PSNR of the float16 network against PyTorch in float32, in dB.
+    """
+
+    largest: int
+    style: float
+    fp16_psnr: float
+
+
+def export_model(
+    checkpoint: Path, target: Path, pictures: Sequence[Path], presets: Path | None, metrics: Path | None
+) -> Parity:
+    """Write the model folder of a checkpoint.
+
+    Args:
+        checkpoint: a checkpoint of ``python -m train fit``, its folder, or a model folder's safetensors file.
+        target: the folder to write; its name becomes the model's name.
+        pictures: folders or tar files of real pictures for the comparison and the presets; none takes frames of the
+            bundled clip for the comparison.
+        presets: a table of presets to encode (see docs/presets.toml); its pictures are looked up in ``pictures``.
+        metrics: a JSON file of ``python -m train evaluate`` for the manifest.
+
+    Raises:
+        LivestyleError: the checkpoint cannot be read, or onnxruntime's output differs from PyTorch's; then nothing is
+            written.
+    """
+    model, content = load_model(checkpoint)
+    found = find_pictures(pictures) if pictures else []
+    images = _comparison_images(found)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+        work = Path(folder)
+        write_networks(model, work)
+        parity = compare(model, work, images)
+        names = [STYLE, STYLIZE, STYLIZE_FP16]
+        if not isinstance(model, ClassicModel):
+            # The classic network carries torchvision's VGG, which is not ours to pass on as a checkpoint.
+            _write_safetensors(model, content, work / CHECKPOINT)
+            names.append(CHECKPOINT)
+        if presets is not None:
+            _write_presets(presets, found, work)
+            names.append(PRESETS)
+        measured: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8")) if metrics else {}
+        manifest = Manifest(
+            name=target.name,
+            arch=content["arch"],
+            contract=CONTRACT_VERSION,
+            stats_size=2 * sum(model.site_channels),
+            state_size=2 * sum(model.site_channels),
+            files={name: checksum(work / name) for name in names},
+            metrics={
+                **measured,
+                "frame_path_parameters": sum(p.numel() for p in model.stylizer.parameters()),
+                "training_iterations": content["iteration"],
+                "largest_difference_from_pytorch": parity.largest,
+                "fp16_psnr": round(parity.fp16_psnr, 1),
+            },
+        )
+        target.mkdir(exist_ok=True)
+        for name in names:
+            os.replace(work / name, target / name)
+        manifest.write(target)
+    return parity
+
+
+def write_networks(model: Model, folder: Path) -> None:
+    """Write style.onnx, stylize.onnx and stylize.fp16.onnx of a model."""
+    size = 2 * sum(model.site_channels)
+    height, width = (torch.export.Dim(name, min=MINIMUM_SIDE, max=16384) for name in "HW")
+    image = torch.zeros(MINIMUM_SIDE + 5, MINIMUM_SIDE + 14, 3, dtype=torch.uint8)
+    _write(StyleGraph(model), (image,), folder / STYLE, ["image"], ["stats"], {"image": {0: height, 1: width}})
+    frames = image.expand(2, -1, -1, -1).contiguous()
+    inputs = (frames, torch.ones(size), torch.tensor(1.0), torch.zeros(size), torch.tensor(0.0))
+    names = ["frames", "stats", "strength", "content_state", "momentum"]
+    dims: dict[str, Any] = dict.fromkeys(names)
+    dims["frames"] = {0: torch.export.Dim("N", min=1, max=256), 1: height, 2: width}
+    for name, half in ((STYLIZE, False), (STYLIZE_FP16, True)):
+        _write(
+            stylize_graph(model.stylizer, half), inputs, folder / name, names, ["stylized", "next_content_state"], dims
+        )
+
+
+def _write(
+    graph: nn.Module,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    names: list[str],
+    outputs: list[str],
+    dims: dict[str, Any],
+) -> None:
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph.eval(),
+            inputs,
+            input_names=names,
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamic_shapes=dims,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    if "stylized" in outputs:
+        # The exporter writes the sizes that come back as the arithmetic that made them.
+        for dim, name in zip(proto.graph.output[0].type.tensor_type.shape.dim, "NHW", strict=False):
+            dim.dim_param = name
+    path.write_bytes(proto.SerializeToString())
+
+
+def compare(model: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
+    """Compare a folder's networks with PyTorch on real pictures, at several sizes, strengths and momenta.
+
+    Raises:
+        LivestyleError: they differ by more than `LARGEST_DIFFERENCE` grey level or the float16 network is off.
+    """
+    style_session = create_session(folder / STYLE, "cpu")
+    session = create_session(folder / STYLIZE, "cpu")
+    half_session = create_session(folder / STYLIZE_FP16, "cpu")
+    largest, style_error, psnr = 0, 0.0, float("inf")
+    style_graph, reference = StyleGraph(model).eval(), PlainStylizeGraph(model.stylizer).eval()
+    state = np.zeros(2 * sum(model.site_channels), np.float32)
+    for index, (height, width) in enumerate(PARITY_SIZES):
+        frame = cv2.resize(images[index % len(images)], (width, height), interpolation=cv2.INTER_AREA)
+        frames = np.stack([frame, np.ascontiguousarray(frame[:, ::-1])])
+        picture = scale_style_picture(images[(index + 1) % len(images)])
+        stats = style_session.run(None, {"image": picture})[0]
+        strength = np.array(1.0 if index % 2 == 0 else 0.6, np.float32)
+        momentum = np.array(0.0 if index == 0 else 0.5, np.float32)
+        feeds = dict(zip(("frames", "stats", "strength", "content_state", "momentum"),
+                         (frames, stats, strength, state, momentum), strict=True))  # fmt: skip
+        with torch.inference_mode():
+            expected_stats = style_graph(torch.from_numpy(picture)).numpy()
+            outputs = reference(*(torch.from_numpy(np.asarray(value)) for value in feeds.values()))
+        expected, expected_state = outputs[0].numpy().astype(np.int16), outputs[1].numpy()
+        painted, next_state = session.run(None, feeds)
+        style_error = max(style_error, float(np.abs(stats - expected_stats).max()))
+        largest = max(largest, int(np.abs(painted.astype(np.int16) - expected).max()))
+        if not np.allclose(next_state, expected_state, rtol=1e-3, atol=1e-3):
+            raise LivestyleError("onnxruntime's running content statistics differ from PyTorch's: nothing was written")
+        half_painted = half_session.run(None, feeds)[0]
+        error = np.square(half_painted.astype(np.float64) - expected).mean()
+        psnr = min(psnr, 10 * float(np.log10(255**2 / max(error, 1e-9))))
+        state = next_state
+    if largest > LARGEST_DIFFERENCE or style_error > 1e-2:
+        raise LivestyleError(
+            f"onnxruntime's output differs from PyTorch's by {largest} grey levels "
+            f"(style statistics: {style_error:.2g}): "
+            "nothing was written"
+        )
+    if not psnr >= LEAST_FP16_PSNR:
+        raise LivestyleError(f"the float16 network is only {psnr:.1f} dB from the float32 one: nothing was written")
+    return Parity(largest, style_error, psnr)
+
+
+def _comparison_images(pictures: Sequence[PictureFile]) -> list[np.ndarray]:
+    if pictures:
+        step = max(1, len(pictures) // 6)
+        return [np.asarray(p.read())[:, :, ::-1].copy() for p in pictures[::step][:6]]
+    capture = cv2.VideoCapture(str(package_folder("assets") / "demo.mp4"))
+    images = []
+    while capture.isOpened():
+        fine, frame = capture.read()
+        if not fine:
+            break
+        images.append(frame)
+    if not images:
+        raise LivestyleError("the bundled clip cannot be read: give --pictures a folder or tar file of pictures")
+    return images[:: max(1, len(images) // 6)][:6]
+
+
+def _write_safetensors(model: Model, content: dict[str, Any], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    values = {k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith("statistics_reader.")}
+    save_file(values, path, {"arch": content["arch"], "iteration": str(content["iteration"])})
+
+
+def _write_presets(table: Path, pictures: Sequence[PictureFile], folder: Path) -> None:
+    entries = tomllib.loads(table.read_text(encoding="utf-8"))["preset"]
+    by_name = {Path(p.name).name: p for p in pictures}
+    session = create_session(folder / STYLE, "cpu")
+    presets: dict[str, list[float]] = {}
+    for entry in entries:
+        picture = by_name.get(Path(entry["picture"]).name)
+        if picture is None:
+            raise LivestyleError(
+                f"the picture {entry['picture']} of the preset {entry['name']} is in none of --pictures"
+            )
+        with picture.path.open("rb") as file:
+            file.seek(picture.offset)
+            image = decode_picture(file.read(picture.size), Path(picture.name))
+        stats = session.run(None, {"image": scale_style_picture(image)})[0]
+        presets[entry["name"]] = [float(f"{value:.5g}") for value in stats]
+    (folder / PRESETS).write_text(json.dumps(presets) + "\n", encoding="utf-8")
