@@ -1,0 +1,5 @@
+"""``python -m livestyle`` is ``livestyle``."""
+
+from .cli import main
+
+main()

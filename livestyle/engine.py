@@ -1,0 +1,228 @@
+"""The engine: style pictures into style statistics, frames into paintings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError, StyleError
+from .model import MINIMUM_SIDE, STYLE, STYLE_LONG_SIDE, STYLE_SIDE, STYLIZE, STYLIZE_FP16, Model
+from .providers import Device, choose_device, create_session
+from .temporal import ContentState
+
+
+@dataclass(frozen=True, eq=False)
+class StyleStats:
+    """A style as the network takes it: the target means and deviations of its AdaIN sites.
+
+    Attributes:
+        values: float32 [S], read-only; S is the model's ``stats_size``.
+    """
+
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, np.float32)
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)
+
+
+class Stylizer:
+    """Paints frames in a style.
+
+    Args:
+        model: a model folder, the name of one that ships (``lite``), or None for the default.
+        device: ``auto`` (CUDA where it starts, else the CPU), ``cpu`` or ``cuda``.
+        threads: of the CPU; None uses all cores this process may use.
+
+    Raises:
+        ModelError: the model folder is missing or damaged.
+        DeviceError: the device does not start.
+
+    Example:
+        >>> stylizer = Stylizer()
+        >>> style = stylizer.encode_style(cv2.imread("painting.jpg"))
+        >>> painted = stylizer.stylize(cv2.imread("photo.jpg"), style)
+    """
+
+    def __init__(self, model: str | Path | None = None, device: str = "auto", threads: int | None = None) -> None:
+        self.model = Model.load(model)
+        self._threads = threads
+        self.device: Device = choose_device(device, self.model.file(STYLIZE_FP16), threads)
+        """The device that really runs; ``device.text`` says it in one line."""
+        network = STYLIZE_FP16 if self.device.kind == "cuda" else STYLIZE
+        self._painter = _Painter(create_session(self.model.file(network), self.device.kind, threads), self.device.kind)
+        self._encoder: Any = None
+
+    @property
+    def stats_size(self) -> int:
+        """S, the floats of a style of this model."""
+        return self.model.manifest.stats_size
+
+    def encode_style(self, image: np.ndarray) -> StyleStats:
+        """Style statistics of a picture; worth keeping, for they are all that a style needs.
+
+        Args:
+            image: uint8 [H, W, 3] BGR, any size; its short side is scaled to 512 pixels first.
+
+        Raises:
+            InputError: ``image`` is not such an array.
+        """
+        _check_image(image, "a style picture")
+        if self._encoder is None:
+            # Once per style and small: the CPU runs it everywhere, to the same statistics.
+            self._encoder = create_session(self.model.file(STYLE), "cpu", self._threads)
+        stats: np.ndarray = self._encoder.run(None, {"image": scale_style_picture(image)})[0]
+        return StyleStats(stats)
+
+    def stylize(
+        self,
+        frames: np.ndarray,
+        style: StyleStats,
+        strength: float = 1.0,
+        state: ContentState | None = None,
+    ) -> np.ndarray:
+        """Paint a frame, or several frames of one size.
+
+        Args:
+            frames: uint8 [H, W, 3] or [N, H, W, 3], BGR, 64 pixels or more each way.
+            style: of this model.
+            strength: 0..1; 0 gives the frames back, in between the AdaIN statistics are interpolated.
+            state: the running content statistics of the film that the frames belong to; they are read and updated. None
+                treats every frame on its own.
+
+        Returns:
+            The painted frames, uint8, the shape of ``frames``.
+
+        Raises:
+            InputError: ``frames`` is not such an array, or ``strength`` is out of range.
+            StyleError: the style belongs to another model.
+        """
+        _check_image(frames, "a frame", batch=True)
+        if not 0 <= strength <= 1:
+            raise InputError(f"strength is between 0 and 1, not {strength}")
+        if style.values.shape != (self.stats_size,):
+            raise StyleError(
+                f"the style has {style.values.size} statistics and the model {self.model.manifest.name} "
+                f"takes {self.stats_size}: encode the style with this model"
+            )
+        if strength == 0:
+            return frames.copy()
+        if frames.ndim == 3:
+            painted: np.ndarray = self._run(frames[None], style, strength, state)[0]
+            return painted
+        if state is None:
+            return self._run(frames, style, strength, None)
+        # One at a time where scenes may change between two frames of the batch.
+        return np.concatenate([self._run(frame[None], style, strength, state) for frame in frames])
+
+    def _run(self, frames: np.ndarray, style: StyleStats, strength: float, state: ContentState | None) -> np.ndarray:
+        values, momentum = None, 0.0
+        if state is not None:
+            state.look(frames[0])
+            values = state.values
+            momentum = state.momentum if values is not None else 0.0
+        if values is None:
+            values = np.zeros(self.model.manifest.state_size, np.float32)
+        painted, next_values = self._painter.paint(frames, style, strength, values, momentum)
+        if state is not None:
+            state.values = next_values
+        return painted
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Run once at a frame size, so that the first real frame is not the slow one."""
+        neutral = StyleStats(np.ones(self.stats_size, np.float32))
+        self._painter.paint(
+            np.zeros((1, height, width, 3), np.uint8),
+            neutral,
+            1.0,
+            np.zeros(self.model.manifest.state_size, np.float32),
+            0.0,
+        )
+
+
+class _Painter:
+    """A session of stylize.onnx with its inputs and outputs bound to buffers that stay on the device."""
+
+    def __init__(self, session: Any, device: str) -> None:
+        self._session = session
+        self._device = device
+        self._buffers: dict[str, Any] = {}
+        self._binding: Any = None
+        self._shape: tuple[int, ...] = ()
+        self._style: StyleStats | None = None
+
+    def paint(
+        self, frames: np.ndarray, style: StyleStats, strength: float, state: np.ndarray, momentum: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Painted frames and the next running content statistics; shapes as in the contract."""
+        if frames.shape != self._shape:
+            self._bind(frames.shape, style.values.size, state.size)
+        self._set("frames", frames)
+        if style is not self._style:
+            self._set("stats", style.values)
+            self._style = style
+        self._set("strength", np.float32(strength))
+        self._set("content_state", state)
+        self._set("momentum", np.float32(momentum))
+        self._session.run_with_iobinding(self._binding)
+        return self._buffers["stylized"].numpy(), self._buffers["next_content_state"].numpy()
+
+    def _set(self, name: str, value: Any) -> None:
+        self._buffers[name].update_inplace(np.asarray(value, order="C"))
+
+    def _bind(self, shape: tuple[int, ...], stats_size: int, state_size: int) -> None:
+        import onnxruntime as ort
+
+        sizes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+            "frames": (shape, np.uint8),
+            "stats": ((stats_size,), np.float32),
+            "strength": ((), np.float32),
+            "content_state": ((state_size,), np.float32),
+            "momentum": ((), np.float32),
+            "stylized": (shape, np.uint8),
+            "next_content_state": ((state_size,), np.float32),
+        }
+        self._buffers = {
+            name: ort.OrtValue.ortvalue_from_shape_and_type(size, dtype, self._device, 0)
+            for name, (size, dtype) in sizes.items()
+        }
+        self._binding = self._session.io_binding()
+        for name in ("frames", "stats", "strength", "content_state", "momentum"):
+            self._binding.bind_ortvalue_input(name, self._buffers[name])
+        for name in ("stylized", "next_content_state"):
+            self._binding.bind_ortvalue_output(name, self._buffers[name])
+        self._shape, self._style = shape, None
+
+
+def scale_style_picture(image: np.ndarray) -> np.ndarray:
+    """A style picture at the size that styles are encoded at: short side 512, the long side's middle 1024 at most."""
+    import cv2
+
+    height, width = image.shape[:2]
+    factor = STYLE_SIDE / min(height, width)
+    size = (max(STYLE_SIDE, round(width * factor)), max(STYLE_SIDE, round(height * factor)))
+    if size != (width, height):
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    top, left = (max(0, n - STYLE_LONG_SIDE) // 2 for n in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + STYLE_LONG_SIDE, left : left + STYLE_LONG_SIDE])
+
+
+def _check_image(image: np.ndarray, what: str, batch: bool = False) -> None:
+    dimensions = (3, 4) if batch else (3,)
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim not in dimensions
+        or image.shape[-1] != 3
+    ):
+        shape = f"{getattr(image, 'dtype', type(image).__name__)} {list(getattr(image, 'shape', []))}"
+        raise InputError(f"{what} is a uint8 array [H, W, 3] in BGR, not {shape}")
+    height, width = image.shape[-3:-1]
+    if batch and (min(height, width) < MINIMUM_SIDE or image.shape[0] == 0):
+        raise InputError(f"{what} has {MINIMUM_SIDE} pixels or more each way, not {width}x{height}: enlarge it first")
+    if min(height, width) == 0:
+        raise InputError(f"{what} has no pixels")

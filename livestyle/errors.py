@@ -1,0 +1,27 @@
+"""The errors that livestyle raises for things a person can put right."""
+
+from __future__ import annotations
+
+
+class LivestyleError(Exception):
+    """Something a person can put right; its text is one sentence that says what and how."""
+
+
+class InputError(LivestyleError):
+    """A picture, a video, a camera or an option cannot be used."""
+
+
+class StyleError(LivestyleError):
+    """A style name, a style picture or a mix of styles cannot be used."""
+
+
+class ModelError(LivestyleError):
+    """A model folder is missing, damaged or of another contract version."""
+
+
+class DeviceError(LivestyleError):
+    """The device that was asked for does not start."""
+
+
+class OutputError(LivestyleError):
+    """A result cannot be written where it was asked for."""

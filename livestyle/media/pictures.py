@@ -1,0 +1,95 @@
+"""Reading and writing pictures as BGR bytes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from livestyle.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name says that it is a picture."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder (not of those below it), by name; hidden files are left out."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and is_picture(p) and not p.name.startswith("."))
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """A picture as uint8 [H, W, 3] BGR: turned as its EXIF says, transparency laid over white, 16 bits made 8.
+
+    Raises:
+        InputError: there is no such file, or it is no picture.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"there is no picture {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    return decode_picture(data, path)
+
+
+def decode_picture(data: bytes, path: Path) -> np.ndarray:
+    """`read_picture` of bytes that were read already; ``path`` is for the error's text."""
+    import cv2
+    import numpy as np
+
+    image = None
+    if data:
+        buffer = np.frombuffer(data, np.uint8)
+        try:
+            # IMREAD_COLOR turns by EXIF but drops transparency; IMREAD_UNCHANGED the other way round.
+            full = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+            image = (
+                _over_white(full) if full is not None and _has_alpha(full) else cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+            )
+        except cv2.error:
+            image = None
+    if image is None:
+        raise InputError(f"{path} is not a picture that can be read ({', '.join(s[1:] for s in SUFFIXES)} are)")
+    return image
+
+
+def _has_alpha(image: np.ndarray) -> bool:
+    return image.ndim == 3 and image.shape[2] == 4
+
+
+def _over_white(image: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    values = image.astype(np.float32) / np.iinfo(image.dtype).max
+    alpha = values[:, :, 3:]
+    return np.rint((values[:, :, :3] * alpha + 1 - alpha) * 255).astype(np.uint8)
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write uint8 [H, W, 3] BGR in the format of the name's suffix; the file appears when it is complete.
+
+    Raises:
+        OutputError: the suffix is no picture format, or the file cannot be written.
+    """
+    import cv2
+
+    if not is_picture(path):
+        raise OutputError(f"cannot write {path}: end the name with one of {' '.join(SUFFIXES)}")
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix.lower() in {".jpg", ".jpeg"} else []
+    fine, data = cv2.imencode(path.suffix.lower(), image, parameters)
+    if not fine:
+        raise OutputError(f"cannot write {path}: OpenCV does not write this format here, use .png")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data.tobytes())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

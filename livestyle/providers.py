@@ -1,0 +1,138 @@
+"""Which device runs the networks, and how onnxruntime is told so that it cannot do otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import DeviceError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+DEVICES = ("auto", "cpu", "cuda")
+
+CUDA_HINT = (
+    'install the CUDA libraries with pip install "livestyle[cuda]" and an NVIDIA driver that supports CUDA 13 '
+    "(Turing cards or newer), or use --device cpu"
+)
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device on which sessions were seen to start.
+
+    Attributes:
+        kind: ``cpu`` or ``cuda``.
+        text: what runs, for people: one line.
+    """
+
+    kind: str
+    text: str
+
+
+def has_nvidia_driver() -> bool:
+    """Whether the system's CUDA driver library can be loaded."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def default_threads() -> int:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def session_options(kind: str, threads: int | None = None) -> ort.SessionOptions:
+    """Options under which a session on ``kind`` runs there or fails."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    if kind == "cuda":
+        # onnxruntime otherwise puts the whole network on the CPU and says so on stderr only.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    else:
+        options.intra_op_num_threads = threads or default_threads()
+        # Threads that spin while they wait take the cores that capture, display and encoding need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def session_providers(kind: str) -> list[Any]:
+    """The list of providers of a session on ``kind``: that one alone."""
+    if kind == "cuda":
+        return [("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"})]
+    return ["CPUExecutionProvider"]
+
+
+def create_session(path: Path, kind: str, threads: int | None = None) -> ort.InferenceSession:
+    """A session of the network in ``path`` on ``kind``, and nowhere else.
+
+    Raises:
+        DeviceError: the device does not start, or onnxruntime cannot read the network.
+    """
+    import onnxruntime as ort
+
+    if kind == "cuda":
+        preload_cuda()
+    try:
+        session = ort.InferenceSession(path, session_options(kind, threads), session_providers(kind))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        hint = CUDA_HINT if kind == "cuda" else "install onnxruntime again"
+        raise DeviceError(f"{kind} does not start ({reason}): {hint}") from error
+    wanted = "CUDAExecutionProvider" if kind == "cuda" else "CPUExecutionProvider"
+    if session.get_providers()[0] != wanted:
+        raise DeviceError(f"{kind} does not start (onnxruntime chose {session.get_providers()[0]}): {CUDA_HINT}")
+    return session
+
+
+def preload_cuda() -> None:
+    """Load the CUDA libraries that pip installed, before the first session looks for them."""
+    import onnxruntime as ort
+
+    if hasattr(ort, "preload_dlls"):
+        # It prints what it misses and never raises; the session says the same more clearly.
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+
+
+def choose_device(name: str, probe: Path, threads: int | None = None) -> Device:
+    """Decide where networks run, by starting one.
+
+    Args:
+        name: ``auto``, ``cpu`` or ``cuda``.
+        probe: a network that is started to see whether CUDA works.
+        threads: of the CPU; None is all the cores this process may use.
+
+    Raises:
+        DeviceError: ``cuda`` was asked for and does not start; it never becomes the CPU in silence.
+    """
+    if name not in DEVICES:
+        raise DeviceError(f"there is no device {name!r}: choose {', '.join(DEVICES)}")
+    count = threads or default_threads()
+    cpu_text = f"CPU, {count} thread{'s' if count != 1 else ''}"
+    if name == "cpu":
+        return Device("cpu", f"{cpu_text} (as asked)")
+    if not has_nvidia_driver():
+        if name == "cuda":
+            raise DeviceError(f"cuda does not start (no NVIDIA driver found): {CUDA_HINT}")
+        return Device("cpu", f"{cpu_text} (no NVIDIA driver found)")
+    try:
+        create_session(probe, "cuda")
+    except DeviceError as error:
+        if name == "cuda":
+            raise
+        return Device("cpu", f"{cpu_text} ({error})")
+    return Device("cuda", "CUDA, float16 networks with float32 statistics")

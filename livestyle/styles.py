@@ -1,0 +1,189 @@
+"""Styles by name, by picture or by folder; the cache of their statistics; mixes and crossfades."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .engine import StyleStats
+from .errors import InputError, StyleError
+from .media.pictures import decode_picture, pictures_in
+
+if TYPE_CHECKING:
+    from .engine import Stylizer
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style with its name.
+
+    Attributes:
+        name: of the preset, of the picture without its suffix, or the text of a mix.
+        stats: what the network takes.
+        source: the picture that it was encoded from, if it was.
+    """
+
+    name: str
+    stats: StyleStats
+    source: Path | None = None
+
+
+def mix(styles: Sequence[StyleStats], weights: Sequence[float]) -> StyleStats:
+    """The weighted mean of styles; a crossfade is a mix whose weights move with time.
+
+    Args:
+        styles: of one model.
+        weights: as many, 0 or more, not all 0; they are divided by their sum.
+
+    Raises:
+        StyleError: the weights do not fit.
+    """
+    total = sum(weights)
+    if len(styles) != len(weights) or not styles:
+        raise StyleError(f"a mix takes one weight a style, not {len(weights)} for {len(styles)}")
+    if min(weights) < 0 or not 0 < total < float("inf"):
+        raise StyleError("the weights of a mix are 0 or more, and not all 0")
+    return StyleStats(np.average([s.values for s in styles], axis=0, weights=weights))
+
+
+def default_cache_folder() -> Path:
+    """Where style statistics are kept: ``LIVESTYLE_CACHE``, or the user's cache folder of this system."""
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("LIVESTYLE_CACHE")
+    return Path(chosen) if chosen else user_cache_path("livestyle", appauthor=False) / "styles"
+
+
+class StyleLibrary:
+    """Finds styles and keeps their statistics on disk, so that no picture is encoded twice.
+
+    A cached style is found by what its picture contains and by the model's checksum: a picture may be renamed or moved
+    freely, and one that changes is encoded anew.
+
+    Args:
+        stylizer: encodes what is not in the cache.
+        cache_folder: None is `default_cache_folder`. A folder that cannot be written is done without.
+    """
+
+    def __init__(self, stylizer: Stylizer, cache_folder: Path | None = None) -> None:
+        self._stylizer = stylizer
+        self._cache = cache_folder or default_cache_folder()
+        self._presets: dict[str, Style] | None = None
+        self.encoded = 0
+        """How many pictures had to be encoded since the start; the rest came from the cache."""
+
+    @property
+    def presets(self) -> dict[str, Style]:
+        """The styles that come with the model, by name."""
+        if self._presets is None:
+            stored = self._stylizer.model.presets()
+            self._presets = {name: Style(name, StyleStats(values)) for name, values in stored.items()}
+        return self._presets
+
+    def first(self) -> Style:
+        """The model's first preset, for those who name no style.
+
+        Raises:
+            StyleError: the model has no presets.
+        """
+        for style in self.presets.values():
+            return style
+        raise StyleError("this model has no presets: name a style picture with --style")
+
+    def from_picture(self, path: Path) -> Style:
+        """The style of a picture file.
+
+        Raises:
+            StyleError: the file is missing or no picture.
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise StyleError(f"cannot read the style picture {path}: {error.strerror or error}") from error
+        key = hashlib.sha256(self._stylizer.model.checksum.encode() + data).hexdigest()
+        values = self._read_cache(key)
+        if values is None:
+            try:
+                image = decode_picture(data, path)
+            except InputError as error:
+                raise StyleError(str(error)) from error
+            values = self._stylizer.encode_style(image).values
+            self.encoded += 1
+            self._write_cache(key, values)
+        return Style(path.stem, StyleStats(values), path)
+
+    def find(self, text: str) -> list[Style]:
+        """The styles that a text names, in order.
+
+        Args:
+            text: a preset's name, a picture, a folder of pictures (all of them), or a mix of presets and pictures
+                such as ``great-wave:0.7,scream:0.3``, which is one style.
+
+        Raises:
+            StyleError: there is no such style, or the mix cannot be read.
+        """
+        if text in self.presets:
+            return [self.presets[text]]
+        path = Path(text).expanduser()
+        if path.is_dir():
+            pictures = pictures_in(path)
+            if not pictures:
+                raise StyleError(f"there is no picture in the folder {path}")
+            return [self.from_picture(picture) for picture in pictures]
+        if path.is_file():
+            return [self.from_picture(path)]
+        parts = [_split_weight(item) for item in text.split(",")]
+        if len(parts) == 1 and parts[0][1] is None:
+            raise StyleError(self._unknown(text))
+        members = [self._one(name) for name, _ in parts]
+        weights = [1.0 if weight is None else weight for _, weight in parts]
+        return [Style(text, mix([m.stats for m in members], weights))]
+
+    def _one(self, name: str) -> Style:
+        if name in self.presets:
+            return self.presets[name]
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise StyleError(self._unknown(name))
+        return self.from_picture(path)
+
+    def _unknown(self, name: str) -> str:
+        return (
+            f"there is no style {name!r}: give a picture, a folder of pictures, a mix such as a:0.7,b:0.3, "
+            f"or one of the presets: {', '.join(self.presets) or 'this model has none'}"
+        )
+
+    def _read_cache(self, key: str) -> np.ndarray | None:
+        try:
+            values = np.load(self._cache / f"{key}.npy", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        fits = values.shape == (self._stylizer.stats_size,) and values.dtype == np.float32
+        return values if fits and np.isfinite(values).all() else None
+
+    def _write_cache(self, key: str, values: np.ndarray) -> None:
+        partial = self._cache / f"{key}.{os.getpid()}.partial"
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                np.save(file, values)
+            os.replace(partial, self._cache / f"{key}.npy")
+        except OSError:
+            # A read-only home costs the next start some time and nothing else.
+            return
+
+
+def _split_weight(item: str) -> tuple[str, float | None]:
+    name, colon, weight = item.strip().rpartition(":")
+    if not colon:
+        return weight, None
+    try:
+        return name, float(weight)
+    except ValueError:
+        return item.strip(), None

@@ -1,0 +1,44 @@
+"""What holds a film still: running content statistics that are forgotten at a scene cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOMENTUM = 0.8
+"""Share of the running content statistics that a new frame leaves in place."""
+CUT_THRESHOLD = 28.0
+"""Mean absolute difference of two small grey frames, in grey levels, above which they are two scenes."""
+
+
+class ContentState:
+    """The running content statistics of one film or camera; give the same object with each of its frames.
+
+    `Stylizer.stylize` normalises a frame with these instead of the frame's own statistics, so that light that flickers
+    or somebody who walks through does not change how everything else is painted. A scene cut resets them.
+
+    Args:
+        momentum: 0..1; 0 uses each frame's own statistics.
+    """
+
+    def __init__(self, momentum: float = MOMENTUM) -> None:
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum is in 0..1, and below 1, not {momentum}")
+        self.momentum = momentum
+        self.values: np.ndarray | None = None
+        self._last: np.ndarray | None = None
+
+    def reset(self) -> None:
+        """Forget the frames before."""
+        self.values = None
+        self._last = None
+
+    def look(self, frame: np.ndarray) -> None:
+        """Compare a frame (uint8 [H, W, 3]) with the last one, and `reset` at a scene cut or a change of size."""
+        small = frame[:: max(1, frame.shape[0] // 32), :: max(1, frame.shape[1] // 32)].mean(axis=2)
+        last = self._last
+        if last is not None and (last.shape != small.shape or abs(small - last).mean() > CUT_THRESHOLD):
+            self.reset()
+        self._last = small
