@@ -1,0 +1,162 @@
+"""The command line: each verb reads its options and calls one thing below."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import __version__
+from .errors import LivestyleError
+
+if TYPE_CHECKING:
+    from .engine import Stylizer
+    from .styles import Style
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+styles_app = typer.Typer(no_args_is_help=True, help="What styles there are.")
+app.add_typer(styles_app, name="styles")
+
+StyleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--style",
+        "-s",
+        help="A preset, a picture, a folder of pictures, or a mix: great-wave:0.7,scream:0.3. "
+        "Without it, the first preset.",
+    ),
+]
+StrengthOption = Annotated[float, typer.Option(help="0 (the content as it is) to 1 (all of the style).")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda. cuda never becomes the CPU in silence.")]
+ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite), or a model folder.")]
+ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"livestyle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def livestyle(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Turn a webcam, a video or a picture into a painting, live, in any style that you have a picture of."""
+
+
+@app.command()
+def webcam(
+    camera: Annotated[
+        str, typer.Option(help="A camera's number, a device path, a video file or a stream address.")
+    ] = "0",
+    style: StyleOption = None,
+    strength: StrengthOption = 1.0,
+    device: DeviceOption = "auto",
+    model: ModelOption = None,
+    size: Annotated[str | None, typer.Option(help="Scale frames to fit in it, such as 640x360.")] = None,
+    snapshots: Annotated[Path | None, typer.Option(help="Folder for snapshots; without it, the current one.")] = None,
+) -> None:
+    """Paint a camera in a window; press h there for the keys."""
+    from .app.webcam import run_webcam
+
+    run_webcam(camera, style, strength, device, model, size, snapshots)
+
+
+@app.command()
+def video(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A video file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, H.264: .mp4, .mov or .mkv.")],
+    style: StyleOption = None,
+    strength: StrengthOption = 1.0,
+    device: DeviceOption = "auto",
+    model: ModelOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Paint a video; its sound and its timing stay as they are."""
+    from .convert import convert_video
+
+    stylizer, styles = _prepare(style, device, model)
+    for result in convert_video(source, output, stylizer, styles, strength, force=force, progress=True):
+        print(result)
+
+
+@app.command()
+def image(
+    sources: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, or folders of pictures.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write, or a folder for several.")],
+    style: StyleOption = None,
+    strength: StrengthOption = 1.0,
+    device: DeviceOption = "auto",
+    model: ModelOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Paint pictures."""
+    from .convert import convert_images
+
+    stylizer, styles = _prepare(style, device, model)
+    for result in convert_images(sources, output, stylizer, styles, strength, force=force, progress=True):
+        print(result)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write.")] = Path("livestyle-demo.mp4"),
+    style: StyleOption = None,
+    device: DeviceOption = "auto",
+    model: ModelOption = None,
+) -> None:
+    """Paint the clip that comes with livestyle, say how fast, and show it where there is a screen."""
+    from .app.window import show_video
+    from .convert import convert_video
+    from .model import package_folder
+
+    stylizer, styles = _prepare(style, device, model)
+    clip = package_folder("assets") / "demo.mp4"
+    for result in convert_video(clip, output, stylizer, styles, force=True, progress=True):
+        print(result)
+        show_video(result.path)
+
+
+@styles_app.command("list")
+def list_styles(model: ModelOption = None) -> None:
+    """Name the presets of a model."""
+    from .model import Model
+
+    for name in Model.load(model).presets():
+        print(name)
+
+
+def _prepare(style: str | None, device: str, model: str | None) -> tuple[Stylizer, list[Style]]:
+    """A stylizer on the device, which is said in one line, and the styles that a text names."""
+    from .engine import Stylizer
+    from .styles import StyleLibrary
+
+    stylizer = Stylizer(model, device)
+    print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
+    library = StyleLibrary(stylizer)
+    return stylizer, library.find(style) if style else [library.first()]
+
+
+def main() -> None:
+    """Run the command line; what a person can put right ends it with one sentence and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app()
+    except LivestyleError as error:
+        raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What all tests share: the shipped model, real frames, and a cache that is not the user's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from livestyle import StyleLibrary, Stylizer
+from livestyle.model import package_folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("LIVESTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def stylizer() -> Stylizer:
+    """The default model on the CPU."""
+    return Stylizer(device="cpu")
+
+
+@pytest.fixture
+def library(stylizer: Stylizer, tmp_path: Path) -> StyleLibrary:
+    """A style library with an empty cache."""
+    return StyleLibrary(stylizer, tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def film() -> list[np.ndarray]:
+    """Every tenth frame of the bundled clip, uint8 [360, 640, 3] BGR."""
+    capture = cv2.VideoCapture(str(package_folder("assets") / "demo.mp4"))
+    frames = []
+    while True:
+        fine, frame = capture.read()
+        if not fine:
+            return frames[::10]
+        frames.append(frame)
+
+
+@pytest.fixture(scope="session")
+def frame(film: list[np.ndarray]) -> np.ndarray:
+    """A real frame, small and of odd sizes: uint8 [121, 203, 3] BGR."""
+    return cv2.resize(film[0], (203, 121), interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture
+def picture(tmp_path: Path, film: list[np.ndarray]) -> Path:
+    """A real picture file, good as a style too."""
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), film[5])
+    return path
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> str:
+    """The ffmpeg command; ffprobe lies beside it."""
+    path = shutil.which("ffmpeg")
+    assert path, "these tests need ffmpeg: apt install ffmpeg"
+    return path

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from livestyle import __version__
+
+HEAVY = ("numpy", "cv2", "onnxruntime", "av", "torch")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "livestyle", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("code", ["import livestyle", "import livestyle.cli"])
+def test_nothing_heavy_is_loaded_before_it_is_needed(code: str):
+    loaded = f"{code}; import sys; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert not set(HEAVY) & set(result.stdout.split())
+
+
+def test_the_runtime_never_loads_torch(picture: Path, tmp_path: Path):
+    code = (
+        "import sys; from livestyle.cli import app; "
+        f"app(['image', {str(picture)!r}, '-o', {str(tmp_path / 'out.png')!r}], standalone_mode=False); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
+def test_the_version_is_printed():
+    assert run("--version").stdout == f"livestyle {__version__}\n"
+
+
+def test_the_presets_are_listed():
+    names = run("styles", "list").stdout.split()
+    assert len(names) >= 12
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("image", "missing.png", "-o", "out.png"),
+        ("image", __file__, "-o", "out.png"),
+        ("image", __file__, "-o", "out.png", "--style", "no-such-style"),
+        ("image", __file__, "-o", "out.png", "--strength", "7"),
+        ("image", __file__, "-o", "out.png", "--model", "no-such-model"),
+        ("video", "missing.mp4", "-o", "out.mp4"),
+    ],
+)
+def test_bad_input_ends_with_one_sentence_and_no_traceback(arguments: tuple[str, ...]):
+    result = run(*arguments)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.returncode == 1
+    assert len(errors) == 1
+    assert "Traceback" not in result.stderr
