@@ -1,0 +1,67 @@
+# `make demo` and `make test` set everything up themselves, in .venv; no setting outside this folder is changed.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# What an installation follows from: it is repeated only when one of these has changed.
+SETUP := pyproject.toml constraints.txt
+EVERYTHING := .[dev,train]
+
+# OpenCV's windows need libraries of the system that a machine without a desktop may lack; nothing else here does.
+define install
+$(PIP) --editable $(1)
+@$(BIN)/python -c "import cv2" 2>/dev/null || { \
+	echo "OpenCV lacks libraries of the system: taking the OpenCV without windows."; \
+	echo "For windows: apt install libgl1 libglib2.0-0 libxcb1, then make clean, then again."; \
+	$(BIN)/python -m pip --disable-pip-version-check uninstall --quiet --yes opencv-python; \
+	$(PIP) opencv-python-headless; \
+}
+endef
+
+.PHONY: help demo test lint format clean
+
+help:
+	@echo "make demo     install livestyle into $(VENV) and stylize the bundled clip"
+	@echo "make test     install everything for developers (some 6 GB, most of it PyTorch) and run all checks and tests"
+	@echo "make lint     only the checks: ruff and mypy"
+	@echo "make format   lay the code out as the checks want it"
+	@echo "make clean    remove $(VENV) and what the tools left behind"
+	@echo
+	@echo "PYTHON=/path/to/python3 picks the Python (3.11 or newer); otherwise the first that fits is taken."
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/livestyle demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(VENV)/demo.stamp: $(SETUP) | $(BIN)/python
+	$(call install,.)
+	@touch $@
+
+$(VENV)/test.stamp: $(SETUP) | $(BIN)/python
+	$(call install,"$(EVERYTHING)")
+	@touch $@ $(VENV)/demo.stamp
+
+# Debian's python3 comes without venv: ensurepip tells.
+$(BIN)/python:
+	@for python in $${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python}; do \
+		"$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		echo "making $(VENV) with $$("$$python" --version) ($$(command -v "$$python"))"; \
+		"$$python" -m venv --clear $(VENV) && exit 0; \
+	done; \
+	echo "error: no Python 3.11 or newer with its venv module was found$(if $(PYTHON), at $(PYTHON)):" >&2; \
+	echo "install one (Debian and Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
+	exit 1
