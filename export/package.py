@@ -244,11 +244,9 @@ def _write_presets(table: Path, pictures: Sequence[PictureFile], folder: Path) -
     session = create_session(folder / STYLE, "cpu")
     presets: dict[str, list[float]] = {}
     for entry in entries:
-        picture = by_name.get(Path(entry["picture"]).name)
+        picture = by_name.get(entry["file"])
         if picture is None:
-            raise LivestyleError(
-                f"the picture {entry['picture']} of the preset {entry['name']} is in none of --pictures"
-            )
+            raise LivestyleError(f"the picture {entry['file']} of the preset {entry['name']} is in none of --pictures")
         with picture.path.open("rb") as file:
             file.seek(picture.offset)
             image = decode_picture(file.read(picture.size), Path(picture.name))

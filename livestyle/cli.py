@@ -29,7 +29,7 @@ StyleOption = Annotated[
     typer.Option(
         "--style",
         "-s",
-        help="A preset, a picture, a folder of pictures, or a mix: great-wave:0.7,scream:0.3. "
+        help="A preset, a picture, a folder of pictures, or a mix: starry-night:0.7,scream:0.3. "
         "Without it, the first preset.",
     ),
 ]

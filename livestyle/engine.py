@@ -54,7 +54,7 @@ class Stylizer:
         self.device: Device = choose_device(device, self.model.file(STYLIZE_FP16), threads)
         """The device that really runs; ``device.text`` says it in one line."""
         network = STYLIZE_FP16 if self.device.kind == "cuda" else STYLIZE
-        self._painter = _Painter(create_session(self.model.file(network), self.device.kind, threads), self.device.kind)
+        self._painter = _Painter(self.model.file(network), self.device.kind, threads)
         self._encoder: Any = None
 
     @property
@@ -145,11 +145,16 @@ class Stylizer:
 
 
 class _Painter:
-    """A session of stylize.onnx with its inputs and outputs bound to buffers that stay on the device."""
+    """A session of stylize.onnx with its inputs and outputs bound to buffers that stay on the device.
 
-    def __init__(self, session: Any, device: str) -> None:
-        self._session = session
+    On the CPU one session paints all sizes; on CUDA each size of frame has its own, see `create_session`.
+    """
+
+    def __init__(self, path: Path, device: str, threads: int | None) -> None:
+        self._path = path
         self._device = device
+        self._threads = threads
+        self._session: Any = None
         self._buffers: dict[str, Any] = {}
         self._binding: Any = None
         self._shape: tuple[int, ...] = ()
@@ -177,6 +182,10 @@ class _Painter:
     def _bind(self, shape: tuple[int, ...], stats_size: int, state_size: int) -> None:
         import onnxruntime as ort
 
+        if self._device != "cpu":
+            self._session = create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]))
+        elif self._session is None:
+            self._session = create_session(self._path, self._device, self._threads)
         sizes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
             "frames": (shape, np.uint8),
             "stats": ((stats_size,), np.float32),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import DeviceError
+from .model import MINIMUM_SIDE
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -53,8 +54,10 @@ def default_threads() -> int:
     return max(1, os.cpu_count() or 1)
 
 
-def session_options(kind: str, threads: int | None = None) -> ort.SessionOptions:
-    """Options under which a session on ``kind`` runs there or fails."""
+def session_options(
+    kind: str, threads: int | None = None, shape: tuple[int, int, int] | None = None
+) -> ort.SessionOptions:
+    """Options under which a session on ``kind`` runs there or fails; see `create_session`."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -66,6 +69,8 @@ def session_options(kind: str, threads: int | None = None) -> ort.SessionOptions
         options.intra_op_num_threads = threads or default_threads()
         # Threads that spin while they wait take the cores that capture, display and encoding need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for name, size in zip("NHW", shape or (), strict=False):
+        options.add_free_dimension_override_by_name(name, size)
     return options
 
 
@@ -76,8 +81,17 @@ def session_providers(kind: str) -> list[Any]:
     return ["CPUExecutionProvider"]
 
 
-def create_session(path: Path, kind: str, threads: int | None = None) -> ort.InferenceSession:
+def create_session(
+    path: Path, kind: str, threads: int | None = None, shape: tuple[int, int, int] | None = None
+) -> ort.InferenceSession:
     """A session of the network in ``path`` on ``kind``, and nowhere else.
+
+    Args:
+        path: of the ONNX file.
+        kind: ``cpu`` or ``cuda``.
+        threads: of the CPU; None is all the cores this process may use.
+        shape: N, H and W of the frames, where they will not change. CUDA needs them: the arithmetic on sizes, which
+            onnxruntime would put on the CPU, is then done once, while the session is made.
 
     Raises:
         DeviceError: the device does not start, or onnxruntime cannot read the network.
@@ -87,7 +101,7 @@ def create_session(path: Path, kind: str, threads: int | None = None) -> ort.Inf
     if kind == "cuda":
         preload_cuda()
     try:
-        session = ort.InferenceSession(path, session_options(kind, threads), session_providers(kind))
+        session = ort.InferenceSession(path, session_options(kind, threads, shape), session_providers(kind))
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         hint = CUDA_HINT if kind == "cuda" else "install onnxruntime again"
@@ -130,7 +144,7 @@ def choose_device(name: str, probe: Path, threads: int | None = None) -> Device:
             raise DeviceError(f"cuda does not start (no NVIDIA driver found): {CUDA_HINT}")
         return Device("cpu", f"{cpu_text} (no NVIDIA driver found)")
     try:
-        create_session(probe, "cuda")
+        create_session(probe, "cuda", shape=(1, MINIMUM_SIDE, MINIMUM_SIDE))
     except DeviceError as error:
         if name == "cuda":
             raise

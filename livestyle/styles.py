@@ -123,7 +123,7 @@ class StyleLibrary:
 
         Args:
             text: a preset's name, a picture, a folder of pictures (all of them), or a mix of presets and pictures
-                such as ``great-wave:0.7,scream:0.3``, which is one style.
+                such as ``starry-night:0.7,scream:0.3``, which is one style.
 
         Raises:
             StyleError: there is no such style, or the mix cannot be read.

@@ -167,7 +167,9 @@ class TrainingStep(nn.Module):
             target = self.model.style_head(code)
         guess = self.model.style_encoder(batch.style).float()
         in_code = (guess - code).square().mean()
-        in_sites = (self.model.style_head(guess) - target).square().mean()
+        # The head is the measure here and not trained: it could make everything small otherwise.
+        head = {name: p.detach() for name, p in self.model.style_head.named_parameters()}
+        in_sites = (torch.func.functional_call(self.model.style_head, head, guess) - target).square().mean()
         return {"loss": in_code + 4 * in_sites, "code error": in_code, "site error": in_sites}
 
     def _paint(self, batch: Batch, style: Tensor) -> dict[str, Tensor]:
@@ -367,11 +369,37 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_model(path: Path) -> tuple[Model, dict[str, Any]]:
-    """The averaged model of a checkpoint, in evaluation mode, and the checkpoint's other content."""
+    """The averaged model of a checkpoint, in evaluation mode, and the checkpoint's other content.
+
+    Args:
+        path: a checkpoint, the folder of a run, or the safetensors file of a model folder.
+
+    Raises:
+        LivestyleError: the file is missing or no such thing.
+    """
+    if path.suffix == ".safetensors":
+        return _load_shipped(path)
     checkpoint = load_checkpoint(path)
     model = build_model(checkpoint["arch"])
     model.load_state_dict(checkpoint["average"])
     return model.eval(), checkpoint
+
+
+def _load_shipped(path: Path) -> tuple[Model, dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        model = build_model(metadata["arch"])
+        missing, unexpected = model.load_state_dict(values, strict=False)
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise LivestyleError(f"{path} is not the checkpoint of a model folder: {error}") from error
+    # What only training needs is not shipped.
+    if unexpected or not all(name.startswith("statistics_reader.") for name in missing):
+        raise LivestyleError(f"{path} is not the checkpoint of a model folder: other layers are in it")
+    return model.eval(), {"arch": metadata["arch"], "iteration": int(metadata["iteration"])}
 
 
 def choose_device(name: str) -> torch.device:
@@ -471,6 +499,10 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the last iteration; a checkpoint, a validation loss and pictures every ``save_iter`` iterations."""
+        self.run_until(self.options.max_iter)
+
+    def run_until(self, end: int) -> int:
+        """`run`, but no further than iteration ``end``, where it saves too; gives the iteration reached."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
         from torch.utils.tensorboard import SummaryWriter
 
@@ -478,19 +510,20 @@ class Trainer:
         with SummaryWriter(str(self.options.checkpoint / "tensorboard")) as board, Progress(*columns) as progress:
             task = progress.add_task("training", total=self.options.max_iter, completed=self.iteration)
             for stage in self.stages:
-                for batch in self.batches.iterate(max(stage.start, self.iteration), stage.end):
+                for batch in self.batches.iterate(max(stage.start, self.iteration), min(stage.end, end)):
                     terms = self._iterate(stage, batch)
                     text = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
                     progress.update(task, advance=1, description=f"{stage.name}: {text}")
                     if self.iteration % 20 == 0:
                         for name, value in terms.items():
                             board.add_scalar(f"train/{name}", float(value), self.iteration)
-                    if self.iteration % self.options.save_iter == 0 or self.iteration == self.options.max_iter:
+                    if self.iteration % self.options.save_iter == 0 or self.iteration == end:
                         self._save(stage, board)
         if self.batches.skipped():
             log.warning(
                 "%d times a picture was damaged or under 64 pixels, and another was taken", self.batches.skipped()
             )
+        return self.iteration
 
     def _iterate(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
         factor = rate_factor(self.iteration, stage, self.options.lr_decay)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+import export.package
+from export.package import PARITY_SIZES, export_model
+from livestyle import Model, Stylizer
+from livestyle.errors import LivestyleError
+from livestyle.model import CHECKPOINT, STYLIZE, STYLIZE_FP16
+from livestyle.providers import create_session, session_options
+from train.fit import load_model
+from train.networks import Running, build_model, running_statistics
+
+# What onnxruntime places on the CPU in a CUDA session, where it is refused: arithmetic on sizes.
+ON_SIZES = {"Shape", "Size", "Range", "ConstantOfShape", "NonZero", "Mod", "Loop", "If"}
+
+
+@pytest.fixture
+def shipped() -> Path:
+    """The checkpoint of the default model."""
+    return Model.load().file(CHECKPOINT)
+
+
+def test_the_shipped_model_can_be_exported_again_from_its_checkpoint(shipped: Path, tmp_path: Path, frame: np.ndarray):
+    export_model(shipped, tmp_path / "again", [], None, None)
+    again, original = Stylizer(tmp_path / "again", "cpu"), Stylizer(device="cpu")
+    style = original.encode_style(frame)
+    np.testing.assert_allclose(again.encode_style(frame).values, style.values, rtol=1e-3, atol=1e-3)
+    assert abs(again.stylize(frame, style).astype(int) - original.stylize(frame, style)).max() <= 1
+
+
+def test_a_network_that_differs_from_pytorch_is_not_written(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write = export.package.write_networks
+    torch.manual_seed(0)
+    monkeypatch.setattr(
+        export.package, "write_networks", lambda model, folder: write(build_model("lite").eval(), folder)
+    )
+    with pytest.raises(LivestyleError, match="nothing was written"):
+        export_model(shipped, tmp_path / "wrong", [], None, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_preset_is_the_style_of_its_picture(shipped: Path, tmp_path: Path, picture: Path):
+    table = tmp_path / "presets.toml"
+    table.write_text(f'[[preset]]\nname = "mine"\nfile = "{picture.name}"\n')
+    (tmp_path / "pictures").mkdir()
+    picture = picture.rename(tmp_path / "pictures" / picture.name)
+    export_model(shipped, tmp_path / "model", [picture.parent], table, None)
+    model = Stylizer(tmp_path / "model", "cpu")
+    import cv2
+
+    expected = model.encode_style(cv2.imread(str(picture))).values
+    np.testing.assert_allclose(model.model.presets()["mine"], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_no_checkpoint_ends_with_one_sentence(tmp_path: Path):
+    (tmp_path / "last.pt").write_text("not a checkpoint")
+    command = [sys.executable, "-m", "export", str(tmp_path / "last.pt"), "-o", str(tmp_path / "model")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "is not a readable checkpoint" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_at_a_fixed_size_the_network_has_no_work_for_the_cpu(tmp_path: Path):
+    options = session_options("cpu", shape=(1, 361, 642))
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    ort.InferenceSession(Model.load().file(STYLIZE_FP16), options, ["CPUExecutionProvider"])
+    kinds = {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+    assert not kinds & ON_SIZES
+
+
+def test_statistics_of_the_float16_network_stay_in_float32():
+    graph = onnx.shape_inference.infer_shapes(onnx.load(Model.load().file(STYLIZE_FP16))).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    reduced = [node.output[0] for node in graph.node if node.op_type == "ReduceMean"]
+    assert reduced
+    assert {types[name] for name in reduced} == {onnx.TensorProto.FLOAT}
+
+
+def test_the_contract_is_kept_in_names_types_and_shapes():
+    session = create_session(Model.load().file(STYLIZE), "cpu")
+    size = Model.load().manifest.stats_size
+    assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
+        ("frames", "tensor(uint8)", ["N", "H", "W", 3]),
+        ("stats", "tensor(float)", [size]),
+        ("strength", "tensor(float)", []),
+        ("content_state", "tensor(float)", [size]),
+        ("momentum", "tensor(float)", []),
+    ]
+    assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [
+        ("stylized", "tensor(uint8)", ["N", "H", "W", 3]),
+        ("next_content_state", "tensor(float)", [size]),
+    ]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_running_statistics_of_a_batch_are_those_frame_by_frame(momentum: float):
+    torch.manual_seed(0)
+    statistics, state = torch.rand(5, 3), torch.rand(3)
+    together = running_statistics(statistics, state, torch.tensor(momentum))
+    for row, expected in zip(statistics, together, strict=True):
+        state = momentum * state + (1 - momentum) * row
+        torch.testing.assert_close(state, expected)
+
+
+def test_the_classic_network_speaks_the_contract_too(tmp_path: Path, frame: np.ndarray):
+    torch.manual_seed(0)
+    model = build_model("classic").eval()
+    export.package.write_networks(model, tmp_path)
+    size = 2 * sum(model.site_channels)
+    stats = create_session(tmp_path / "style.onnx", "cpu").run(None, {"image": frame})[0]
+    assert stats.shape == (size,)
+    feeds = {
+        "frames": frame[None],
+        "stats": stats,
+        "strength": np.array(1, np.float32),
+        "content_state": np.zeros(size, np.float32),
+        "momentum": np.array(0, np.float32),
+    }
+    painted, state = create_session(tmp_path / STYLIZE, "cpu").run(None, feeds)
+    assert painted.shape == (1, *frame.shape)
+    with torch.inference_mode():
+        pixels = torch.from_numpy(frame[:120, :200, ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+        running = Running(torch.zeros(size), torch.tensor(0.0))
+        expected = model.stylizer(pixels, torch.from_numpy(stats), torch.tensor(1.0), running)[1]
+    assert expected is not None
+    assert state.shape == tuple(expected.shape)
+
+
+def test_a_checkpoint_of_a_run_gives_the_averaged_model(shipped: Path):
+    model, content = load_model(shipped)
+    assert content["arch"] == "lite"
+    assert not model.training
+    assert PARITY_SIZES

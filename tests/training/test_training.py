@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from livestyle.errors import LivestyleError
+from train.fit import FitOptions, Trainer, load_checkpoint, parse_stages, rate_factor
+
+STAGES = "frame:2,encoder:2,joint:2"
+
+
+@pytest.fixture
+def options(tmp_path: Path, pictures: Path, loss_network: Path) -> FitOptions:
+    return FitOptions(
+        arch="lite",
+        content_path=[pictures],
+        style_path=[pictures],
+        checkpoint=tmp_path / "run",
+        vgg_weights=loss_network,
+        batch_size=2,
+        max_iter=6,
+        save_iter=3,
+        crop=64,
+        style_crop=64,
+        stages=STAGES,
+        device="cpu",
+        workers=1,
+    )
+
+
+@pytest.mark.parametrize("cache", [0, 1])
+def test_a_resumed_run_is_the_uninterrupted_run(options: FitOptions, tmp_path: Path, cache: int):
+    options = replace(options, cache=cache)
+    whole = Trainer(options)
+    whole.run()
+
+    half = Trainer(replace(options, checkpoint=tmp_path / "other"))
+    stopped = half.run_until(3)
+    assert stopped == 3
+    rest = Trainer(replace(options, checkpoint=tmp_path / "other", resume=True))
+    rest.run()
+
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, rest.model.state_dict()[name]), name
+    assert torch.equal(load_checkpoint(options.checkpoint)["random"], load_checkpoint(tmp_path / "other")["random"])
+
+
+def test_each_stage_trains_its_own_part(options: FitOptions):
+    trainer = Trainer(options)
+
+    def snapshot(part: str) -> torch.Tensor:
+        module = trainer.model.get_submodule(part)
+        return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+    parts = ("stylizer", "style_head", "style_encoder")
+    changed = []
+    for end in (2, 4, 6):
+        before = {part: snapshot(part) for part in parts}
+        trainer.run_until(end)
+        changed.append([part for part in parts if not torch.equal(before[part], snapshot(part))])
+    assert changed == [["stylizer", "style_head"], ["style_encoder"], list(parts)]
+
+
+def test_damaged_and_tiny_pictures_are_skipped_with_one_warning(
+    options: FitOptions, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    from PIL import Image
+
+    folder = Path(shutil.copytree(pictures, tmp_path / "some damaged"))
+    for number in range(4):
+        (folder / f"bad{number}.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    Image.new("RGB", (20, 20)).save(folder / "tiny.png")
+    with caplog.at_level(logging.WARNING):
+        Trainer(replace(options, content_path=[folder], max_iter=6, stages="frame:1")).run()
+    first, summary = (r.getMessage() for r in caplog.records if r.name.startswith("train"))
+    assert first.startswith("skipping pictures")
+    assert "times a picture was damaged" in summary
+
+
+def test_a_tar_file_is_read_like_its_folder(options: FitOptions, pictures: Path, tmp_path: Path):
+    with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
+        for path in sorted(pictures.iterdir()):
+            archive.add(path, path.name)
+    runs = [
+        Trainer(replace(options, content_path=[source], checkpoint=tmp_path / name, max_iter=1, stages="frame:1"))
+        for name, source in (("folder", pictures), ("tar", tmp_path / "pictures.tar"))
+    ]
+    for run in runs:
+        run.run()
+    first, second = (run.model.state_dict() for run in runs)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_validation_losses_and_pictures_are_written_for_tensorboard(options: FitOptions):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    Trainer(options).run()
+    events = EventAccumulator(str(options.checkpoint / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert {"validation/content", "validation/style", "validation/loss"} <= set(tags["scalars"])
+    assert tags["images"] == ["pictures"]
+
+
+def test_the_decay_of_the_learning_rate_is_that_of_the_adain_implementations():
+    (stage,) = parse_stages("frame:1", 1000, "lite")
+    assert rate_factor(500, stage, 5e-5) == pytest.approx(1 / (1 + 5e-5 * 500))
+
+
+@pytest.mark.parametrize("text", ["frame", "frame:x", "frame:-1", "paint:1"])
+def test_stages_that_cannot_be_read_are_refused(text: str):
+    with pytest.raises(LivestyleError, match="cannot read the stage"):
+        parse_stages(text, 10, "lite")
+
+
+def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions):
+    Trainer(replace(options, max_iter=1, stages="frame:1")).run()
+    with pytest.raises(LivestyleError, match="holds a run of lite, not of full"):
+        Trainer(replace(options, arch="full", resume=True))
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        (["--content-path", "nowhere"], "there is no folder or tar file nowhere"),
+        (["--vgg-weights", "nowhere.safetensors"], "there is no loss network"),
+        (["--arch", "huge"], "there is no architecture 'huge'"),
+        (["--crop", "66"], "not a multiple of 4"),
+        (["--precision", "8"], "--precision is one of"),
+    ],
+)
+def test_bad_options_end_with_one_sentence(
+    pictures: Path, loss_network: Path, tmp_path: Path, changed: list[str], text: str
+):
+    given = {
+        "--content-path": str(pictures),
+        "--style-path": str(pictures),
+        "--checkpoint": str(tmp_path / "run"),
+        "--vgg-weights": str(loss_network),
+        "--batch-size": "1",
+        "--device": "cpu",
+    }
+    given[changed[0]] = changed[1]
+    command = [sys.executable, "-m", "train", "fit", *(word for pair in given.items() for word in pair)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert text in result.stderr
+    assert "Traceback" not in result.stderr
