@@ -86,10 +86,12 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     fine, data = cv2.imencode(path.suffix.lower(), image, parameters)
     if not fine:
         raise OutputError(f"cannot write {path}: OpenCV does not write this format here, use .png")
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(data.tobytes())
         os.replace(partial, path)
-    except OSError as error:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise

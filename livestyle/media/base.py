@@ -1,0 +1,85 @@
+"""What every source and sink of frames has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture of a film or a camera.
+
+    Attributes:
+        image: uint8 [H, W, 3] BGR, upright.
+        time: seconds; exact (a Fraction) from a file, of the clock of `time.monotonic` from a camera.
+        duration: seconds that it stays on the screen; 0 where nobody knows.
+    """
+
+    image: np.ndarray
+    time: Fraction | float
+    duration: Fraction | float = 0
+
+
+class FrameSource(ABC):
+    """Gives frames of one size; a context manager that lets go of the file or camera at its end."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Of every frame, in pixels."""
+
+    @property
+    @abstractmethod
+    def height(self) -> int:
+        """Of every frame, in pixels."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, in the order of their time."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open; again is harmless."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class FrameSink(ABC):
+    """Takes frames of one size; a context manager that completes the result, or drops it where the body raised."""
+
+    @abstractmethod
+    def write(self, image: np.ndarray, time: Fraction | float) -> None:
+        """Take the next frame: uint8 [H, W, 3] BGR, at its time in seconds."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Complete the result."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Drop the result, so that nothing half-finished is left."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
