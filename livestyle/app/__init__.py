@@ -1,0 +1,1 @@
+"""The live program: a camera, a window and keys."""

@@ -1,0 +1,270 @@
+"""The real program in a real window: a display of its own (Xvfb), keys pressed by xdotool."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import pytest
+
+PATIENCE = 60.0
+"""Seconds until a condition counts as never coming true; these tests run on loaded machines."""
+CLIP_SIZE = (192, 108)
+SCREEN = (1024, 768)
+
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """What ``condition`` gives as soon as it is true."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    pytest.fail(f"waited {patience:.0f} s in vain: {what}")
+
+
+class Display:
+    """A screen in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        for tool in ("Xvfb", "xdotool"):
+            assert shutil.which(tool), f"{tool} is missing: apt-get install xvfb xdotool"
+        reading, writing = os.pipe()
+        size = "x".join(map(str, SCREEN))
+        self._process = subprocess.Popen(
+            [
+                "Xvfb",
+                "-displayfd",
+                str(writing),
+                "-screen",
+                "0",
+                f"{size}x24",
+                "-fbdir",
+                str(folder),
+                "-nolisten",
+                "tcp",
+            ],
+            pass_fds=[writing],
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            self.name = f":{pipe.readline().strip()}"
+        self._pixels = folder / "Xvfb_screen0"
+
+    def screenshot(self) -> np.ndarray:
+        """The screen, uint8 [H, W, 3] BGR: Xvfb keeps it in a file in the format of xwd."""
+        data = np.fromfile(self._pixels, np.uint8)
+        header = data[:100].view(">u4")
+        start = int(header[0] + 12 * header[19])
+        width, height, row = int(header[4]), int(header[5]), int(header[12])
+        return data[start : start + height * row].reshape(height, row // 4, 4)[:, :width, :3].copy()
+
+    def xdotool(self, *words: str) -> str:
+        environment = {**os.environ, "DISPLAY": self.name}
+        result = subprocess.run(["xdotool", *words], env=environment, capture_output=True, text=True, timeout=PATIENCE)
+        return result.stdout.strip()
+
+    def press_close_button(self, window: str) -> None:
+        """Ask a window to close, as a window manager does."""
+        x11 = ctypes.CDLL("libX11.so.6")
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        x11.XInternAtom.restype = ctypes.c_ulong
+        connection = ctypes.c_void_p(x11.XOpenDisplay(self.name.encode()))
+        protocols = x11.XInternAtom(connection, b"WM_PROTOCOLS", 0)
+        delete = x11.XInternAtom(connection, b"WM_DELETE_WINDOW", 0)
+        client_message = 33
+        event = _ClientMessage(
+            client_message, 0, 1, connection, int(window), protocols, 32, (ctypes.c_long * 5)(delete)
+        )
+        x11.XSendEvent(connection, ctypes.c_ulong(int(window)), 0, ctypes.c_long(0), ctypes.byref(event))
+        x11.XFlush(connection)
+        x11.XCloseDisplay(connection)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+
+class _ClientMessage(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("serial", ctypes.c_ulong),
+        ("sent", ctypes.c_int),
+        ("display", ctypes.c_void_p),
+        ("window", ctypes.c_ulong),
+        ("message", ctypes.c_ulong),
+        ("format", ctypes.c_int),
+        ("data", ctypes.c_long * 5),
+        ("padding", ctypes.c_long * 24),
+    )
+
+
+class Program:
+    """A running ``livestyle webcam``."""
+
+    def __init__(self, display: Display, folder: Path, *arguments: str) -> None:
+        self.display = display
+        self.folder = folder
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "livestyle", "webcam", *arguments],
+            cwd=folder,
+            env={**os.environ, "DISPLAY": display.name},
+            stdout=self._log,
+            stderr=self._log,
+        )
+        self.window = wait_for(self._find_window, "the window")
+
+    def _find_window(self) -> str:
+        assert self.process.poll() is None, self.output()
+        # Named by its process too: another program's window may still be there.
+        process = str(self.process.pid)
+        windows = self.display.xdotool("search", "--onlyvisible", "--all", "--pid", process, "--name", "^livestyle$")
+        return windows.partition("\n")[0]
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return os.pread(self._log.fileno(), 1_000_000, 0).decode()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.display.xdotool("key", "--window", self.window, key)
+
+    def snapshots(self) -> list[Path]:
+        return sorted(self.folder.glob("livestyle-*.png"))
+
+    def snapshot(self) -> np.ndarray:
+        """Press s and read what it saved."""
+        before = set(self.snapshots())
+        self.press("s")
+        (path,) = wait_for(lambda: set(self.snapshots()) - before, "a snapshot")
+        image = cv2.imread(str(path))
+        assert image is not None
+        return image
+
+    def wait_for_snapshot(self, fits: Callable[[np.ndarray], bool], what: str) -> np.ndarray:
+        """Snapshots until one fits."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            image = self.snapshot()
+            if fits(image):
+                return image
+            time.sleep(0.1)
+        pytest.fail(f"no snapshot in {PATIENCE:.0f} s: {what}")
+
+    def wait_until_painted(self) -> None:
+        """Past the warm-up: only then does s save a picture."""
+
+        def saved() -> bool:
+            assert self.process.poll() is None, self.output()
+            self.press("s")
+            time.sleep(0.2)
+            return bool(self.snapshots())
+
+        wait_for(saved, "the first painting")
+
+    def ends(self) -> int:
+        """Wait for the end and give the exit code."""
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it does not end; {self.output()}")
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._log.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def style_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of its own for all programs of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIVESTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
+    screen = Display(tmp_path_factory.mktemp("screen"))
+    yield screen
+    screen.close()
+
+
+@pytest.fixture(scope="session")
+def scene() -> np.ndarray:
+    """A picture whose left and right, and top and bottom, cannot be mistaken: uint8 [108, 192, 3]."""
+    width, height = CLIP_SIZE
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, : width // 2] = (40, 40, 200)
+    image[:, width // 2 :] = (200, 120, 40)
+    cv2.circle(image, (width // 4, height // 2), height // 4, (230, 230, 230), -1)
+    cv2.rectangle(image, (width * 5 // 8, height // 8), (width * 7 // 8, height // 3), (20, 160, 220), -1)
+    return image
+
+
+@pytest.fixture(scope="session")
+def still_clip(scene: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds in which nothing moves."""
+    path = tmp_path_factory.mktemp("clips") / "still.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 15.0, CLIP_SIZE)
+    for _ in range(30):
+        writer.write(scene)
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="session")
+def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three style pictures of quite different colours: 1-blue.png, 2-green.png, 3-red.png."""
+    folder = tmp_path_factory.mktemp("styles")
+    noise = np.random.default_rng(1).integers(0, 90, (64, 64, 3), np.uint8)
+    for number, name in enumerate(("blue", "green", "red")):
+        image = cv2.resize(noise, (256, 256), interpolation=cv2.INTER_CUBIC)
+        image[..., number] = np.maximum(image[..., number], 60) + 100
+        cv2.imwrite(str(folder / f"{number + 1}-{name}.png"), image)
+    return folder
+
+
+@pytest.fixture
+def start(display: Display, tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Start the program with arguments; it is ended with the test."""
+    programs: list[Program] = []
+
+    def begin(*arguments: str) -> Program:
+        programs.append(Program(display, tmp_path, *arguments))
+        return programs[-1]
+
+    yield begin
+    for program in programs:
+        program.close()
+
+
+@pytest.fixture(scope="module")
+def running(
+    display: Display, still_clip: Path, style_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Program]:
+    """One program for all tests that press keys and leave it running."""
+    folder = tmp_path_factory.mktemp("running")
+    program = Program(display, folder, "--camera", str(still_clip), "--style", str(style_folder))
+    program.wait_until_painted()
+    yield program
+    program.close()
