@@ -167,6 +167,11 @@ def _write(
         # The exporter writes the sizes that come back as the arithmetic that made them.
         for dim, name in zip(proto.graph.output[0].type.tensor_type.shape.dim, "NHW", strict=False):
             dim.dim_param = name
+    # Names of source files and stack traces: a sixth of the file, and paths of this machine.
+    del proto.graph.value_info[:], proto.graph.metadata_props[:], proto.metadata_props[:]
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
     path.write_bytes(proto.SerializeToString())
 
 
@@ -236,6 +241,7 @@ def _write_safetensors(model: Model, content: dict[str, Any], path: Path) -> Non
 
     values = {k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith("statistics_reader.")}
     save_file(values, path, {"arch": content["arch"], "iteration": str(content["iteration"])})
+    path.chmod(0o644)
 
 
 def _write_presets(table: Path, pictures: Sequence[PictureFile], folder: Path) -> None:

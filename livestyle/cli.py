@@ -85,7 +85,7 @@ def video(
     """Paint a video; its sound and its timing stay as they are."""
     from .convert import convert_video
 
-    stylizer, styles = _prepare(style, device, model)
+    stylizer, styles = _prepare(style, strength, device, model)
     for result in convert_video(source, output, stylizer, styles, strength, force=force, progress=True):
         print(result)
 
@@ -103,7 +103,7 @@ def image(
     """Paint pictures."""
     from .convert import convert_images
 
-    stylizer, styles = _prepare(style, device, model)
+    stylizer, styles = _prepare(style, strength, device, model)
     for result in convert_images(sources, output, stylizer, styles, strength, force=force, progress=True):
         print(result)
 
@@ -120,7 +120,7 @@ def demo(
     from .convert import convert_video
     from .model import package_folder
 
-    stylizer, styles = _prepare(style, device, model)
+    stylizer, styles = _prepare(style, 1.0, device, model)
     clip = package_folder("assets") / "demo.mp4"
     for result in convert_video(clip, output, stylizer, styles, force=True, progress=True):
         print(result)
@@ -136,11 +136,13 @@ def list_styles(model: ModelOption = None) -> None:
         print(name)
 
 
-def _prepare(style: str | None, device: str, model: str | None) -> tuple[Stylizer, list[Style]]:
+def _prepare(style: str | None, strength: float, device: str, model: str | None) -> tuple[Stylizer, list[Style]]:
     """A stylizer on the device, which is said in one line, and the styles that a text names."""
-    from .engine import Stylizer
+    from .engine import Stylizer, check_strength
     from .styles import StyleLibrary
 
+    # Before the model is loaded, for which nobody should wait in vain.
+    check_strength(strength)
     stylizer = Stylizer(model, device)
     print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
@@ -149,6 +151,7 @@ def _prepare(style: str | None, device: str, model: str | None) -> tuple[Stylize
 
 def main() -> None:
     """Run the command line; what a person can put right ends it with one sentence and exit code 1."""
+    logging.addLevelName(logging.WARNING, "warning")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         app()

@@ -102,8 +102,7 @@ class Stylizer:
             StyleError: the style belongs to another model.
         """
         _check_image(frames, "a frame", batch=True)
-        if not 0 <= strength <= 1:
-            raise InputError(f"strength is between 0 and 1, not {strength}")
+        check_strength(strength)
         if style.values.shape != (self.stats_size,):
             raise StyleError(
                 f"the style has {style.values.size} statistics and the model {self.model.manifest.name} "
@@ -174,7 +173,8 @@ class _Painter:
         self._set("content_state", state)
         self._set("momentum", np.float32(momentum))
         self._session.run_with_iobinding(self._binding)
-        return self._buffers["stylized"].numpy(), self._buffers["next_content_state"].numpy()
+        # Copies: on the CPU these are views of buffers that the next frame overwrites.
+        return self._buffers["stylized"].numpy().copy(), self._buffers["next_content_state"].numpy().copy()
 
     def _set(self, name: str, value: Any) -> None:
         self._buffers[name].update_inplace(np.asarray(value, order="C"))
@@ -205,6 +205,12 @@ class _Painter:
         for name in ("stylized", "next_content_state"):
             self._binding.bind_ortvalue_output(name, self._buffers[name])
         self._shape, self._style = shape, None
+
+
+def check_strength(strength: float) -> None:
+    """Raise an `InputError` for a strength that is not in 0..1."""
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength is between 0 and 1, not {strength}")
 
 
 def scale_style_picture(image: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def library(stylizer: Stylizer, tmp_path: Path) -> StyleLibrary:
 def film() -> list[np.ndarray]:
     """Every tenth frame of the bundled clip, uint8 [360, 640, 3] BGR."""
     capture = cv2.VideoCapture(str(package_folder("assets") / "demo.mp4"))
-    frames = []
+    frames: list[np.ndarray] = []
     while True:
         fine, frame = capture.read()
         if not fine:

@@ -37,7 +37,7 @@ def options(tmp_path: Path, pictures: Path, loss_network: Path) -> FitOptions:
 
 
 @pytest.mark.parametrize("cache", [0, 1])
-def test_a_resumed_run_is_the_uninterrupted_run(options: FitOptions, tmp_path: Path, cache: int):
+def test_a_resumed_run_is_the_uninterrupted_run(options: FitOptions, tmp_path: Path, cache: int) -> None:
     options = replace(options, cache=cache)
     whole = Trainer(options)
     whole.run()
@@ -53,7 +53,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(options: FitOptions, tmp_path: P
     assert torch.equal(load_checkpoint(options.checkpoint)["random"], load_checkpoint(tmp_path / "other")["random"])
 
 
-def test_each_stage_trains_its_own_part(options: FitOptions):
+def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
     trainer = Trainer(options)
 
     def snapshot(part: str) -> torch.Tensor:
@@ -71,7 +71,7 @@ def test_each_stage_trains_its_own_part(options: FitOptions):
 
 def test_damaged_and_tiny_pictures_are_skipped_with_one_warning(
     options: FitOptions, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     from PIL import Image
 
     folder = Path(shutil.copytree(pictures, tmp_path / "some damaged"))
@@ -85,7 +85,7 @@ def test_damaged_and_tiny_pictures_are_skipped_with_one_warning(
     assert "times a picture was damaged" in summary
 
 
-def test_a_tar_file_is_read_like_its_folder(options: FitOptions, pictures: Path, tmp_path: Path):
+def test_a_tar_file_is_read_like_its_folder(options: FitOptions, pictures: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
         for path in sorted(pictures.iterdir()):
             archive.add(path, path.name)
@@ -99,7 +99,7 @@ def test_a_tar_file_is_read_like_its_folder(options: FitOptions, pictures: Path,
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_validation_losses_and_pictures_are_written_for_tensorboard(options: FitOptions):
+def test_validation_losses_and_pictures_are_written_for_tensorboard(options: FitOptions) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     Trainer(options).run()
@@ -110,18 +110,18 @@ def test_validation_losses_and_pictures_are_written_for_tensorboard(options: Fit
     assert tags["images"] == ["pictures"]
 
 
-def test_the_decay_of_the_learning_rate_is_that_of_the_adain_implementations():
+def test_the_decay_of_the_learning_rate_is_that_of_the_adain_implementations() -> None:
     (stage,) = parse_stages("frame:1", 1000, "lite")
     assert rate_factor(500, stage, 5e-5) == pytest.approx(1 / (1 + 5e-5 * 500))
 
 
 @pytest.mark.parametrize("text", ["frame", "frame:x", "frame:-1", "paint:1"])
-def test_stages_that_cannot_be_read_are_refused(text: str):
+def test_stages_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(LivestyleError, match="cannot read the stage"):
         parse_stages(text, 10, "lite")
 
 
-def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions):
+def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions) -> None:
     Trainer(replace(options, max_iter=1, stages="frame:1")).run()
     with pytest.raises(LivestyleError, match="holds a run of lite, not of full"):
         Trainer(replace(options, arch="full", resume=True))
@@ -139,7 +139,7 @@ def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions):
 )
 def test_bad_options_end_with_one_sentence(
     pictures: Path, loss_network: Path, tmp_path: Path, changed: list[str], text: str
-):
+) -> None:
     given = {
         "--content-path": str(pictures),
         "--style-path": str(pictures),

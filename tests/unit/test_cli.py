@@ -16,13 +16,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("code", ["import livestyle", "import livestyle.cli"])
-def test_nothing_heavy_is_loaded_before_it_is_needed(code: str):
+def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
     loaded = f"{code}; import sys; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert not set(HEAVY) & set(result.stdout.split())
 
 
-def test_the_runtime_never_loads_torch(picture: Path, tmp_path: Path):
+def test_the_runtime_never_loads_torch(picture: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from livestyle.cli import app; "
         f"app(['image', {str(picture)!r}, '-o', {str(tmp_path / 'out.png')!r}], standalone_mode=False); "
@@ -31,11 +31,11 @@ def test_the_runtime_never_loads_torch(picture: Path, tmp_path: Path):
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
 
-def test_the_version_is_printed():
+def test_the_version_is_printed() -> None:
     assert run("--version").stdout == f"livestyle {__version__}\n"
 
 
-def test_the_presets_are_listed():
+def test_the_presets_are_listed() -> None:
     names = run("styles", "list").stdout.split()
     assert len(names) >= 12
 
@@ -51,7 +51,7 @@ def test_the_presets_are_listed():
         ("video", "missing.mp4", "-o", "out.mp4"),
     ],
 )
-def test_bad_input_ends_with_one_sentence_and_no_traceback(arguments: tuple[str, ...]):
+def test_bad_input_ends_with_one_sentence_and_no_traceback(arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert result.returncode == 1

@@ -27,12 +27,12 @@ def change_manifest(folder: Path, change: Change) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_the_default_model_ships_and_is_under_ten_megabytes():
+def test_the_default_model_ships_and_is_under_ten_megabytes() -> None:
     model = Model.load()
     assert sum(model.file(name).stat().st_size for name in model.manifest.files) < 10_000_000
 
 
-def test_a_damaged_network_is_refused(folder: Path):
+def test_a_damaged_network_is_refused(folder: Path) -> None:
     data = bytearray((folder / STYLIZE).read_bytes())
     data[1000] ^= 1
     (folder / STYLIZE).write_bytes(data)
@@ -40,7 +40,7 @@ def test_a_damaged_network_is_refused(folder: Path):
         Model.load(folder)
 
 
-def test_a_missing_file_is_refused(folder: Path):
+def test_a_missing_file_is_refused(folder: Path) -> None:
     (folder / STYLIZE).unlink()
     with pytest.raises(ModelError, match=f"lacks {STYLIZE}"):
         Model.load(folder)
@@ -56,24 +56,24 @@ def test_a_missing_file_is_refused(folder: Path):
         (lambda m: m["files"].pop(STYLIZE), f"lists no {STYLIZE}"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_refused(folder: Path, change: Change, text: str):
+def test_a_manifest_that_does_not_fit_is_refused(folder: Path, change: Change, text: str) -> None:
     change_manifest(folder, change)
     with pytest.raises(ModelError, match=text):
         Model.load(folder)
 
 
-def test_a_manifest_that_is_no_json_is_refused(folder: Path):
+def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:
     (folder / MANIFEST).write_text("{")
     with pytest.raises(ModelError, match="not a readable manifest"):
         Model.load(folder)
 
 
-def test_presets_of_another_size_are_refused(folder: Path):
+def test_presets_of_another_size_are_refused(folder: Path) -> None:
     (folder / PRESETS).write_text('{"odd": [1, 2, 3]}')
     with pytest.raises(ModelError, match="sha256 differs"):
         Model.load(folder)
 
 
-def test_an_unknown_model_names_those_that_ship():
+def test_an_unknown_model_names_those_that_ship() -> None:
     with pytest.raises(ModelError, match=rf"no model 'nothing'.*{DEFAULT_MODEL}"):
         Model.load("nothing")

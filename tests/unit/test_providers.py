@@ -7,22 +7,22 @@ from livestyle.errors import DeviceError
 from livestyle.providers import has_nvidia_driver, session_options, session_providers
 
 
-def test_an_unknown_device_is_refused():
+def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(DeviceError, match="auto, cpu, cuda"):
         Stylizer(device="tpu")
 
 
 @pytest.mark.skipif(has_nvidia_driver(), reason="CUDA may start here")
-def test_cuda_where_it_does_not_start_is_an_error_that_says_what_to_install():
+def test_cuda_where_it_does_not_start_is_an_error_that_says_what_to_install() -> None:
     with pytest.raises(DeviceError, match=r"livestyle\[cuda\]"):
         Stylizer(device="cuda")
 
 
 @pytest.mark.skipif(has_nvidia_driver(), reason="CUDA may start here")
-def test_auto_says_why_it_is_the_cpu():
+def test_auto_says_why_it_is_the_cpu() -> None:
     assert "no NVIDIA driver found" in Stylizer().device.text
 
 
-def test_cuda_is_asked_for_without_any_fall_back():
+def test_cuda_is_asked_for_without_any_fall_back() -> None:
     assert session_options("cuda").get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
     assert [name for name, _ in session_providers("cuda")] == ["CUDAExecutionProvider"]
