@@ -50,55 +50,68 @@ class PlainStylizeGraph(nn.Module):
 
 
 class CompactStylizeGraph(nn.Module):
-    """`PlainStylizeGraph` of a compact network, made quick: everything at full resolution happens on bytes.
+    """`PlainStylizeGraph` of a compact network, made quick: what can happen to bytes happens to bytes.
 
-    The scaling of bytes and the order of the colours move into the weights of the first and the last convolution.
+    Space-to-depth and the stem's convolution become one convolution of stride 2; the scaling of bytes, the order of the
+    colours and the order in which bytes leave move into the weights of the first and the last convolution.
     """
 
     def __init__(self, stylizer: CompactStylizer, half: bool = False) -> None:
         super().__init__()
         self.stylizer = copy.deepcopy(stylizer)
         self.dtype = torch.float16 if half else torch.float32
-        self._fold()
-        self.stylizer.to(self.dtype)
+        with torch.no_grad():
+            self.stem = self._byte_stem()
+            self._fold_output()
+        self.to(self.dtype)
 
-    @torch.no_grad()
-    def _fold(self) -> None:
-        first, last = self.stylizer.stem.conv, self.stylizer.out.conv
-        assert first.bias is not None
-        assert last.bias is not None
-        # The network is fed (byte / 255 - 0.5) * 4 and gives 4 * (byte / 255 - 0.5).
-        first.bias -= 2 * first.weight.sum(dim=(1, 2, 3))
-        first.weight *= 4 / 255
-        last.weight *= 255 / 4
-        last.bias.copy_(last.bias * 255 / 4 + 127.5)
-        # Space-to-depth keeps a colour's four pixels together, so colours are exchanged in fours.
-        first.weight.copy_(first.weight.unflatten(1, (3, 4)).flip(1).flatten(1, 2))
-        last.weight.copy_(last.weight.unflatten(0, (3, 4)).flip(0).flatten(0, 1))
-        last.bias.copy_(last.bias.unflatten(0, (3, 4)).flip(0).flatten())
+    def _byte_stem(self) -> nn.Conv2d:
+        conv = self.stylizer.stem.conv
+        assert conv.bias is not None
+        outputs = conv.out_channels
+        stem = nn.Conv2d(3, outputs, 6, stride=2)
+        # The network is fed (byte / 255 - 0.5) * 4.
+        stem.bias = nn.Parameter(conv.bias - 2 * conv.weight.sum(dim=(1, 2, 3)))
+        # [colour, row in block, column in block, block row, block column] -> [colour, row, column], BGR
+        weight = conv.weight.unflatten(1, (3, 2, 2)).permute(0, 1, 4, 2, 5, 3).reshape(outputs, 3, 6, 6)
+        stem.weight = nn.Parameter(weight.flip(1) * (4 / 255))
+        return stem
+
+    def _fold_output(self) -> None:
+        conv = self.stylizer.out.conv
+        assert conv.bias is not None
+        # It gives 4 * (byte / 255 - 0.5); [colour, row, column] -> [row, column, colour], BGR.
+        weight = conv.weight.unflatten(0, (3, 2, 2)).flip(0).permute(1, 2, 0, 3, 4, 5).flatten(0, 2)
+        bias = conv.bias.unflatten(0, (3, 2, 2)).flip(0).permute(1, 2, 0).flatten()
+        conv.weight.copy_(weight * (255 / 4))
+        conv.bias.copy_(bias * (255 / 4) + 127.5)
 
     def forward(
         self, frames: Tensor, stats: Tensor, strength: Tensor, content_state: Tensor, momentum: Tensor
     ) -> tuple[Tensor, Tensor]:
         count, height, width = frames.shape[0], frames.shape[1], frames.shape[2]
-        multiple = self.stylizer.multiple
-        rows, columns = (mirrored_index(n, multiple) for n in (height, width))
-        padded = frames.index_select(1, rows).index_select(2, columns)
-        half_height, half_width = rows.shape[0] // 2, columns.shape[0] // 2
-        x = padded.reshape(count, half_height, 2, half_width, 2, 3).permute(0, 5, 2, 4, 1, 3)
-        x = x.reshape(count, 12, half_height, half_width).to(self.dtype)
-        x, state = self.stylizer.paint(x, stats, strength, Running(content_state, momentum))
+        rows, columns = (stem_index(n, self.stylizer.multiple) for n in (height, width))
+        x = frames.index_select(1, rows).index_select(2, columns).permute(0, 3, 1, 2).to(self.dtype)
+        x, state = self.stylizer.paint(self.stem(x), stats, strength, Running(content_state, momentum))
         assert state is not None
-        levels = x.clamp(0, 255).round().to(torch.uint8)
-        levels = levels.reshape(count, 3, 2, 2, half_height, half_width).permute(0, 4, 2, 5, 3, 1)
+        half_height, half_width = x.shape[2], x.shape[3]
+        levels = x.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        levels = levels.reshape(count, half_height, half_width, 2, 6).permute(0, 1, 3, 2, 4)
         levels = levels.reshape(count, 2 * half_height, 2 * half_width, 3)
         return levels[:, :height, :width], state
 
 
-def mirrored_index(size: int, multiple: int) -> Tensor:
-    """0 to ``size`` - 1, then backwards without repeating the last, until the length divides by ``multiple``: int64."""
-    index = torch.arange(size + -size % multiple)
-    return torch.minimum(index, 2 * (size - 1) - index)
+def stem_index(size: int, multiple: int) -> Tensor:
+    """Which row (or column) of a frame each row that the stem sees is: int64 indices into 0 .. ``size`` - 1.
+
+    First the frame is mirrored, without repeating its last row, until ``multiple`` divides it; then the stem's reflect
+    padding, which mirrors blocks of two rows, is laid around.
+    """
+    padded = size + -size % multiple
+    blocks = torch.arange(-1, padded // 2 + 1).abs()
+    blocks = torch.minimum(blocks, padded - 2 - blocks)
+    rows = (2 * blocks[:, None] + torch.arange(2)).flatten()
+    return torch.minimum(rows, 2 * (size - 1) - rows)
 
 
 def stylize_graph(stylizer: ClassicStylizer | CompactStylizer, half: bool = False) -> nn.Module:

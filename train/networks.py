@@ -174,16 +174,16 @@ class CompactStylizer(nn.Module):
         Returns:
             The stylized frames, float [N, 3, H, W], not clamped, and the next running state ([K], or None).
         """
-        x, state = self.paint(F.pixel_unshuffle((frames - 0.5) * 4, 2), style, strength, running)
+        x = self.stem(F.pixel_unshuffle((frames - 0.5) * 4, 2))
+        x, state = self.paint(x, style, strength, running)
         return F.pixel_shuffle(x, 2) * 0.25 + 0.5, state
 
     def paint(
         self, x: Tensor, style: Tensor, strength: Tensor, running: Running | None
     ) -> tuple[Tensor, Tensor | None]:
-        """`forward` between the space-to-depth steps: [N, 12, H / 2, W / 2] in and out, in the network's own range."""
+        """`forward` from the output of `stem` to that of `out`: [N, 12, H / 2, W / 2] in the network's own range."""
         sites = SitePass(style, strength, running)
-        x = F.relu(self.stem(x))
-        x = F.relu(self.down(x))
+        x = F.relu(self.down(F.relu(x)))
         for block in self.encoder:
             x = block(x)
         x = sites(x)
