@@ -86,8 +86,14 @@ def export_model(
             written.
     """
     model, content = load_model(checkpoint)
+    if content["iteration"] < content.get("last_iteration", 0):
+        log.warning("the run stopped at iteration %d of %d", content["iteration"], content["last_iteration"])
     found = find_pictures(pictures) if pictures else []
     images = _comparison_images(found)
+    entries = _read_presets(presets, found) if presets is not None else {}
+    measured = _read_metrics(metrics) if metrics is not None else {}
+    if target.exists() and not target.is_dir():
+        raise LivestyleError(f"{target} is a file: name a folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         work = Path(folder)
@@ -98,10 +104,9 @@ def export_model(
             # The classic network carries torchvision's VGG, which is not ours to pass on as a checkpoint.
             _write_safetensors(model, content, work / CHECKPOINT)
             names.append(CHECKPOINT)
-        if presets is not None:
-            _write_presets(presets, found, work)
+        if entries:
+            _write_presets(entries, work)
             names.append(PRESETS)
-        measured: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8")) if metrics else {}
         manifest = Manifest(
             name=target.name,
             arch=content["arch"],
@@ -118,6 +123,8 @@ def export_model(
             },
         )
         target.mkdir(exist_ok=True)
+        # Presets of an earlier export do not belong to these networks.
+        (target / PRESETS).unlink(missing_ok=True)
         for name in names:
             os.replace(work / name, target / name)
         manifest.write(target)
@@ -223,7 +230,7 @@ def compare(model: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
 def _comparison_images(pictures: Sequence[PictureFile]) -> list[np.ndarray]:
     if pictures:
         step = max(1, len(pictures) // 6)
-        return [np.asarray(p.read())[:, :, ::-1].copy() for p in pictures[::step][:6]]
+        return [decode_picture(p.read_bytes(), Path(p.name)) for p in pictures[::step][:6]]
     capture = cv2.VideoCapture(str(package_folder("assets") / "demo.mp4"))
     images = []
     while capture.isOpened():
@@ -244,18 +251,34 @@ def _write_safetensors(model: Model, content: dict[str, Any], path: Path) -> Non
     path.chmod(0o644)
 
 
-def _write_presets(table: Path, pictures: Sequence[PictureFile], folder: Path) -> None:
-    entries = tomllib.loads(table.read_text(encoding="utf-8"))["preset"]
+def _read_presets(table: Path, pictures: Sequence[PictureFile]) -> dict[str, np.ndarray]:
+    """The pictures of a table of presets, uint8 [H, W, 3] BGR, by the preset's name."""
     by_name = {Path(p.name).name: p for p in pictures}
+    found: dict[str, np.ndarray] = {}
+    try:
+        entries = [
+            (entry["name"], entry["file"]) for entry in tomllib.loads(table.read_text(encoding="utf-8"))["preset"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LivestyleError(f"{table} is not a table of presets with a name and a file each: {error}") from error
+    for name, file in entries:
+        if file not in by_name:
+            raise LivestyleError(f"the picture {file} of the preset {name} is in none of --pictures")
+        found[name] = decode_picture(by_name[file].read_bytes(), Path(file))
+    return found
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise LivestyleError(f"{path} is not a JSON file of python -m train evaluate: {error}") from error
+
+
+def _write_presets(pictures: dict[str, np.ndarray], folder: Path) -> None:
     session = create_session(folder / STYLE, "cpu")
     presets: dict[str, list[float]] = {}
-    for entry in entries:
-        picture = by_name.get(entry["file"])
-        if picture is None:
-            raise LivestyleError(f"the picture {entry['file']} of the preset {entry['name']} is in none of --pictures")
-        with picture.path.open("rb") as file:
-            file.seek(picture.offset)
-            image = decode_picture(file.read(picture.size), Path(picture.name))
+    for name, image in pictures.items():
         stats = session.run(None, {"image": scale_style_picture(image)})[0]
-        presets[entry["name"]] = [float(f"{value:.5g}") for value in stats]
+        presets[name] = [float(f"{value:.5g}") for value in stats]
     (folder / PRESETS).write_text(json.dumps(presets) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .engine import Stylizer
+    from .engine import StyleStats, Stylizer
     from .errors import LivestyleError
     from .model import Model
     from .styles import Style, StyleLibrary, mix
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Stylizer": "engine",
+    "StyleStats": "engine",
     "LivestyleError": "errors",
     "Model": "model",
     "Style": "styles",
@@ -23,7 +24,17 @@ _HOMES = {
     "ContentState": "temporal",
 }
 
-__all__ = ["ContentState", "LivestyleError", "Model", "Style", "StyleLibrary", "Stylizer", "__version__", "mix"]
+__all__ = [
+    "ContentState",
+    "LivestyleError",
+    "Model",
+    "Style",
+    "StyleLibrary",
+    "StyleStats",
+    "Stylizer",
+    "__version__",
+    "mix",
+]
 
 
 def __getattr__(name: str) -> Any:

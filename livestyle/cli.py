@@ -86,8 +86,7 @@ def video(
     from .convert import convert_video
 
     stylizer, styles = _prepare(style, strength, device, model)
-    for result in convert_video(source, output, stylizer, styles, strength, force=force, progress=True):
-        print(result)
+    convert_video(source, output, stylizer, styles, strength, force=force, progress=True, done=print)
 
 
 @app.command()
@@ -104,13 +103,14 @@ def image(
     from .convert import convert_images
 
     stylizer, styles = _prepare(style, strength, device, model)
-    for result in convert_images(sources, output, stylizer, styles, strength, force=force, progress=True):
-        print(result)
+    convert_images(sources, output, stylizer, styles, strength, force=force, progress=True, done=print)
 
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write.")] = Path("livestyle-demo.mp4"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The video to write; without it, livestyle-demo.mp4.")
+    ] = None,
     style: StyleOption = None,
     device: DeviceOption = "auto",
     model: ModelOption = None,
@@ -122,8 +122,8 @@ def demo(
 
     stylizer, styles = _prepare(style, 1.0, device, model)
     clip = package_folder("assets") / "demo.mp4"
-    for result in convert_video(clip, output, stylizer, styles, force=True, progress=True):
-        print(result)
+    target = output or Path("livestyle-demo.mp4")
+    for result in convert_video(clip, target, stylizer, styles, force=output is None, progress=True, done=print):
         show_video(result.path)
 
 
@@ -146,7 +146,7 @@ def _prepare(style: str | None, strength: float, device: str, model: str | None)
     stylizer = Stylizer(model, device)
     print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
-    return stylizer, library.find(style) if style else [library.first()]
+    return stylizer, [library.first()] if style is None else library.find(style)
 
 
 def main() -> None:

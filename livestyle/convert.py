@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,7 @@ def convert_video(
     *,
     force: bool = False,
     progress: bool = False,
+    done: Callable[[Result], object] | None = None,
 ) -> list[Result]:
     """Paint a video, once for each style.
 
@@ -85,6 +86,7 @@ def convert_video(
         strength: 0..1.
         force: replace files that are there.
         progress: show a bar on stderr.
+        done: called with each result when no bar is on the screen.
 
     Returns:
         One result a style.
@@ -121,6 +123,8 @@ def convert_video(
             if video.damage:
                 log.warning("%s", video.damage)
             results.append(Result(path, video.width, video.height, video.decoded, perf_counter() - started))
+            if done is not None:
+                done(results[-1])
     return results
 
 
@@ -133,6 +137,7 @@ def convert_images(
     *,
     force: bool = False,
     progress: bool = False,
+    done: Callable[[Result], object] | None = None,
 ) -> list[Result]:
     """Paint pictures, each once for each style.
 
@@ -145,6 +150,7 @@ def convert_images(
         strength: 0..1.
         force: replace files that are there.
         progress: show a bar on stderr.
+        done: called with each result when no bar is on the screen.
 
     Returns:
         One result a picture and style.
@@ -191,6 +197,9 @@ def convert_images(
                 write_picture(path, _paint_picture(image, stylizer, style.stats, strength))
                 results.append(Result(path, image.shape[1], image.shape[0], 1, perf_counter() - started))
                 advance()
+    if done is not None:
+        for result in results:
+            done(result)
     if damaged:
         names = ", ".join(str(path) for path in damaged)
         raise InputError(f"{len(damaged)} of {len(pictures)} pictures could not be read, the rest is done: {names}")
@@ -249,17 +258,23 @@ def _check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) 
     """Refuse to write two files to one place, or one over a source, or, unless forced, over what is there."""
     seen: set[str] = set()
     taken = [path for path in targets if path.exists()]
+    sources_there = {_identity(source) for source in sources if source.exists()}
     for path in targets:
         key = os.path.normcase(path)
         if key in seen:
             raise OutputError(f"two results would both be {path}: convert them to two folders")
         seen.add(key)
     for path in taken:
-        if any(source.exists() and path.samefile(source) for source in sources):
+        if _identity(path) in sources_there:
             raise OutputError(f"{path} is the source itself: write to another name or folder")
     if taken and not force:
         others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
         raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it with --force")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError, StyleError
+from .errors import DeviceError, InputError, ModelError, StyleError
 from .model import MINIMUM_SIDE, STYLE, STYLE_LONG_SIDE, STYLE_SIDE, STYLIZE, STYLIZE_FP16, Model
-from .providers import Device, choose_device, create_session
+from .providers import Device, choose_device, create_session, first_line
 from .temporal import ContentState
 
 
@@ -53,8 +53,7 @@ class Stylizer:
         self._threads = threads
         self.device: Device = choose_device(device, self.model.file(STYLIZE_FP16), threads)
         """The device that really runs; ``device.text`` says it in one line."""
-        network = STYLIZE_FP16 if self.device.kind == "cuda" else STYLIZE
-        self._painter = _Painter(self.model.file(network), self.device.kind, threads)
+        self._painter = _Painter(self.model, self.device.kind, threads)
         self._encoder: Any = None
 
     @property
@@ -75,6 +74,7 @@ class Stylizer:
         if self._encoder is None:
             # Once per style and small: the CPU runs it everywhere, to the same statistics.
             self._encoder = create_session(self.model.file(STYLE), "cpu", self._threads)
+            check_shapes(self._encoder, {"stats": self.stats_size}, self.model)
         stats: np.ndarray = self._encoder.run(None, {"image": scale_style_picture(image)})[0]
         return StyleStats(stats)
 
@@ -109,6 +109,9 @@ class Stylizer:
                 f"takes {self.stats_size}: encode the style with this model"
             )
         if strength == 0:
+            if state is not None:
+                # The network does not see these frames, and what it saw before will be out of date.
+                state.reset()
             return frames.copy()
         if frames.ndim == 3:
             painted: np.ndarray = self._run(frames[None], style, strength, state)[0]
@@ -133,14 +136,7 @@ class Stylizer:
 
     def warm_up(self, height: int, width: int) -> None:
         """Run once at a frame size, so that the first real frame is not the slow one."""
-        neutral = StyleStats(np.ones(self.stats_size, np.float32))
-        self._painter.paint(
-            np.zeros((1, height, width, 3), np.uint8),
-            neutral,
-            1.0,
-            np.zeros(self.model.manifest.state_size, np.float32),
-            0.0,
-        )
+        self.stylize(np.zeros((height, width, 3), np.uint8), StyleStats(np.ones(self.stats_size, np.float32)))
 
 
 class _Painter:
@@ -149,11 +145,15 @@ class _Painter:
     On the CPU one session paints all sizes; on CUDA each size of frame has its own, see `create_session`.
     """
 
-    def __init__(self, path: Path, device: str, threads: int | None) -> None:
-        self._path = path
+    def __init__(self, model: Model, device: str, threads: int | None) -> None:
+        self._path = model.file(STYLIZE_FP16 if device == "cuda" else STYLIZE)
         self._device = device
-        self._threads = threads
         self._session: Any = None
+        if device == "cpu":
+            self._session = create_session(self._path, device, threads)
+            manifest = model.manifest
+            sizes = {"stats": manifest.stats_size, "content_state": manifest.state_size}
+            check_shapes(self._session, sizes, model)
         self._buffers: dict[str, Any] = {}
         self._binding: Any = None
         self._shape: tuple[int, ...] = ()
@@ -172,7 +172,13 @@ class _Painter:
         self._set("strength", np.float32(strength))
         self._set("content_state", state)
         self._set("momentum", np.float32(momentum))
-        self._session.run_with_iobinding(self._binding)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:
+            size = f"{frames.shape[2]}x{frames.shape[1]}"
+            raise DeviceError(
+                f"a frame of {size} could not be painted ({first_line(error)}): try a smaller one"
+            ) from error
         # Copies: on the CPU these are views of buffers that the next frame overwrites.
         return self._buffers["stylized"].numpy().copy(), self._buffers["next_content_state"].numpy().copy()
 
@@ -184,8 +190,6 @@ class _Painter:
 
         if self._device != "cpu":
             self._session = create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]))
-        elif self._session is None:
-            self._session = create_session(self._path, self._device, self._threads)
         sizes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
             "frames": (shape, np.uint8),
             "stats": ((stats_size,), np.float32),
@@ -207,6 +211,13 @@ class _Painter:
         self._shape, self._style = shape, None
 
 
+def check_shapes(session: Any, sizes: dict[str, int], model: Model) -> None:
+    """Raise a `ModelError` where the inputs or outputs of a network are not as long as the manifest says."""
+    for value in (*session.get_inputs(), *session.get_outputs()):
+        if value.name in sizes and value.shape != [sizes[value.name]]:
+            raise ModelError(f"the networks in {model.folder} do not fit their manifest: export the model again")
+
+
 def check_strength(strength: float) -> None:
     """Raise an `InputError` for a strength that is not in 0..1."""
     if not 0 <= strength <= 1:
@@ -218,12 +229,15 @@ def scale_style_picture(image: np.ndarray) -> np.ndarray:
     import cv2
 
     height, width = image.shape[:2]
-    factor = STYLE_SIDE / min(height, width)
-    size = (max(STYLE_SIDE, round(width * factor)), max(STYLE_SIDE, round(height * factor)))
-    if size != (width, height):
+    short = min(height, width)
+    factor = STYLE_SIDE / short
+    longest = int(STYLE_LONG_SIDE / factor)
+    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
+    image = image[top : top + longest, left : left + longest]
+    size = (max(STYLE_SIDE, round(image.shape[1] * factor)), max(STYLE_SIDE, round(image.shape[0] * factor)))
+    if short != STYLE_SIDE:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
-    top, left = (max(0, n - STYLE_LONG_SIDE) // 2 for n in image.shape[:2])
-    return np.ascontiguousarray(image[top : top + STYLE_LONG_SIDE, left : left + STYLE_LONG_SIDE])
+    return np.ascontiguousarray(image)
 
 
 def _check_image(image: np.ndarray, what: str, batch: bool = False) -> None:

@@ -91,7 +91,7 @@ class Model:
         Raises:
             ModelError: there is no such folder, or it is damaged, incomplete or of another contract version.
         """
-        path = find_model(DEFAULT_MODEL if folder is None else folder)
+        path = find_model(folder)
         manifest = _read_manifest(path)
         for name in REQUIRED:
             if name not in manifest.files:
@@ -101,7 +101,11 @@ class Model:
                 raise ModelError(f"the model in {path} names a file outside its folder: do not use it")
             if not (path / name).is_file():
                 raise ModelError(f"the model in {path} lacks {name}: copy the whole folder, or install livestyle again")
-            if checksum(path / name) != expected:
+            try:
+                found = checksum(path / name)
+            except OSError as error:
+                raise ModelError(f"cannot read {path / name}: {error.strerror or error}") from error
+            if found != expected:
                 raise ModelError(
                     f"{path / name} is damaged or changed (its sha256 differs from the manifest's): "
                     "copy it again, or install livestyle again"
@@ -126,8 +130,11 @@ class Model:
 
         if PRESETS not in self.manifest.files:
             return {}
-        content = json.loads(self.file(PRESETS).read_text(encoding="utf-8"))
-        presets = {name: np.asarray(values, np.float32) for name, values in content.items()}
+        try:
+            content = json.loads(self.file(PRESETS).read_text(encoding="utf-8"))
+            presets = {name: np.asarray(values, np.float32) for name, values in content.items()}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ModelError(f"the presets in {self.folder} cannot be read: copy the model again ({error})") from error
         for name, values in presets.items():
             if values.shape != (self.manifest.stats_size,) or not np.isfinite(values).all():
                 raise ModelError(f"the preset {name!r} in {self.folder} does not belong to this model: export it again")
@@ -140,10 +147,10 @@ def package_folder(name: str) -> Path:
     return inside if inside.is_dir() else Path(__file__).parent.parent / name
 
 
-def find_model(folder: str | Path) -> Path:
-    """The folder of a model that is given as a path or by the name of one that ships."""
+def find_model(folder: str | Path | None = None) -> Path:
+    """The folder of a model that is given by the name of one that ships, or as a path; None is the default."""
     shipped = package_folder("weights")
-    for candidate in (Path(folder), shipped / folder):
+    for candidate in (shipped / (folder or DEFAULT_MODEL), *([Path(folder)] if folder else [])):
         if (candidate / MANIFEST).is_file():
             return candidate
     names = sorted(p.parent.name for p in shipped.glob(f"*/{MANIFEST}"))

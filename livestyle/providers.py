@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import DeviceError
+from .errors import DeviceError, ModelError
 from .model import MINIMUM_SIDE
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda")
 
 CUDA_HINT = (
-    'install the CUDA libraries with pip install "livestyle[cuda]" and an NVIDIA driver that supports CUDA 13 '
-    "(Turing cards or newer), or use --device cpu"
+    'install the CUDA libraries with pip install ".[cuda]" in the folder of livestyle, and an NVIDIA driver that '
+    "supports CUDA 13 (Turing cards or newer), or use --device cpu"
 )
 
 
@@ -61,7 +61,8 @@ def session_options(
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    # What goes wrong is said once, by the error that is raised.
+    options.log_severity_level = 4
     if kind == "cuda":
         # onnxruntime otherwise puts the whole network on the CPU and says so on stderr only.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -94,22 +95,35 @@ def create_session(
             onnxruntime would put on the CPU, is then done once, while the session is made.
 
     Raises:
-        DeviceError: the device does not start, or onnxruntime cannot read the network.
+        DeviceError: CUDA does not start.
+        ModelError: the CPU cannot run the network: the file is damaged or of another kind.
     """
     import onnxruntime as ort
 
     if kind == "cuda":
         preload_cuda()
+    # Providers log what they miss on stderr before any session has a level of its own.
+    ort.set_default_logger_severity(4)
     try:
-        session = ort.InferenceSession(path, session_options(kind, threads, shape), session_providers(kind))
+        # Without enable_fallback=0, onnxruntime tries the CPU next and reports that failure instead of the first.
+        session = ort.InferenceSession(
+            path, session_options(kind, threads, shape), session_providers(kind), enable_fallback=0
+        )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        hint = CUDA_HINT if kind == "cuda" else "install onnxruntime again"
-        raise DeviceError(f"{kind} does not start ({reason}): {hint}") from error
-    wanted = "CUDAExecutionProvider" if kind == "cuda" else "CPUExecutionProvider"
-    if session.get_providers()[0] != wanted:
-        raise DeviceError(f"{kind} does not start (onnxruntime chose {session.get_providers()[0]}): {CUDA_HINT}")
+        reason = first_line(error)
+        if kind != "cuda":
+            raise ModelError(f"{path} cannot be run ({reason}): copy or export the model again") from error
+        if "fallback to CPU EP has been explicitly disabled" in reason:
+            reason = "its CUDA or cuDNN libraries are missing or too old"
+        raise DeviceError(f"cuda does not start ({reason}): {CUDA_HINT}") from error
+    finally:
+        ort.set_default_logger_severity(2)
     return session
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def preload_cuda() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ from .media.pictures import decode_picture, pictures_in
 
 if TYPE_CHECKING:
     from .engine import Stylizer
+
+
+PREPARATION = 1
+"""Goes into the key of the cache: to be raised when pictures are decoded or scaled in another way."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class StyleLibrary:
             data = path.read_bytes()
         except OSError as error:
             raise StyleError(f"cannot read the style picture {path}: {error.strerror or error}") from error
-        key = hashlib.sha256(self._stylizer.model.checksum.encode() + data).hexdigest()
+        key = hashlib.sha256(f"{PREPARATION} {self._stylizer.model.checksum} ".encode() + data).hexdigest()
         values = self._read_cache(key)
         if values is None:
             try:
@@ -130,13 +135,16 @@ class StyleLibrary:
         """
         if text in self.presets:
             return [self.presets[text]]
-        path = Path(text).expanduser()
-        if path.is_dir():
-            pictures = pictures_in(path)
+        path = existing_path(text)
+        if path is not None and path.is_dir():
+            try:
+                pictures = pictures_in(path)
+            except InputError as error:
+                raise StyleError(str(error)) from error
             if not pictures:
                 raise StyleError(f"there is no picture in the folder {path}")
             return [self.from_picture(picture) for picture in pictures]
-        if path.is_file():
+        if path is not None:
             return [self.from_picture(path)]
         parts = [_split_weight(item) for item in text.split(",")]
         if len(parts) == 1 and parts[0][1] is None:
@@ -148,8 +156,8 @@ class StyleLibrary:
     def _one(self, name: str) -> Style:
         if name in self.presets:
             return self.presets[name]
-        path = Path(name).expanduser()
-        if not path.is_file():
+        path = existing_path(name)
+        if path is None or path.is_dir():
             raise StyleError(self._unknown(name))
         return self.from_picture(path)
 
@@ -175,8 +183,19 @@ class StyleLibrary:
                 np.save(file, values)
             os.replace(partial, self._cache / f"{key}.npy")
         except OSError:
-            # A read-only home costs the next start some time and nothing else.
-            return
+            # A read-only home or a full disk costs the next start some time and nothing else.
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def existing_path(text: str) -> Path | None:
+    """The file or folder that a text names, ``~`` understood; None where there is none."""
+    try:
+        path = Path(text).expanduser()
+        return path if text.strip() and path.exists() else None
+    except (OSError, RuntimeError, ValueError):
+        # Too long for a name (a mix of many styles), a home of nobody, a zero byte.
+        return None
 
 
 def _split_weight(item: str) -> tuple[str, float | None]:

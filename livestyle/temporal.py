@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -20,12 +22,15 @@ class ContentState:
     or somebody who walks through does not change how everything else is painted. A scene cut resets them.
 
     Args:
-        momentum: 0..1; 0 uses each frame's own statistics.
+        momentum: 0 or more and below 1; 0 uses each frame's own statistics.
+
+    Raises:
+        InputError: the momentum is out of range.
     """
 
     def __init__(self, momentum: float = MOMENTUM) -> None:
         if not 0 <= momentum < 1:
-            raise ValueError(f"momentum is in 0..1, and below 1, not {momentum}")
+            raise InputError(f"momentum is 0 or more and below 1, not {momentum}")
         self.momentum = momentum
         self.values: np.ndarray | None = None
         self._last: np.ndarray | None = None

@@ -57,15 +57,13 @@ def fit(
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = 2,
 ) -> None:
     """Train a model; stop it when you like and go on with --resume."""
     from .fit import FitOptions, Trainer
     from .losses import LossWeights
 
-    if crop % 4:
-        raise LivestyleError(f"--crop {crop} is not a multiple of 4: use {crop // 4 * 4}")
     weights = LossWeights(content_weight, style_weight, tv_weight, stillness_weight)
     Trainer(
         FitOptions(
@@ -108,6 +106,8 @@ def evaluate(
     """Measure a model: style and content loss, structure kept, stillness."""
     from .evaluate import evaluate as measure
 
+    if output is not None and not output.parent.is_dir():
+        raise LivestyleError(f"cannot write {output}: there is no folder {output.parent}")
     report = asdict(measure(model, content_path, style_path, vgg_weights, every))
     text = json.dumps({name: round(value, 4) for name, value in report.items()}, indent=2)
     print(text)
@@ -122,6 +122,8 @@ def main() -> None:
         app()
     except LivestyleError as error:
         raise SystemExit(f"error: {error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

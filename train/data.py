@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import tarfile
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from livestyle.errors import LivestyleError
@@ -24,6 +27,9 @@ from .vgg import LossNetwork, statistics_vector
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 HELD_OUT_SHARE = 32
 """One picture in so many is never trained on and makes the validation loss."""
+
+LEAST_SIDE = 64
+"""Pictures with fewer pixels on their short side are skipped."""
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +43,20 @@ class PictureFile:
     offset: int = 0
     size: int = -1
 
-    def read(self) -> Image.Image:
-        """The picture as RGB; raises OSError where it is damaged."""
+    def read_bytes(self) -> bytes:
+        """The picture's file as it is."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            data = file.read(self.size)
+            return file.read(self.size)
+
+    def read(self) -> Image.Image:
+        """The picture as RGB; raises OSError where it is damaged."""
         try:
+            data = self.read_bytes()
             return Image.open(io.BytesIO(data)).convert("RGB")
-        except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            raise OSError(str(error)) from error
+        except Exception as error:
+            # Pillow's decoders raise a dozen kinds of exceptions on damaged files, and training must outlive them all.
+            raise OSError(str(error) or type(error).__name__) from error
 
 
 def find_pictures(paths: Sequence[Path]) -> list[PictureFile]:
@@ -122,7 +133,8 @@ class CropSource:
     zoom: tuple[float, float]
     seed: int
     recolor: bool = False
-    skipped: int = 0
+    _bad: set[int] = field(default_factory=set, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def crop(self, number: int) -> Tensor:
         """Crop ``number``, uint8 [3, size, size].
@@ -132,25 +144,37 @@ class CropSource:
         """
         rng = np.random.default_rng((self.seed, number))
         epoch, index = divmod(number, len(self.pictures))
-        order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(self.pictures))
+        order = _order(self.seed, epoch, len(self.pictures))
         for attempt in range(len(self.pictures)):
-            picture = self.pictures[order[(index + attempt) % len(self.pictures)]]
+            place = int(order[(index + attempt) % len(self.pictures)])
+            if place in self._bad:
+                continue
             try:
-                image = picture.read()
-                if min(image.size) < 64:
+                image = self.pictures[place].read()
+                if min(image.size) < LEAST_SIDE:
                     raise OSError(f"only {image.width}x{image.height} pixels")
             except OSError as error:
-                if self.skipped == 0:
-                    log.warning(
-                        "skipping pictures that are damaged or under 64 pixels; the first: %s (%s)", picture.name, error
-                    )
-                self.skipped += 1
+                self._skip(place, error)
                 continue
             crop = random_crop(image, self.size, rng, self.zoom)
             if self.recolor and rng.random() < 0.5:
                 crop = crop[torch.from_numpy(rng.permutation(3))]
             return crop
         raise LivestyleError("none of the pictures could be read")
+
+    @property
+    def skipped(self) -> int:
+        """Damaged and tiny pictures met so far."""
+        return len(self._bad)
+
+    def _skip(self, place: int, error: OSError) -> None:
+        with self._lock:
+            first = not self._bad
+            self._bad.add(place)
+        if first:
+            name = self.pictures[place].name
+            text = "skipping pictures that are damaged or under %d pixels; the first: %s (%s)"
+            log.warning(text, LEAST_SIDE, name, error)
 
     def crops(self, numbers: Iterable[int], threads: int = 1) -> Iterator[Tensor]:
         """Several crops in order, decoded a few ahead on other threads."""
@@ -162,6 +186,11 @@ class CropSource:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch, 1)).permutation(count)
 
 
 @dataclass
@@ -204,7 +233,10 @@ class FeatureBank:
         return cls(torch.cat(crops), torch.cat(statistics), torch.cat(features) if content else None)
 
     def save(self, path: Path) -> None:
-        torch.save({"crops": self.crops, "statistics": self.statistics, "content": self.content}, path)
+        """Write the bank beside its name and move it into place."""
+        partial = path.with_suffix(".partial")
+        torch.save({"crops": self.crops, "statistics": self.statistics, "content": self.content}, partial)
+        os.replace(partial, path)
 
     @classmethod
     def load(cls, path: Path) -> FeatureBank:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from torch import Tensor, nn
 
 from livestyle.errors import LivestyleError
 
-from .data import CropSource, FeatureBank, find_pictures, split_held_out, to_float
+from .data import LEAST_SIDE, CropSource, FeatureBank, find_pictures, split_held_out, to_float
 from .losses import (
     LossWeights,
     content_loss,
@@ -25,10 +29,18 @@ from .losses import (
     style_loss,
     total_variation,
 )
-from .networks import ClassicModel, CompactModel, Model, build_model
+from .networks import ClassicModel, ClassicStylizer, CompactModel, CompactStylizer, Model, build_model
 from .vgg import CHANNELS, EPSILON, LossNetwork, statistics_vector
 
 CHECKPOINT_FORMAT = 1
+LAST = "last.pt"
+BEST = "best.pt"
+"""The checkpoint of the last stage with the least validation loss."""
+NORMALISING_CROPS = 64
+GRADIENT_LIMIT = 5.0
+LOG_EVERY = 20
+FREE_OPTIONS = {"checkpoint", "vgg_weights", "save_iter", "resume", "device", "workers"}
+"""Options that may change when a run is resumed without its being another run."""
 RANGE_WEIGHT = 50.0
 NOISE = 4 / 255
 WARM_UP = 200
@@ -214,7 +226,7 @@ class TrainingStep(nn.Module):
     def _stillness(self, batch: Batch, style: Tensor, generator: torch.Generator) -> Tensor:
         shift = tuple(int(v) for v in torch.randint(-3, 4, (2,), generator=generator))
         assert len(shift) == 2
-        first, second = shifted_pair(batch.content, shift, NOISE, generator)
+        first, second = shifted_pair(batch.content, shift, NOISE, generator, self.model.stylizer.multiple)
         outputs = [self.model.stylizer(window, style, batch.strength)[0].float() for window in (first, second)]
         return stillness_loss(outputs[0], outputs[1], shift)
 
@@ -237,28 +249,37 @@ class Batches:
         self.network = network
         self.device = device
         self.sources: dict[str, CropSource] = {}
-        self.banks: dict[str, FeatureBank] = {}
-        self.held_out: dict[str, FeatureBank] = {}
+        held_sources: dict[str, CropSource] = {}
         for kind, paths, size, zoom in (
             ("content", options.content_path, options.crop, (0.5, 1.6)),
             ("style", options.style_path, options.style_crop, (0.6, 1.5)),
         ):
             pictures, held = split_held_out(find_pictures(paths))
-            is_content = kind == "content"
-            source = CropSource(pictures, size, zoom, options.seed, recolor=not is_content)
-            self.sources[kind] = source
-            held_source = CropSource(held, size, zoom, options.seed)
-            held_count = 8 * options.batch_size
-            self.held_out[kind] = self._bank(held_source, held_count, f"held-out-{kind}", is_content)
-            if options.cache:
-                self.banks[kind] = self._bank(source, options.cache * len(pictures), kind, is_content)
+            self.sources[kind] = CropSource(pictures, size, zoom, options.seed, recolor=kind == "style")
+            held_sources[kind] = CropSource(held, size, zoom, options.seed)
             log.info("%s: %d pictures, %d held out", kind, len(pictures), len(held))
+        if options.vgg_weights is None:
+            crops = self.sources["content"].crops(range(NORMALISING_CROPS))
+            network.normalise(to_float(torch.stack(list(crops)), device))
+        self._network_checksum = sha256(network.state_dict()["layers.29.weight"].cpu().numpy().tobytes()).hexdigest()
+        kinds = ("content", "style")
+        self.held_out = {k: self._bank(held_sources[k], 8 * options.batch_size, f"held-out-{k}") for k in kinds}
+        self.banks: dict[str, FeatureBank] = {}
+        if options.cache:
+            self.banks = {
+                k: self._bank(self.sources[k], options.cache * len(self.sources[k].pictures), k) for k in kinds
+            }
 
-    def _bank(self, source: CropSource, count: int, name: str, content: bool) -> FeatureBank:
-        path = self.options.checkpoint / f"{name}-{source.size}-{count}.bank.pt"
+    def _bank(self, source: CropSource, count: int, name: str) -> FeatureBank:
+        """The bank of a source, from the checkpoint folder if it was made of the same things."""
+        made_of = repr((
+            [(p.name, p.size) for p in source.pictures],
+            (source.size, source.zoom, source.seed, source.recolor, count, self._network_checksum),
+        ))  # fmt: skip
+        path = self.options.checkpoint / f"{name}-{sha256(made_of.encode()).hexdigest()[:16]}.bank.pt"
         if path.is_file():
             return FeatureBank.load(path)
-        bank = FeatureBank.build(source, range(count), self.network, self.device, content=content)
+        bank = FeatureBank.build(source, range(count), self.network, self.device, content="content" in name)
         bank.save(path)
         return bank
 
@@ -356,7 +377,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         LivestyleError: there is none, or the file is not one of ours.
     """
-    file = path / "last.pt" if path.is_dir() else path
+    file = path / LAST if path.is_dir() else path
     if not file.is_file():
         raise LivestyleError(f"there is no checkpoint at {file}")
     try:
@@ -410,9 +431,25 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    if name not in {"cpu", "cuda"}:
+        raise LivestyleError(f"there is no device {name!r}: choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
         raise LivestyleError("CUDA does not start here: install PyTorch with CUDA and a driver, or use --device cpu")
     return torch.device(name)
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, in place of an exception in the middle of an iteration."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Trainer:
@@ -421,21 +458,21 @@ class Trainer:
     def __init__(self, options: FitOptions) -> None:
         from lightning.fabric import Fabric
 
-        if options.precision not in PRECISIONS:
-            raise LivestyleError(f"--precision is one of {', '.join(PRECISIONS)}, not {options.precision!r}")
         self.options = options
-        options.checkpoint.mkdir(parents=True, exist_ok=True)
-        self.device = choose_device(options.device)
-        self.fabric = Fabric(accelerator=self.device.type, devices=1, precision=PRECISIONS[options.precision])  # type: ignore[arg-type]
-        torch.manual_seed(options.seed)
+        self._check()
         self.stages = parse_stages(options.stages, options.max_iter, options.arch)
+        self.device = choose_device(options.device)
+        torch.manual_seed(options.seed)
+        self.model = build_model(options.arch)
+        saved = self._saved()
+        self.fabric = Fabric(accelerator=self.device.type, devices=1, precision=PRECISIONS[options.precision])  # type: ignore[arg-type]
         network = LossNetwork(options.vgg_weights).to(self.device).to(memory_format=torch.channels_last)
         self.batches = Batches(options, network, self.device)
-        self.model = build_model(options.arch)
-        if isinstance(self.model, ClassicModel):
-            self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
-        else:
-            self._calibrate(self.model, network)
+        if saved is None:
+            if isinstance(self.model, ClassicModel):
+                self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
+            else:
+                self._calibrate(self.model, network)
         self.model.to(memory_format=torch.channels_last)
         step = TrainingStep(self.model, network, options.weights)
         self.optimizer = torch.optim.AdamW(
@@ -445,8 +482,48 @@ class Trainer:
         self.average = Average(self.model)
         self.iteration = 0
         self.best = math.inf
-        if options.resume:
-            self._resume()
+        if saved is not None:
+            self._restore(saved)
+
+    def _check(self) -> None:
+        """Refuse, before anything is computed, what would fail hours later."""
+        options = self.options
+        if options.precision not in PRECISIONS:
+            raise LivestyleError(f"--precision is one of {', '.join(PRECISIONS)}, not {options.precision!r}")
+        multiple = ClassicStylizer.multiple if options.arch == "classic" else CompactStylizer.multiple
+        if options.crop % multiple:
+            raise LivestyleError(
+                f"--crop {options.crop} is not a multiple of {multiple}: use {options.crop // multiple * multiple}"
+            )
+        if options.batch_size < 2 and options.arch != "classic":
+            raise LivestyleError(
+                "--batch-size 1 is too small: the style encoder is normalised over batches of 2 or more"
+            )
+        try:
+            options.checkpoint.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LivestyleError(f"cannot make the folder {options.checkpoint}: {error.strerror or error}") from error
+
+    def _saved(self) -> dict[str, Any] | None:
+        """The checkpoint to go on from, if there is one and it is asked for."""
+        if not self.options.resume:
+            return None
+        if not (self.options.checkpoint / LAST).is_file():
+            log.info("nothing to resume in %s: starting from the beginning", self.options.checkpoint)
+            return None
+        saved = load_checkpoint(self.options.checkpoint)
+        if saved["arch"] != self.options.arch:
+            raise LivestyleError(
+                f"{self.options.checkpoint} holds a run of {saved['arch']}, not of {self.options.arch}"
+            )
+        now = self._options_as_text()
+        changed = [name for name, text in now.items() if saved["options"].get(name) != text]
+        if set(changed) - FREE_OPTIONS:
+            log.warning("going on with other options than before: %s", ", ".join(sorted(set(changed) - FREE_OPTIONS)))
+        return saved
+
+    def _options_as_text(self) -> dict[str, str]:
+        return {key: str(value) for key, value in asdict(self.options).items()}
 
     def _groups(self) -> list[dict[str, Any]]:
         rate = self.options.learning_rate
@@ -468,32 +545,29 @@ class Trainer:
             statistics = FeatureBank.build(source, range(count), network, self.device, content=False).statistics
         model.statistics_reader.calibrate(statistics)
 
-    def _resume(self) -> None:
-        if not (self.options.checkpoint / "last.pt").is_file():
-            log.info("nothing to resume in %s: starting from the beginning", self.options.checkpoint)
-            return
-        saved = load_checkpoint(self.options.checkpoint)
-        if saved["arch"] != self.options.arch:
-            raise LivestyleError(
-                f"{self.options.checkpoint} holds a run of {saved['arch']}, not of {self.options.arch}"
-            )
+    def _restore(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])
         self.average.values = {name: value.to(self.device) for name, value in saved["average"].items()}
+        bases = [group["base"] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(saved["optimizer"])
+        for group, base in zip(self.optimizer.param_groups, bases, strict=True):
+            group["base"] = base
+        self.fabric.strategy.precision.load_state_dict(saved["precision"])
         torch.set_rng_state(saved["random"])
         self.iteration, self.best = saved["iteration"], saved["best"]
 
     def _checkpoint(self) -> dict[str, Any]:
-        options = {key: str(value) for key, value in asdict(self.options).items()}
         return {
             "format": CHECKPOINT_FORMAT,
             "arch": self.options.arch,
-            "options": options,
+            "options": self._options_as_text(),
             "iteration": self.iteration,
+            "last_iteration": self.options.max_iter,
             "best": self.best,
             "model": self.model.state_dict(),
             "average": self.average.values,
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
             "random": torch.get_rng_state(),
         }
 
@@ -507,22 +581,33 @@ class Trainer:
         from torch.utils.tensorboard import SummaryWriter
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with SummaryWriter(str(self.options.checkpoint / "tensorboard")) as board, Progress(*columns) as progress:
+        folder = str(self.options.checkpoint / "tensorboard")
+        with (
+            SummaryWriter(folder, purge_step=self.iteration + 1) as board,
+            Progress(*columns) as progress,
+            _interruption() as interrupted,
+        ):
             task = progress.add_task("training", total=self.options.max_iter, completed=self.iteration)
             for stage in self.stages:
                 for batch in self.batches.iterate(max(stage.start, self.iteration), min(stage.end, end)):
                     terms = self._iterate(stage, batch)
-                    text = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
-                    progress.update(task, advance=1, description=f"{stage.name}: {text}")
-                    if self.iteration % 20 == 0:
-                        for name, value in terms.items():
-                            board.add_scalar(f"train/{name}", float(value), self.iteration)
+                    progress.advance(task)
+                    if self.iteration % LOG_EVERY == 0:
+                        values = {name: float(value) for name, value in terms.items()}
+                        text = " ".join(f"{name} {value:.3f}" for name, value in values.items())
+                        progress.update(task, description=f"{stage.name}: {text}")
+                        for name, value in values.items():
+                            board.add_scalar(f"train/{name}", value, self.iteration)
                     if self.iteration % self.options.save_iter == 0 or self.iteration == end:
                         self._save(stage, board)
-        if self.batches.skipped():
-            log.warning(
-                "%d times a picture was damaged or under 64 pixels, and another was taken", self.batches.skipped()
-            )
+                    elif interrupted.is_set():
+                        save_checkpoint(self.options.checkpoint / LAST, self._checkpoint())
+                    if interrupted.is_set():
+                        log.warning("stopped after iteration %d: go on with --resume", self.iteration)
+                        raise KeyboardInterrupt
+        skipped = self.batches.skipped()
+        if skipped:
+            log.warning("%d pictures were damaged or under %d pixels, and others were taken", skipped, LEAST_SIDE)
         return self.iteration
 
     def _iterate(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
@@ -534,8 +619,7 @@ class Trainer:
         self.wrapped_optimizer.zero_grad(set_to_none=True)
         terms: dict[str, Tensor] = self.step(batch, stage.name, self.batches.generator(self.iteration))
         self.fabric.backward(terms["loss"])
-        trained = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        torch.nn.utils.clip_grad_norm_(trained, 5.0)
+        self.fabric.clip_gradients(self.step, self.wrapped_optimizer, max_norm=GRADIENT_LIMIT, error_if_nonfinite=False)
         self.wrapped_optimizer.step()
         self.iteration += 1
         self.average.update(self.model, self.iteration)
@@ -579,6 +663,6 @@ class Trainer:
         if better:
             self.best = loss
         content = self._checkpoint()
-        save_checkpoint(self.options.checkpoint / "last.pt", content)
+        save_checkpoint(self.options.checkpoint / LAST, content)
         if better:
-            save_checkpoint(self.options.checkpoint / "best.pt", content)
+            save_checkpoint(self.options.checkpoint / BEST, content)

@@ -53,17 +53,18 @@ def out_of_range(images: Tensor) -> Tensor:
 
 
 def shifted_pair(
-    images: Tensor, shift: tuple[int, int], noise: float, generator: torch.Generator
+    images: Tensor, shift: tuple[int, int], noise: float, generator: torch.Generator, margin: int = 4
 ) -> tuple[Tensor, Tensor]:
-    """Two noisy windows of the same pictures, ``shift`` pixels apart, 4 pixels smaller each way than the pictures.
+    """Two noisy windows of the same pictures, ``shift`` pixels apart, ``margin`` pixels smaller each way.
 
     Args:
         images: float [N, 3, H, W] in 0..1.
-        shift: rows and columns, each -4..4.
+        shift: rows and columns, each from -``margin`` to ``margin``.
         noise: standard deviation of the noise of each window, in 0..1.
         generator: of the noise.
+        margin: in pixels.
     """
-    height, width = images.shape[2] - 4, images.shape[3] - 4
+    height, width = images.shape[2] - margin, images.shape[3] - margin
     windows = []
     for row, column in ((max(0, -shift[0]), max(0, -shift[1])), (max(0, shift[0]), max(0, shift[1]))):
         window = images[:, :, row : row + height, column : column + width]

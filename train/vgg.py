@@ -35,7 +35,13 @@ def build_layers() -> nn.Sequential:
 def _torchvision_state(layers: nn.Sequential) -> dict[str, Tensor]:
     from torchvision.models import VGG19_Weights, vgg19
 
-    source = [m for m in vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features if isinstance(m, nn.Conv2d)]
+    try:
+        features = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features
+    except OSError as error:
+        raise LivestyleError(
+            f"torchvision's VGG-19 cannot be downloaded ({error}): give --vgg-weights a file"
+        ) from error
+    source = [m for m in features if isinstance(m, nn.Conv2d)]
     state = layers.state_dict()
     std = torch.tensor(_IMAGENET_STD)
     state["0.weight"] = torch.diag(1 / std)[:, :, None, None]
@@ -63,10 +69,10 @@ class LossNetwork(nn.Module):
 
     Args:
         weights: a safetensors file with the layers of `build_layers`; without one, torchvision's
-            ImageNet VGG-19, which torchvision downloads on first use.
+            ImageNet VGG-19, which torchvision downloads on first use. That one is not normalised: see `normalise`.
 
     Raises:
-        LivestyleError: the file is missing or is no such network.
+        LivestyleError: the file is missing or is no such network, or the download fails.
     """
 
     def __init__(self, weights: Path | None = None) -> None:
@@ -90,6 +96,29 @@ class LossNetwork(nn.Module):
             if index in taps:
                 features[taps[index]] = x
         return features
+
+    @torch.no_grad()
+    def normalise(self, images: Tensor) -> None:
+        """Scale each channel of each convolution so that its mean activation over ``images`` is 1 (Gatys et al. 2016).
+
+        The network computes the same but for these scales. The losses, and the weights that balance them, are meant
+        for a network that is normalised.
+
+        Args:
+            images: float [N, 3, H, W], RGB in 0..1: some dozens of photographs.
+        """
+        x = images
+        scale = torch.ones(3, device=images.device)
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d) and layer is not self.layers[0]:
+                assert layer.bias is not None
+                layer.weight.mul_(scale[None, :, None, None])
+                activation = layer(x).relu().mean(dim=(0, 2, 3))
+                # A channel that never fires on these pictures stays as it is.
+                scale = torch.where(activation > 1e-6, activation, torch.ones_like(activation))
+                layer.weight.div_(scale[:, None, None, None])
+                layer.bias.div_(scale)
+            x = layer(x)
 
     def train(self, mode: bool = True) -> LossNetwork:
         """Stays in evaluation mode: the loss network is never trained."""

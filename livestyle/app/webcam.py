@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from livestyle.engine import StyleStats, Stylizer, check_strength
-from livestyle.errors import OutputError
+from livestyle.errors import InputError, OutputError
 from livestyle.media.base import Frame
 from livestyle.media.camera import Camera, Rate, parse_size
 from livestyle.media.pictures import write_picture
-from livestyle.styles import Style, StyleLibrary, mix
+from livestyle.model import MINIMUM_SIDE
+from livestyle.styles import Style, StyleLibrary, existing_path, mix
 from livestyle.temporal import ContentState
 
 from .hud import Overlay, draw
@@ -65,6 +66,11 @@ def run_webcam(
     check_strength(strength)
     # Ctrl+C in the terminal is one more way to quit.
     with suppress(KeyboardInterrupt), Camera(camera, None if size is None else parse_size(size)) as source:
+        if min(source.width, source.height) < MINIMUM_SIDE:
+            raise InputError(
+                f"frames of {source.width}x{source.height} are too small: {MINIMUM_SIDE} pixels or more each way are "
+                "painted, choose a larger --size"
+            )
         stylizer = Stylizer(model, device)
         styles, first = choose_styles(StyleLibrary(stylizer), style)
         print(
@@ -86,7 +92,8 @@ def choose_styles(library: StyleLibrary, text: str | None) -> tuple[list[Style],
     found = [library.first()] if text is None else library.find(text)
     if found[0] in presets:
         return presets, presets.index(found[0])
-    return (found, 0) if text is not None and Path(text).expanduser().is_dir() else (found + presets, 0)
+    path = None if text is None else existing_path(text)
+    return (found, 0) if path is not None and path.is_dir() else (found + presets, 0)
 
 
 @dataclass(frozen=True)

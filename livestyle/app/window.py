@@ -162,7 +162,7 @@ def show_video(path: str | Path) -> bool:
     """Play a video file once in a window, without its sound; q, Esc or the close button ends it.
 
     Returns:
-        False, and nothing is done, where there is no display.
+        False, and nothing is done, where there is no display or OpenCV has no windows.
 
     Raises:
         InputError: it is no video.
@@ -178,7 +178,11 @@ def show_video(path: str | Path) -> bool:
     capture = open_video(path)
     size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
     try:
-        with Window(f"livestyle: {Path(path).name}", *size) as window:
+        try:
+            window = Window(f"livestyle: {Path(path).name}", *size)
+        except DeviceError:
+            return False
+        with window:
             start = time.monotonic()
             for image, position in timed_frames(capture):
                 window.show(image)

@@ -11,6 +11,8 @@ from livestyle.errors import InputError, OutputError
 if TYPE_CHECKING:
     import numpy as np
 
+JPEG = b"\xff\xd8"
+"""How a JPEG begins, which has no transparency."""
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -20,12 +22,21 @@ def is_picture(path: Path) -> bool:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder (not of those below it), by name; hidden files are left out."""
-    return sorted(p for p in folder.iterdir() if p.is_file() and is_picture(p) and not p.name.startswith("."))
+    """The pictures of a folder (not of those below it), by name; hidden files are left out.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        return sorted(p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
 
 
 def read_picture(path: Path) -> np.ndarray:
     """A picture as uint8 [H, W, 3] BGR: turned as its EXIF says, transparency laid over white, 16 bits made 8.
+
+    A picture with transparency is not turned: OpenCV does one or the other.
 
     Raises:
         InputError: there is no such file, or it is no picture.
@@ -49,7 +60,7 @@ def decode_picture(data: bytes, path: Path) -> np.ndarray:
         buffer = np.frombuffer(data, np.uint8)
         try:
             # IMREAD_COLOR turns by EXIF but drops transparency; IMREAD_UNCHANGED the other way round.
-            full = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+            full = None if data.startswith(JPEG) else cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
             image = (
                 _over_white(full) if full is not None and _has_alpha(full) else cv2.imdecode(buffer, cv2.IMREAD_COLOR)
             )
@@ -61,7 +72,7 @@ def decode_picture(data: bytes, path: Path) -> np.ndarray:
 
 
 def _has_alpha(image: np.ndarray) -> bool:
-    return image.ndim == 3 and image.shape[2] == 4
+    return image.ndim == 3 and image.shape[2] == 4 and image.dtype in ("uint8", "uint16")
 
 
 def _over_white(image: np.ndarray) -> np.ndarray:
@@ -85,7 +96,9 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     parameters = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix.lower() in {".jpg", ".jpeg"} else []
     fine, data = cv2.imencode(path.suffix.lower(), image, parameters)
     if not fine:
-        raise OutputError(f"cannot write {path}: OpenCV does not write this format here, use .png")
+        raise OutputError(
+            f"cannot write {path}: a {path.suffix} of {image.shape[1]}x{image.shape[0]} cannot be made here, use .png"
+        )
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(data.tobytes())

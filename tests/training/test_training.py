@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from livestyle.errors import LivestyleError
 from train.fit import FitOptions, Trainer, load_checkpoint, parse_stages, rate_factor
+from train.vgg import LossNetwork
 
 STAGES = "frame:2,encoder:2,joint:2"
 
@@ -79,10 +83,52 @@ def test_damaged_and_tiny_pictures_are_skipped_with_one_warning(
         (folder / f"bad{number}.jpg").write_bytes(b"\xff\xd8\xff not a picture")
     Image.new("RGB", (20, 20)).save(folder / "tiny.png")
     with caplog.at_level(logging.WARNING):
-        Trainer(replace(options, content_path=[folder], max_iter=6, stages="frame:1")).run()
+        Trainer(replace(options, content_path=[folder], max_iter=10, stages="frame:1")).run()
     first, summary = (r.getMessage() for r in caplog.records if r.name.startswith("train"))
     assert first.startswith("skipping pictures")
-    assert "times a picture was damaged" in summary
+    assert summary.startswith("5 pictures were damaged")
+
+
+def test_ctrl_c_ends_a_run_after_the_iteration_in_hand_and_nothing_is_lost(
+    options: FitOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(options)
+    iterate = trainer._iterate
+
+    def iterate_and_interrupt(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return iterate(*arguments)
+
+    monkeypatch.setattr(trainer, "_iterate", iterate_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert load_checkpoint(options.checkpoint)["iteration"] == 1
+
+
+def test_a_cached_crop_of_other_pictures_is_not_taken_for_these(
+    options: FitOptions, pictures: Path, tmp_path: Path
+) -> None:
+    options = replace(options, cache=1)
+    Trainer(options)
+    others = Path(shutil.copytree(pictures, tmp_path / "others"))
+    for path in others.iterdir():
+        path.rename(path.with_name(f"other-{path.name}"))
+    banks = {p.name for p in options.checkpoint.glob("content-*.bank.pt")}
+    Trainer(replace(options, content_path=[others]))
+    assert len({p.name for p in options.checkpoint.glob("content-*.bank.pt")} - banks) == 1
+
+
+def test_a_loss_network_that_is_normalised_computes_the_same_but_for_scales(loss_network: Path) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 64, 64)
+    plain, normalised = LossNetwork(loss_network), LossNetwork(loss_network)
+    normalised.normalise(images)
+    for name, features in normalised(images).items():
+        original = plain(images)[name]
+        fires = original.mean(dim=(0, 2, 3)) > 1e-6
+        torch.testing.assert_close(features.mean(dim=(0, 2, 3))[fires], torch.ones(int(fires.sum())), atol=1e-3, rtol=0)
+        expected = original / original.mean(dim=(0, 2, 3), keepdim=True)
+        torch.testing.assert_close(features[:, fires], expected[:, fires], atol=1e-2, rtol=1e-2)
 
 
 def test_a_tar_file_is_read_like_its_folder(options: FitOptions, pictures: Path, tmp_path: Path) -> None:
@@ -134,6 +180,8 @@ def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions) -> No
         (["--vgg-weights", "nowhere.safetensors"], "there is no loss network"),
         (["--arch", "huge"], "there is no architecture 'huge'"),
         (["--crop", "66"], "not a multiple of 4"),
+        (["--batch-size", "1"], "is too small"),
+        (["--device", "gpu"], "there is no device 'gpu'"),
         (["--precision", "8"], "--precision is one of"),
     ],
 )
@@ -145,7 +193,7 @@ def test_bad_options_end_with_one_sentence(
         "--style-path": str(pictures),
         "--checkpoint": str(tmp_path / "run"),
         "--vgg-weights": str(loss_network),
-        "--batch-size": "1",
+        "--batch-size": "2",
         "--device": "cpu",
     }
     given[changed[0]] = changed[1]

@@ -17,7 +17,7 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(find_model(DEFAULT_MODEL), tmp_path / "model"))
+    return Path(shutil.copytree(find_model(), tmp_path / "model"))
 
 
 def change_manifest(folder: Path, change: Change) -> None:
