@@ -1,0 +1,50 @@
+"""CUDA paints what the CPU paints: these run wherever CUDA starts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from livestyle import ContentState, StyleLibrary, Stylizer
+from livestyle.errors import DeviceError
+
+
+def _cuda() -> Stylizer | None:
+    try:
+        return Stylizer(device="cuda")
+    except DeviceError:
+        return None
+
+
+CUDA = _cuda()
+pytestmark = pytest.mark.skipif(CUDA is None, reason="CUDA does not start here")
+
+
+@pytest.fixture
+def cuda() -> Stylizer:
+    assert CUDA is not None
+    return CUDA
+
+
+def psnr(first: np.ndarray, second: np.ndarray) -> float:
+    error = np.square(first.astype(np.float64) - second).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+def test_frames_of_changing_sizes_and_styles_are_those_of_the_cpu(
+    cuda: Stylizer, stylizer: Stylizer, library: StyleLibrary, film: list[np.ndarray]
+) -> None:
+    styles = list(library.presets.values())
+    for number, size in enumerate([(360, 640), (121, 203), (360, 640)]):
+        frame = np.ascontiguousarray(film[number][: size[0], : size[1]])
+        stats = styles[number].stats
+        assert psnr(cuda.stylize(frame, stats, 0.8), stylizer.stylize(frame, stats, 0.8)) > 40
+
+
+def test_a_film_with_running_statistics_is_that_of_the_cpu(
+    cuda: Stylizer, stylizer: Stylizer, library: StyleLibrary, film: list[np.ndarray]
+) -> None:
+    stats = library.first().stats
+    states = ContentState(), ContentState()
+    for frame in film[:4]:
+        assert psnr(cuda.stylize(frame, stats, 1, states[0]), stylizer.stylize(frame, stats, 1, states[1])) > 40
