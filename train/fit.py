@@ -616,6 +616,10 @@ class Trainer:
             share = 0.3 if stage.name == "joint" and group["side"] != "encoder" else 1.0
             group["lr"] = group["base"] * factor * share
         self.model.train()
+        halfway = self.iteration >= (stage.start + stage.end) / 2
+        if isinstance(self.model, CompactModel) and (stage.name == "joint" or (stage.name == "encoder" and halfway)):
+            # By now it has good averages, and statistics of a small batch would only be noise.
+            self.model.style_encoder.norm.eval()
         self.wrapped_optimizer.zero_grad(set_to_none=True)
         terms: dict[str, Tensor] = self.step(batch, stage.name, self.batches.generator(self.iteration))
         self.fabric.backward(terms["loss"])
