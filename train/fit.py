@@ -152,36 +152,36 @@ class TrainingStep(nn.Module):
         self.weights = weights
 
     def forward(self, batch: Batch, stage: str, generator: torch.Generator) -> dict[str, Tensor]:
+        distilled: dict[str, Tensor] = {}
+        if isinstance(self.model, ClassicModel):
+            style = batch.style_statistics[:, -2 * CHANNELS["relu4_1"] :]
+        elif stage == "frame":
+            style = self.model.style_head(self.model.statistics_reader(batch.style_statistics))
+        else:
+            code = self.model.style_encoder(batch.style).float()
+            distilled = self._distil(self.model, code, batch)
+            style = self.model.style_head(code)
         if stage == "encoder":
-            return self._distil(batch)
-        style = self._conditioning(batch, stage)
+            return distilled
         terms = self._paint(batch, style)
-        if stage == "joint":
+        if distilled:
             # Keeps the encoder close to what the frame path was trained with, where the batch says little.
-            terms["code"] = 0.3 * self._distil(batch)["loss"]
+            terms["code"] = 0.3 * distilled["loss"]
             terms["loss"] = terms["loss"] + terms["code"]
         if self.weights.stillness > 0:
             terms["stillness"] = self._stillness(batch, style, generator)
             terms["loss"] = terms["loss"] + self.weights.stillness * terms["stillness"]
         return terms
 
-    def _conditioning(self, batch: Batch, stage: str) -> Tensor:
-        if isinstance(self.model, ClassicModel):
-            return batch.style_statistics[:, -2 * CHANNELS["relu4_1"] :]
-        if stage == "joint":
-            return self.model.encode_style(batch.style)
-        return self.model.style_head(self.model.statistics_reader(batch.style_statistics))
-
-    def _distil(self, batch: Batch) -> dict[str, Tensor]:
-        assert isinstance(self.model, CompactModel)
+    def _distil(self, model: CompactModel, guess: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """How far the style encoder's codes are from those that the loss network's statistics give."""
         with torch.no_grad():
-            code = self.model.statistics_reader(batch.style_statistics)
-            target = self.model.style_head(code)
-        guess = self.model.style_encoder(batch.style).float()
+            code = model.statistics_reader(batch.style_statistics)
+            target = model.style_head(code)
         in_code = (guess - code).square().mean()
         # The head is the measure here and not trained: it could make everything small otherwise.
-        head = {name: p.detach() for name, p in self.model.style_head.named_parameters()}
-        in_sites = (torch.func.functional_call(self.model.style_head, head, guess) - target).square().mean()
+        head = {name: p.detach() for name, p in model.style_head.named_parameters()}
+        in_sites = (torch.func.functional_call(model.style_head, head, guess) - target).square().mean()
         return {"loss": in_code + 4 * in_sites, "code error": in_code, "site error": in_sites}
 
     def _paint(self, batch: Batch, style: Tensor) -> dict[str, Tensor]:
