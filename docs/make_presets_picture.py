@@ -15,8 +15,8 @@ from livestyle import StyleLibrary, Stylizer
 from livestyle.media.pictures import write_picture
 from livestyle.model import package_folder
 
-COLUMNS = 4
-TILE = (320, 180)
+COLUMNS = 7
+TILE = (256, 144)
 SECONDS = 3.0
 
 

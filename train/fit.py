@@ -45,6 +45,8 @@ RANGE_WEIGHT = 50.0
 NOISE = 4 / 255
 WARM_UP = 200
 STYLE_SIDE_RATE = 0.25
+JOINT_ENCODER_SHARE = 0.5
+"""Of the learning rate: the style loss of single pictures would shake the style encoder out of what it learned."""
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 log = logging.getLogger(__name__)
@@ -613,7 +615,7 @@ class Trainer:
     def _iterate(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
         factor = rate_factor(self.iteration, stage, self.options.lr_decay)
         for group in self.optimizer.param_groups:
-            share = 0.3 if stage.name == "joint" and group["side"] != "encoder" else 1.0
+            share = JOINT_ENCODER_SHARE if stage.name == "joint" and group["side"] == "encoder" else 1.0
             group["lr"] = group["base"] * factor * share
         self.model.train()
         halfway = self.iteration >= (stage.start + stage.end) / 2
