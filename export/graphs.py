@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from train.networks import ClassicStylizer, CompactStylizer, Model, Running
@@ -40,9 +39,9 @@ class PlainStylizeGraph(nn.Module):
         self, frames: Tensor, stats: Tensor, strength: Tensor, content_state: Tensor, momentum: Tensor
     ) -> tuple[Tensor, Tensor]:
         height, width = frames.shape[1], frames.shape[2]
-        x = frames.permute(0, 3, 1, 2).flip(1).to(self.dtype) / 255
-        multiple = self.stylizer.multiple
-        x = F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="reflect")
+        rows, columns = (mirrored_index(n, self.stylizer.multiple) for n in (height, width))
+        x = frames.index_select(1, rows).index_select(2, columns)
+        x = x.permute(0, 3, 1, 2).flip(1).to(self.dtype) / 255
         painted, state = self.stylizer(x, stats, strength, Running(content_state, momentum))
         assert state is not None
         levels = (painted * 255).clamp(0, 255).round().to(torch.uint8)
@@ -99,6 +98,12 @@ class CompactStylizeGraph(nn.Module):
         levels = levels.reshape(count, half_height, half_width, 2, 6).permute(0, 1, 3, 2, 4)
         levels = levels.reshape(count, 2 * half_height, 2 * half_width, 3)
         return levels[:, :height, :width], state
+
+
+def mirrored_index(size: int, multiple: int) -> Tensor:
+    """0 to ``size`` - 1, then backwards without repeating the last, until ``multiple`` divides the length: int64."""
+    index = torch.arange((size + multiple - 1) // multiple * multiple)
+    return torch.minimum(index, 2 * (size - 1) - index)
 
 
 def stem_index(size: int, multiple: int) -> Tensor:

@@ -146,7 +146,11 @@ def _prepare(style: str | None, strength: float, device: str, model: str | None)
     stylizer = Stylizer(model, device)
     print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
-    return stylizer, [library.first()] if style is None else library.find(style)
+    styles = [library.first()] if style is None else library.find(style)
+    if library.encoded:
+        pictures = "1 style picture" if library.encoded == 1 else f"{library.encoded} style pictures"
+        print(f"{pictures} encoded; from now on the cache has them", file=sys.stderr, flush=True)
+    return stylizer, styles
 
 
 def main() -> None:
