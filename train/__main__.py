@@ -93,6 +93,19 @@ def fit(
 
 
 @app.command()
+def average(
+    first: Annotated[Path, typer.Argument(help="A checkpoint.")],
+    second: Annotated[Path, typer.Argument(help="A later one of the same run.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the second.")] = 0.5,
+) -> None:
+    """Write the weighted mean of two checkpoints of one run, to choose between content and style after training."""
+    from .fit import average_checkpoints, save_checkpoint
+
+    save_checkpoint(output, average_checkpoints(first, second, share))
+
+
+@app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="Model folder, or the name of a model that ships.")],
     content_path: Annotated[list[Path], typer.Option(help="Folder or tar file of content pictures; may be repeated.")],

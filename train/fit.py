@@ -391,6 +391,25 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def average_checkpoints(first: Path, second: Path, share: float) -> dict[str, Any]:
+    """A checkpoint between two of one run: its model is the weighted mean of theirs (Wortsman et al. 2022).
+
+    Args:
+        first, second: checkpoints of one run, a stage or two apart.
+        share: of the second, 0..1.
+
+    Raises:
+        LivestyleError: they are not of one architecture.
+    """
+    start, end = load_checkpoint(first), load_checkpoint(second)
+    if start["arch"] != end["arch"]:
+        raise LivestyleError(f"{first} is a model of {start['arch']} and {second} one of {end['arch']}")
+    for name, value in end["average"].items():
+        if value.is_floating_point():
+            end["average"][name] = torch.lerp(start["average"][name], value, share)
+    return end
+
+
 def load_model(path: Path) -> tuple[Model, dict[str, Any]]:
     """The averaged model of a checkpoint, in evaluation mode, and the checkpoint's other content.
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from livestyle.errors import LivestyleError
-from train.fit import FitOptions, Trainer, load_checkpoint, parse_stages, rate_factor
+from train.fit import FitOptions, Trainer, average_checkpoints, load_checkpoint, parse_stages, rate_factor
 from train.vgg import LossNetwork
 
 STAGES = "frame:2,encoder:2,joint:2"
@@ -202,3 +202,14 @@ def test_bad_options_end_with_one_sentence(
     assert result.returncode == 1
     assert text in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_mean_of_two_checkpoints_lies_between_them(options: FitOptions, tmp_path: Path) -> None:
+    trainer = Trainer(replace(options, stages="frame:1"))
+    paths = []
+    for end in (1, 3):
+        trainer.run_until(end)
+        paths.append(Path(shutil.copy(options.checkpoint / "last.pt", tmp_path / f"{end}.pt")))
+    mean = average_checkpoints(paths[0], paths[1], 0.25)["average"]["stylizer.stem.conv.weight"]
+    first, second = (load_checkpoint(path)["average"]["stylizer.stem.conv.weight"] for path in paths)
+    torch.testing.assert_close(mean, 0.75 * first + 0.25 * second)
