@@ -54,6 +54,9 @@ def fit(
     stages: Annotated[
         str, typer.Option(help="Shares of the run: frame path, style encoder, both together (lite and full).")
     ] = "frame:0.5,encoder:0.25,joint:0.25",
+    start_from: Annotated[
+        Path | None, typer.Option(help="Begin with the weights of a checkpoint or of a model folder.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
@@ -83,6 +86,7 @@ def fit(
             cache=cache,
             partial_strength=partial_strength,
             stages=stages,
+            start_from=start_from,
             resume=resume,
             device=device,
             precision=precision,

@@ -72,6 +72,7 @@ class FitOptions:
     cache: int = 0
     partial_strength: float = 0.15
     stages: str = "frame:0.5,encoder:0.25,joint:0.25"
+    start_from: Path | None = None
     resume: bool = False
     device: str = "auto"
     precision: str = "32"
@@ -486,14 +487,15 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.model = build_model(options.arch)
         saved = self._saved()
+        begun = None if saved is not None or options.start_from is None else self._begin_with(options.start_from)
         self.fabric = Fabric(accelerator=self.device.type, devices=1, precision=PRECISIONS[options.precision])  # type: ignore[arg-type]
         network = LossNetwork(options.vgg_weights).to(self.device).to(memory_format=torch.channels_last)
         self.batches = Batches(options, network, self.device)
         if saved is None:
             if isinstance(self.model, ClassicModel):
                 self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
-            else:
-                self._calibrate(self.model, network)
+            elif begun is None or "options" not in begun:
+                self._calibrate(self.model, network, imitate=begun is not None)
         self.model.to(memory_format=torch.channels_last)
         step = TrainingStep(self.model, network, options.weights)
         self.optimizer = torch.optim.AdamW(
@@ -557,14 +559,29 @@ class Trainer:
             {"params": list(self.model.style_encoder.parameters()), "base": rate, "side": "encoder"},
         ]
 
-    def _calibrate(self, model: CompactModel, network: LossNetwork) -> None:
+    def _begin_with(self, path: Path) -> dict[str, Any]:
+        """Take the weights of another run or of a model folder; gives what else is in its checkpoint."""
+        folder_file = path / "model.safetensors"
+        model, content = load_model(folder_file if folder_file.is_file() else path)
+        if content["arch"] != self.options.arch:
+            raise LivestyleError(f"{path} is a model of {content['arch']}, not of {self.options.arch}")
+        self.model.load_state_dict(model.state_dict())
+        return content
+
+    def _calibrate(self, model: CompactModel, network: LossNetwork, imitate: bool) -> None:
+        """Standardise the reader's input and, with ``imitate``, make it give what a trained style encoder gives."""
         if "style" in self.batches.banks:
-            statistics = self.batches.banks["style"].statistics
+            bank = self.batches.banks["style"]
         else:
             source = self.batches.sources["style"]
-            count = min(512, 4 * len(source.pictures))
-            statistics = FeatureBank.build(source, range(count), network, self.device, content=False).statistics
-        model.statistics_reader.calibrate(statistics)
+            count = min(4096 if imitate else 512, 4 * len(source.pictures))
+            bank = FeatureBank.build(source, range(count), network, self.device, content=False)
+        model.statistics_reader.calibrate(bank.statistics)
+        if imitate:
+            encoder = model.style_encoder.to(self.device).eval()
+            with torch.inference_mode():
+                codes = [encoder(to_float(crops, self.device)).float().cpu() for crops in bank.crops.split(16)]
+            model.statistics_reader.imitate(bank.statistics, torch.cat(codes))
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])

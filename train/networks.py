@@ -237,10 +237,31 @@ class LossStatisticsReader(nn.Module):
         self.log_mean.copy_(logs.mean(0))
         self.log_std.copy_(logs.std(0) + 1e-3)
 
+    @torch.no_grad()
+    def imitate(self, statistics: Tensor, codes: Tensor, ridge: float = 0.01) -> None:
+        """Take the weights that give known codes best, by ridge regression in float64.
+
+        Args:
+            statistics: of the loss network, [N, 1920], on the CPU.
+            codes: what to give for them, [N, STYLE_CODE_SIZE].
+            ridge: how much large weights are avoided, as a share of the inputs' mean variance.
+        """
+        inputs = self._standardised(statistics).double()
+        middle, target_middle = inputs.mean(0), codes.double().mean(0)
+        inputs -= middle
+        covariance = inputs.T @ inputs / len(inputs)
+        covariance.diagonal().add_(ridge * covariance.diagonal().mean())
+        weight = torch.linalg.solve(covariance, inputs.T @ (codes.double() - target_middle) / len(inputs))
+        self.linear.weight.copy_(weight.T)
+        self.linear.bias.copy_(target_middle - middle @ weight)
+
+    def _standardised(self, statistics: Tensor) -> Tensor:
+        logs = (torch.log(statistics + 1e-3) - self.log_mean) / self.log_std
+        return logs.clamp(-3, 3)
+
     def forward(self, statistics: Tensor) -> Tensor:
         """Style codes [N, STYLE_CODE_SIZE] of loss-network statistics [N, 1920]."""
-        logs = (torch.log(statistics + 1e-3) - self.log_mean) / self.log_std
-        return self.linear(logs.clamp(-3, 3))
+        return self.linear(self._standardised(statistics))
 
 
 class StyleEncoder(nn.Module):
