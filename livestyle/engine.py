@@ -13,6 +13,9 @@ from .model import MINIMUM_SIDE, STYLE, STYLE_LONG_SIDE, STYLE_SIDE, STYLIZE, ST
 from .providers import Device, choose_device, create_session, first_line
 from .temporal import ContentState
 
+SHAPES_KEPT = 4
+"""For so many shapes of frames what was set up for them is kept."""
+
 
 @dataclass(frozen=True, eq=False)
 class StyleStats:
@@ -140,31 +143,68 @@ class Stylizer:
 
 
 class _Painter:
-    """A session of stylize.onnx with its inputs and outputs bound to buffers that stay on the device.
+    """Sessions of stylize.onnx by the shape of frames, the last few shapes kept.
 
-    On the CPU one session paints all sizes; on CUDA each size of frame has its own, see `create_session`.
+    On the CPU one session paints all shapes; on CUDA each has its own, see `create_session`, which takes a while to make.
     """
 
     def __init__(self, model: Model, device: str, threads: int | None) -> None:
         self._path = model.file(STYLIZE_FP16 if device == "cuda" else STYLIZE)
         self._device = device
+        self._sizes = {"stats": model.manifest.stats_size, "content_state": model.manifest.state_size}
         self._session: Any = None
         if device == "cpu":
             self._session = create_session(self._path, device, threads)
-            manifest = model.manifest
-            sizes = {"stats": manifest.stats_size, "content_state": manifest.state_size}
-            check_shapes(self._session, sizes, model)
-        self._buffers: dict[str, Any] = {}
-        self._binding: Any = None
-        self._shape: tuple[int, ...] = ()
-        self._style: StyleStats | None = None
+            check_shapes(self._session, self._sizes, model)
+        self._bound: dict[tuple[int, ...], _Binding] = {}
 
     def paint(
         self, frames: np.ndarray, style: StyleStats, strength: float, state: np.ndarray, momentum: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Painted frames and the next running content statistics; shapes as in the contract."""
-        if frames.shape != self._shape:
-            self._bind(frames.shape, style.values.size, state.size)
+        shape = frames.shape
+        binding = self._bound.pop(shape, None)
+        if binding is None:
+            session = self._session or create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]))
+            binding = _Binding(session, self._device, shape, self._sizes)
+            if len(self._bound) == SHAPES_KEPT:
+                # A dict keeps its order: the first is the one that was used longest ago.
+                del self._bound[next(iter(self._bound))]
+        self._bound[shape] = binding
+        return binding.run(frames, style, strength, state, momentum)
+
+
+class _Binding:
+    """A session with its inputs and outputs bound to buffers that stay on the device, for frames of one shape."""
+
+    def __init__(self, session: Any, device: str, shape: tuple[int, ...], lengths: dict[str, int]) -> None:
+        import onnxruntime as ort
+
+        self._session = session
+        self._style: StyleStats | None = None
+        state = ((lengths["content_state"],), np.float32)
+        sizes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+            "frames": (shape, np.uint8),
+            "stats": ((lengths["stats"],), np.float32),
+            "strength": ((), np.float32),
+            "content_state": state,
+            "momentum": ((), np.float32),
+            "stylized": (shape, np.uint8),
+            "next_content_state": state,
+        }
+        self._buffers: dict[str, Any] = {
+            name: ort.OrtValue.ortvalue_from_shape_and_type(size, dtype, device, 0)
+            for name, (size, dtype) in sizes.items()
+        }
+        self._binding = session.io_binding()
+        for name in ("frames", "stats", "strength", "content_state", "momentum"):
+            self._binding.bind_ortvalue_input(name, self._buffers[name])
+        for name in ("stylized", "next_content_state"):
+            self._binding.bind_ortvalue_output(name, self._buffers[name])
+
+    def run(
+        self, frames: np.ndarray, style: StyleStats, strength: float, state: np.ndarray, momentum: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         self._set("frames", frames)
         if style is not self._style:
             self._set("stats", style.values)
@@ -184,31 +224,6 @@ class _Painter:
 
     def _set(self, name: str, value: Any) -> None:
         self._buffers[name].update_inplace(np.asarray(value, order="C"))
-
-    def _bind(self, shape: tuple[int, ...], stats_size: int, state_size: int) -> None:
-        import onnxruntime as ort
-
-        if self._device != "cpu":
-            self._session = create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]))
-        sizes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
-            "frames": (shape, np.uint8),
-            "stats": ((stats_size,), np.float32),
-            "strength": ((), np.float32),
-            "content_state": ((state_size,), np.float32),
-            "momentum": ((), np.float32),
-            "stylized": (shape, np.uint8),
-            "next_content_state": ((state_size,), np.float32),
-        }
-        self._buffers = {
-            name: ort.OrtValue.ortvalue_from_shape_and_type(size, dtype, self._device, 0)
-            for name, (size, dtype) in sizes.items()
-        }
-        self._binding = self._session.io_binding()
-        for name in ("frames", "stats", "strength", "content_state", "momentum"):
-            self._binding.bind_ortvalue_input(name, self._buffers[name])
-        for name in ("stylized", "next_content_state"):
-            self._binding.bind_ortvalue_output(name, self._buffers[name])
-        self._shape, self._style = shape, None
 
 
 def check_shapes(session: Any, sizes: dict[str, int], model: Model) -> None:
