@@ -7,27 +7,33 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .color import ColorMode, keep_colors
 from .engine import check_strength
 from .errors import InputError, OutputError
 from .media.files import FORMATS, VideoFileSink, VideoFileSource
 from .media.pictures import SUFFIXES, is_picture, pictures_in, read_picture, write_picture
 from .model import MINIMUM_SIDE
+from .styles import Style, StyleLibrary, style_picture
 from .temporal import ContentState
 
 if TYPE_CHECKING:
     import numpy as np
 
     from .engine import StyleStats, Stylizer
-    from .styles import Style
 
 READ_AHEAD = 4
 """Frames that are decoded before they are needed."""
+SAMPLE_FRAMES = 250
+"""Frames of a video's beginning, ten seconds of most, whose colours a style may be matched to."""
+SAMPLE_STEP = 25
+"""One in so many of them is looked at."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,6 +76,7 @@ def convert_video(
     styles: Sequence[Style],
     strength: float = 1.0,
     *,
+    color: ColorMode = ColorMode.STYLE,
     force: bool = False,
     progress: bool = False,
     done: Callable[[Result], object] | None = None,
@@ -84,6 +91,7 @@ def convert_video(
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
+        color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of the video.
         force: replace files that are there.
         progress: show a bar on stderr.
         done: called with each result when no bar is on the screen.
@@ -93,13 +101,19 @@ def convert_video(
 
     Raises:
         InputError: the source cannot be used, or the strength is out of range.
+        StyleError: the colours of a preset or a mix are to be matched.
         OutputError: the target cannot be written; nothing is left of it.
     """
     check_strength(strength)
+    _check_color(color, styles)
     targets = _name_by_style(target, styles)
     for path in targets:
         _check_target(path, FORMATS)
     _check_taken(targets, [source], force)
+    if color is ColorMode.MATCH:
+        beginning = _sample(source)
+        library = StyleLibrary(stylizer)
+        styles = [library.matched(style, beginning) for style in styles]
     results = []
     for path, style in zip(targets, styles, strict=True):
         started = perf_counter()
@@ -118,6 +132,8 @@ def convert_video(
             ):
                 for frame in frames:
                     painted = stylizer.stylize(frame.image, style.stats, strength, state)
+                    if color is ColorMode.CONTENT:
+                        painted = keep_colors(frame.image, painted)
                     sink.write(painted, frame.time, frame.duration)
                     advance()
             if video.damage:
@@ -135,6 +151,7 @@ def convert_images(
     styles: Sequence[Style],
     strength: float = 1.0,
     *,
+    color: ColorMode = ColorMode.STYLE,
     force: bool = False,
     progress: bool = False,
     done: Callable[[Result], object] | None = None,
@@ -148,6 +165,7 @@ def convert_images(
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
+        color: whose colours the paintings have; MATCH takes them from each picture for itself.
         force: replace files that are there.
         progress: show a bar on stderr.
         done: called with each result when no bar is on the screen.
@@ -158,9 +176,11 @@ def convert_images(
     Raises:
         InputError: a source is missing, or the strength is out of range: before anything is painted. Or a picture among
             several is damaged: after the others are done, each damaged one having been named in the log.
+        StyleError: the colours of a preset or a mix are to be matched.
         OutputError: a result cannot be written.
     """
     check_strength(strength)
+    _check_color(color, styles)
     pictures = _expand(sources)
     several = len(pictures) > 1 or any(source.is_dir() for source in sources)
     into_folder = target.is_dir() or not target.suffix or (several and not is_picture(target))
@@ -180,6 +200,7 @@ def convert_images(
         except OSError as error:
             raise OutputError(f"cannot make the folder {target}: {error.strerror or error}") from error
 
+    library = StyleLibrary(stylizer)
     results: list[Result] = []
     damaged: list[Path] = []
     with _bar(progress, f"{len(pictures)} pictures", len(targets), "pictures") as advance:
@@ -194,7 +215,9 @@ def convert_images(
                 continue
             for path, style in zip(paths, styles, strict=True):
                 started = perf_counter()
-                write_picture(path, _paint_picture(image, stylizer, style.stats, strength))
+                stats = (library.matched(style, image) if color is ColorMode.MATCH else style).stats
+                painted = _paint_picture(image, stylizer, stats, strength)
+                write_picture(path, keep_colors(image, painted) if color is ColorMode.CONTENT else painted)
                 results.append(Result(path, image.shape[1], image.shape[0], 1, perf_counter() - started))
                 advance()
     if done is not None:
@@ -204,6 +227,21 @@ def convert_images(
         names = ", ".join(str(path) for path in damaged)
         raise InputError(f"{len(damaged)} of {len(pictures)} pictures could not be read, the rest is done: {names}")
     return results
+
+
+def _check_color(color: ColorMode, styles: Sequence[Style]) -> None:
+    """Refuse before any work to match the colours of a style that has no picture."""
+    if color is ColorMode.MATCH:
+        for style in styles:
+            style_picture(style)
+
+
+def _sample(source: Path) -> np.ndarray:
+    """Frames of a video's beginning, small: uint8 [N, H, W, 3] BGR. A first frame alone is often black."""
+    import numpy as np
+
+    with VideoFileSource(source) as video:
+        return np.stack([frame.image[::4, ::4].copy() for frame in islice(video, 0, SAMPLE_FRAMES, SAMPLE_STEP)])
 
 
 def _paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, strength: float) -> np.ndarray:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .engine import StyleStats
+from .color import match_colors
+from .engine import StyleStats, scale_style_picture
 from .errors import InputError, StyleError
-from .media.pictures import decode_picture, pictures_in
+from .media.pictures import decode_picture, pictures_in, read_picture
 
 if TYPE_CHECKING:
     from .engine import Stylizer
@@ -123,6 +124,26 @@ class StyleLibrary:
             self._write_cache(key, values)
         return Style(path.stem, StyleStats(values), path)
 
+    def matched(self, style: Style, content: np.ndarray) -> Style:
+        """The style of a style's picture after its colours have been matched to those of a content, see `match_colors`.
+
+        It is not kept in the cache, since another content makes it another style.
+
+        Args:
+            style: of a picture.
+            content: uint8 [H, W, 3] or [N, H, W, 3] BGR, of any size.
+
+        Raises:
+            StyleError: the style has no picture, or the picture is gone.
+        """
+        path = style_picture(style)
+        try:
+            # At the size of encoding, which bounds what matching takes.
+            image = scale_style_picture(read_picture(path))
+        except InputError as error:
+            raise StyleError(str(error)) from error
+        return Style(style.name, self._stylizer.encode_style(match_colors(image, content)), path)
+
     def find(self, text: str) -> list[Style]:
         """The styles that a text names, in order.
 
@@ -186,6 +207,20 @@ class StyleLibrary:
             # A read-only home or a full disk costs the next start some time and nothing else.
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+def style_picture(style: Style) -> Path:
+    """The picture of a style whose colours are to be matched.
+
+    Raises:
+        StyleError: it has none, as presets and mixes.
+    """
+    if style.source is None:
+        raise StyleError(
+            f"the colours of {style.name} cannot be matched, since it is a preset or a mix: "
+            "name the picture of a style with --style"
+        )
+    return style.source
 
 
 def existing_path(text: str) -> Path | None:

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from livestyle.color import ColorMode, keep_colors
 from livestyle.convert import Result, convert_images
 from livestyle.engine import Stylizer
-from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.styles import Style
+from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
+from livestyle.styles import Style, StyleLibrary
 
 Convert = Callable[..., list[Result]]
 
@@ -218,6 +219,41 @@ def test_an_existing_picture_is_replaced_by_force(photo: Path, tmp_path: Path, c
 def test_a_strength_out_of_range_is_refused_at_once(photo: Path, tmp_path: Path, convert: Convert) -> None:
     with pytest.raises(LivestyleError, match="between 0 and 1"):
         convert([photo], tmp_path / "painted", 7)
+
+    assert names(tmp_path) == ["photo.png"]
+
+
+def test_the_colours_of_the_content_can_be_kept(photo: Path, tmp_path: Path, convert: Convert) -> None:
+    convert([photo], tmp_path / "style.png")
+    convert([photo], tmp_path / "content.png", color=ColorMode.CONTENT)
+
+    assert (read(tmp_path / "content.png") == keep_colors(read(photo), read(tmp_path / "style.png"))).all()
+
+
+def test_a_small_picture_keeps_its_colours_too(tmp_path: Path, convert: Convert) -> None:
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((20, 33), 100, np.uint8))
+
+    convert([tmp_path / "grey.png"], tmp_path / "out.png", color=ColorMode.CONTENT)
+
+    assert np.ptp(read(tmp_path / "out.png"), axis=2).max() == 0
+
+
+def test_the_style_is_matched_to_each_picture_for_itself(
+    photo: Path, tmp_path: Path, stylizer: Stylizer, library: StyleLibrary
+) -> None:
+    other = picture(tmp_path / "other.png", seed=5)
+    style = library.from_picture(picture(tmp_path / "wave.png", seed=9))
+
+    convert_images([photo, other], tmp_path / "painted", stylizer, [style], color=ColorMode.MATCH)
+
+    for source in (photo, other):
+        expected = stylizer.stylize(read(source), library.matched(style, read(source)).stats)
+        assert (read(tmp_path / "painted" / source.name) == expected).all()
+
+
+def test_matching_a_style_without_a_picture_is_refused_at_once(photo: Path, tmp_path: Path, convert: Convert) -> None:
+    with pytest.raises(StyleError, match="name the picture of a style with --style"):
+        convert([photo], tmp_path / "painted", color=ColorMode.MATCH)
 
     assert names(tmp_path) == ["photo.png"]
 

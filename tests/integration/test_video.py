@@ -12,13 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from livestyle.color import ColorMode
 from livestyle.convert import Result, convert_video
 from livestyle.engine import Stylizer
-from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.styles import Style
+from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
+from livestyle.styles import Style, StyleLibrary
 from livestyle.temporal import ContentState
 
 PICTURE = "testsrc2=size=96x64:rate={rate}:duration={seconds}"
@@ -364,6 +366,45 @@ def test_one_content_state_goes_through_the_film(clip: Path, tmp_path: Path, sty
     assert len(recorder.states) == 10
     assert isinstance(recorder.states[0], ContentState)
     assert len({id(state) for state in recorder.states}) == 1
+
+
+def test_a_grey_film_that_keeps_its_colours_is_painted_grey(
+    make: Make, tmp_path: Path, convert: Convert, ffmpeg: str
+) -> None:
+    source = make("grey.mp4", *lavfi(PICTURE), "-vf", "hue=s=0", *H264)
+
+    result = convert(source, tmp_path / "out.mp4", 1.0, color=ColorMode.CONTENT)
+
+    before, after = (pixels(ffmpeg, path, 96, 64) for path in (source, result.path))
+    assert (abs(after - before).mean(axis=(1, 2, 3)) > 5).all()
+    assert np.ptp(after, axis=3).mean() < 3
+
+
+def test_a_style_is_matched_to_the_film_and_not_to_its_black_beginning(
+    make: Make, tmp_path: Path, stylizer: Stylizer, library: StyleLibrary, ffmpeg: str
+) -> None:
+    source = make("fade.mp4", *lavfi(PICTURE, seconds=4), "-vf", "fade=in:0:25", *H264)
+    noise = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), cv2.resize(noise, (96, 64), interpolation=cv2.INTER_CUBIC))
+    style = library.from_picture(tmp_path / "noise.png")
+    frames = pixels(ffmpeg, source, 96, 64)[..., ::-1].astype(np.uint8)
+
+    (result,) = convert_video(source, tmp_path / "out.mp4", stylizer, [style], color=ColorMode.MATCH)
+
+    last = pixels(ffmpeg, result.path, 96, 64)[-1, ..., ::-1]
+
+    def distance(content: np.ndarray) -> float:
+        expected = stylizer.stylize(frames[-1], library.matched(style, content).stats)
+        return float(abs(last - expected).mean())
+
+    assert distance(frames[::25]) < distance(frames[0]) / 2
+
+
+def test_matching_a_style_without_a_picture_is_refused_at_once(clip: Path, tmp_path: Path, convert: Convert) -> None:
+    with pytest.raises(StyleError, match="name the picture of a style with --style"):
+        convert(clip, tmp_path / "out.mp4", color=ColorMode.MATCH)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def test_several_styles_give_a_file_each(clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
