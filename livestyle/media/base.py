@@ -59,7 +59,10 @@ class FrameSource(ABC):
 
 
 class FrameSink(ABC):
-    """Takes frames of one size; a context manager that completes the result, or drops it where the body raised."""
+    """Takes frames, of one size unless it says otherwise.
+
+    A context manager that completes the result, or drops it where the body raised.
+    """
 
     @abstractmethod
     def write(self, image: np.ndarray, time: Fraction | float) -> None:

@@ -83,6 +83,27 @@ def _over_white(image: np.ndarray) -> np.ndarray:
     return np.rint((values[:, :, :3] * alpha + 1 - alpha) * 255).astype(np.uint8)
 
 
+def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The picture scaled with its shape kept, in the middle of black: uint8 [H, W, 3] as uint8 [height, width, 3].
+
+    Where it is one pixel short, as when an odd size was made even, its last column or row is repeated instead; where
+    nothing is to be done, it comes back itself.
+    """
+    import cv2
+
+    right, below = width - image.shape[1], height - image.shape[0]
+    if right == below == 0:
+        return image
+    if right in (0, 1) and below in (0, 1):
+        return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    factor = min(width / image.shape[1], height / image.shape[0])
+    inner = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    right, below = width - inner[0] - left, height - inner[1] - top
+    return cv2.copyMakeBorder(image, top, below, left, right, cv2.BORDER_CONSTANT)
+
+
 def write_picture(path: Path, image: np.ndarray) -> None:
     """Write uint8 [H, W, 3] BGR in the format of the name's suffix; the file appears when it is complete.
 
