@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import __version__
+from .color import ColorMode
 from .errors import LivestyleError
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ StyleOption = Annotated[
 StrengthOption = Annotated[float, typer.Option(help="0 (the content as it is) to 1 (all of the style).")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda. cuda never becomes the CPU in silence.")]
 ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite), or a model folder.")]
+COLOR_HELP = (
+    "Whose colours: the style's, the content's own, or those of the style picture after it was matched to the content."
+)
+ColorOption = Annotated[ColorMode, typer.Option(help=COLOR_HELP)]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
 
 
@@ -57,19 +62,86 @@ def livestyle(
 @app.command()
 def webcam(
     camera: Annotated[
-        str, typer.Option(help="A camera's number, a device path, a video file or a stream address.")
-    ] = "0",
+        str | None,
+        typer.Option(help="A camera's number, a device path, a stream address, a video or a picture. [default: 0]"),
+    ] = None,
     style: StyleOption = None,
-    strength: StrengthOption = 1.0,
+    styles: Annotated[
+        Path | None, typer.Option(help="Folder of pictures to choose from; it is watched for new ones.")
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="0 (the camera as it is) to 1 (all of the style). [default: 1]")
+    ] = None,
+    color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} [default: style]")] = None,
+    crossfade: Annotated[float | None, typer.Option(help="Seconds from style to style. [default: 0.6]")] = None,
+    cycle: Annotated[float | None, typer.Option(help="Go through all styles, so many seconds each.")] = None,
+    mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Left and right change places.")] = None,
+    side_by_side: Annotated[
+        bool | None, typer.Option("--side-by-side/--no-side-by-side", help="The camera beside its painting.")
+    ] = None,
+    stabilise: Annotated[
+        bool | None,
+        typer.Option(
+            "--stabilise/--no-stabilise", help="Hold the painting still when the light changes. [default: on]"
+        ),
+    ] = None,
+    full_screen: Annotated[bool | None, typer.Option("--full-screen/--no-full-screen", help="Fill the screen.")] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Hold this rate by painting smaller; 0: always paint at the camera's size. [default: 24]"),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Scale frames to fit in it, such as 640x360, and stay there.")
+    ] = None,
     device: DeviceOption = "auto",
     model: ModelOption = None,
-    size: Annotated[str | None, typer.Option(help="Scale frames to fit in it, such as 640x360.")] = None,
-    snapshots: Annotated[Path | None, typer.Option(help="Folder for snapshots; without it, the current one.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where snapshots and recordings go.")] = Path(),
+    record: Annotated[Path | None, typer.Option(help="Record to this MP4 file from the start.")] = None,
+    serve: Annotated[
+        str | None, typer.Option(help="Serve the painting as MJPEG at this port of 127.0.0.1, or at ADDRESS:PORT.")
+    ] = None,
+    virtual_camera: Annotated[
+        bool, typer.Option("--virtual-camera", help="Be a camera for Zoom, Teams, OBS and others.")
+    ] = False,
+    window: Annotated[bool, typer.Option("--window/--no-window", help="Show a window.")] = True,
+    saved: Annotated[
+        bool, typer.Option("--saved/--no-saved", help="Begin with the settings that the key w has saved.")
+    ] = True,
 ) -> None:
     """Paint a camera in a window; press h there for the keys."""
+    from .app.plan import Targets
     from .app.webcam import run_webcam
+    from .settings import Settings, load_settings
 
-    run_webcam(camera, style, strength, device, model, size, snapshots)
+    asked = Settings(
+        camera=camera,
+        style=style,
+        styles=None if styles is None else str(styles),
+        strength=strength,
+        color=color,
+        mirror=mirror,
+        side_by_side=side_by_side,
+        stabilise=stabilise,
+        full_screen=full_screen,
+        crossfade=crossfade,
+        cycle=cycle,
+        size=size,
+        fps=fps,
+    )
+    targets = Targets(window, folder, record, serve, virtual_camera)
+    run_webcam(asked, load_settings() if saved else None, device, model, targets)
+
+
+@app.command()
+def cameras(
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[CAMERA]...", help="Measure these; without any, all that are found.")
+    ] = None,
+) -> None:
+    """List the cameras with their sizes and the rates that they really give."""
+    from .media.devices import run_cameras
+
+    run_cameras(sources or [])
 
 
 @app.command()
@@ -78,6 +150,7 @@ def video(
     output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, H.264: .mp4, .mov or .mkv.")],
     style: StyleOption = None,
     strength: StrengthOption = 1.0,
+    color: ColorOption = ColorMode.STYLE,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     force: ForceOption = False,
@@ -86,7 +159,7 @@ def video(
     from .convert import convert_video
 
     stylizer, styles = _prepare(style, strength, device, model)
-    convert_video(source, output, stylizer, styles, strength, force=force, progress=True, done=print)
+    convert_video(source, output, stylizer, styles, strength, color=color, force=force, progress=True, done=print)
 
 
 @app.command()
@@ -95,6 +168,7 @@ def image(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write, or a folder for several.")],
     style: StyleOption = None,
     strength: StrengthOption = 1.0,
+    color: ColorOption = ColorMode.STYLE,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     force: ForceOption = False,
@@ -103,7 +177,7 @@ def image(
     from .convert import convert_images
 
     stylizer, styles = _prepare(style, strength, device, model)
-    convert_images(sources, output, stylizer, styles, strength, force=force, progress=True, done=print)
+    convert_images(sources, output, stylizer, styles, strength, color=color, force=force, progress=True, done=print)
 
 
 @app.command()

@@ -145,7 +145,7 @@ class Stylizer:
 class _Painter:
     """Sessions of stylize.onnx by the shape of frames, the last few shapes kept.
 
-    On the CPU one session paints all shapes; on CUDA each has its own, see `create_session`, which takes a while to make.
+    On the CPU one session paints all shapes; on CUDA each has its own, which takes a while, see `create_session`.
     """
 
     def __init__(self, model: Model, device: str, threads: int | None) -> None:

@@ -14,6 +14,9 @@ MOMENTUM = 0.8
 CUT_THRESHOLD = 28.0
 """Mean absolute difference of two small grey frames, in grey levels, above which they are two scenes."""
 
+SAMPLES = 32
+"""Rows and columns of the two."""
+
 
 class ContentState:
     """The running content statistics of one film or camera; give the same object with each of its frames.
@@ -41,9 +44,10 @@ class ContentState:
         self._last = None
 
     def look(self, frame: np.ndarray) -> None:
-        """Compare a frame (uint8 [H, W, 3]) with the last one, and `reset` at a scene cut or a change of size."""
-        small = frame[:: max(1, frame.shape[0] // 32), :: max(1, frame.shape[1] // 32)].mean(axis=2)
-        last = self._last
-        if last is not None and (last.shape != small.shape or abs(small - last).mean() > CUT_THRESHOLD):
+        """Compare a frame (uint8 [H, W, 3]) with the last one, and `reset` at a scene cut."""
+        # As many samples of every size: a resolution that is lowered to keep up is no cut.
+        rows, columns = ([i * side // SAMPLES for i in range(SAMPLES)] for side in frame.shape[:2])
+        small = frame[rows][:, columns].mean(axis=2)
+        if self._last is not None and abs(small - self._last).mean() > CUT_THRESHOLD:
             self.reset()
         self._last = small

@@ -1,355 +1,459 @@
-"""The live program: camera -> engine -> window.
+"""The live program: camera -> painter -> window and outputs.
 
-A thread of the camera keeps its latest frame, a thread of the `Painter` paints it, and the main thread draws, takes
-keys and changes the `Look` that the painter reads. Nobody waits for anybody, so keys work however slow a model is.
+A thread of the camera keeps its latest frame, a thread of the `Painter` paints it and hands it to the outputs, and the
+main thread draws, takes keys and changes the `Look` that the painter reads. Nobody waits for anybody, so keys work
+however slow a camera or a model is.
 """
 
 from __future__ import annotations
 
+import logging
+import signal
 import sys
-import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
-from livestyle.engine import StyleStats, Stylizer, check_strength
-from livestyle.errors import InputError, OutputError
+from livestyle.engine import Stylizer
+from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.media.base import Frame
-from livestyle.media.camera import Camera, Rate, parse_size
+from livestyle.media.camera import Camera, Rate
 from livestyle.media.pictures import write_picture
-from livestyle.model import MINIMUM_SIDE
-from livestyle.styles import Style, StyleLibrary, existing_path, mix
-from livestyle.temporal import ContentState
+from livestyle.media.record import Recorder
+from livestyle.media.serve import StreamServer
+from livestyle.media.virtual import VirtualCamera
+from livestyle.settings import Settings, save_settings
+from livestyle.styles import Style
 
-from .hud import Overlay, draw
+from .hud import Overlay, Thumbnail, draw
 from .keymap import Action, Press, help_rows, read_key
+from .outputs import Outputs
+from .painter import Look, Painter, Painting
+from .picker import Picker
+from .plan import Plan, Targets
+from .studio import Studio, open_studio
 from .window import Window, require_display
 
-CROSSFADE_SECONDS = 0.4
 NOTICE_SECONDS = 3.0
 FIGURES_SECONDS = 0.5
 KEY_MILLISECONDS = 10
-PATIENCE_SECONDS = 0.05
-"""How soon the painter notices a changed look while no new frame arrives."""
+IDLE_SECONDS = 0.25
+"""How often the loop without a window looks around while no new painting comes."""
 STRENGTH_STEP = 0.1
+START_SIZE = (640, 360)
+"""Of the window and what is in it until the camera has given a frame."""
+STYLE_ACTIONS = {Action.STYLE, Action.NEXT, Action.PREVIOUS, Action.HOLD}
+"""They show the strip of styles."""
+
+log = logging.getLogger(__name__)
 
 
 def run_webcam(
-    camera: str = "0",
-    style: str | None = None,
-    strength: float = 1.0,
+    settings: Settings | None = None,
+    saved: Settings | None = None,
     device: str = "auto",
     model: str | Path | None = None,
-    size: str | None = None,
-    snapshots: Path | None = None,
+    targets: Targets | None = None,
 ) -> None:
-    """Paint a camera in a window until somebody quits.
+    """Paint a camera until somebody quits.
 
     Args:
-        camera: a camera's number, a device, a file (which repeats) or a stream's address.
-        style: as `StyleLibrary.find` takes it, to begin with; keys go on to the other pictures of a folder, or to the
-            presets. None is the first preset.
-        strength: 0..1, to begin with.
+        settings: what is asked for; where it is None, ``saved`` counts, and then the default.
+        saved: choices of earlier times. A style of theirs that is gone is no error.
         device: as `Stylizer` takes it.
         model: the same.
-        size: such as ``640x360``: frames are scaled to fit in it; None paints them as large as they come.
-        snapshots: the folder for them; None is the current one.
+        targets: where the paintings go; None is the window.
 
     Raises:
-        LivestyleError: there is no display, or the camera, the style, the model or the device cannot be used.
+        LivestyleError: there is no display, or the camera, a style, the model, the device or an output cannot be used.
     """
-    require_display()
-    check_strength(strength)
-    # Ctrl+C in the terminal is one more way to quit.
-    with suppress(KeyboardInterrupt), Camera(camera, None if size is None else parse_size(size)) as source:
-        if min(source.width, source.height) < MINIMUM_SIDE:
-            raise InputError(
-                f"frames of {source.width}x{source.height} are too small: {MINIMUM_SIDE} pixels or more each way are "
-                "painted, choose a larger --size"
-            )
-        stylizer = Stylizer(model, device)
-        styles, first = choose_styles(StyleLibrary(stylizer), style)
-        print(
-            f"{stylizer.device.text}; model {stylizer.model.manifest.name}; "
-            f"{source.name} at {source.width}x{source.height}; press h in the window for help",
-            file=sys.stderr,
-            flush=True,
-        )
-        Live(stylizer, source, styles, first, strength, Path() if snapshots is None else snapshots).run()
+    targets = targets or Targets()
+    plan = Plan.of(settings or Settings(), saved or Settings())
+    if targets.window:
+        require_display()
+    elif targets.record is None and targets.serve is None and not targets.virtual_camera:
+        raise InputError("without a window nobody would see it: add --serve PORT, --record FILE or --virtual-camera")
+    # Ctrl+C in the terminal is one more way to quit, and so is the end of the terminal or of the system.
+    with suppress(KeyboardInterrupt), _interrupted_by_signals(), Outputs() as outputs:
+        if targets.record is not None:
+            check_recording(targets.record)
+        if targets.serve is not None:
+            server = StreamServer(targets.serve)
+            outputs.add(server)
+            _tell(f"serving at {server.url}")
+        with Camera(plan.camera, plan.size) as camera:
+            Live(plan, saved or Settings(), camera, outputs, targets, device, model).run()
 
 
-def choose_styles(library: StyleLibrary, text: str | None) -> tuple[list[Style], int]:
-    """The styles that keys go through, and the place of the one to begin with.
+class Times:
+    """How long something takes: the median of its last times, which one odd one does not move."""
 
-    Raises:
-        StyleError: there is no such style, or no preset where none is named.
-    """
-    presets = list(library.presets.values())
-    found = [library.first()] if text is None else library.find(text)
-    if found[0] in presets:
-        return presets, presets.index(found[0])
-    path = None if text is None else existing_path(text)
-    return (found, 0) if path is not None and path.is_dir() else (found + presets, 0)
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=30)
 
+    def add(self, seconds: float) -> None:
+        self._seconds.append(seconds)
 
-@dataclass(frozen=True)
-class Look:
-    """What the painter is to do with a frame; a changed look is a new one.
-
-    Attributes:
-        style: to paint in.
-        strength: 0..1.
-        plain: the camera as it is.
-        mirror: left and right change places.
-        before: the style that ``style`` crossfades from.
-        since: when it began to, on the clock of `time.monotonic`.
-    """
-
-    style: StyleStats
-    strength: float = 1.0
-    plain: bool = False
-    mirror: bool = False
-    before: StyleStats | None = None
-    since: float = 0.0
-
-    def stats(self, now: float) -> StyleStats:
-        """The style at a moment, in the middle of a crossfade or after it."""
-        share = (now - self.since) / CROSSFADE_SECONDS
-        if self.before is None or share >= 1:
-            return self.style
-        return mix([self.before, self.style], [1 - max(0.0, share), max(0.0, share)])
-
-
-@dataclass(frozen=True, eq=False)
-class Painting:
-    """A painted frame and the seconds that it took."""
-
-    image: np.ndarray
-    frame: Frame
-    seconds: float
-
-
-class Painter:
-    """Paints a camera's latest frame on a thread of its own; an unchanged frame in an unchanged look only once."""
-
-    def __init__(self, stylizer: Stylizer, camera: Camera, look: Look) -> None:
-        self.look = look
-        """Replace it at any time."""
-        self._stylizer = stylizer
-        self._camera = camera
-        self._painting: Painting | None = None
-        self._error: BaseException | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="painter", daemon=True)
-
-    def start(self) -> None:
-        """Warm the model up, then paint."""
-        self._thread.start()
-
-    @property
-    def painting(self) -> Painting | None:
-        """The newest one; None while the model warms up.
-
-        Raises:
-            LivestyleError: painting has ended, because the camera stopped or the engine failed.
-        """
-        if self._error is not None:
-            raise self._error
-        return self._painting
-
-    def close(self) -> None:
-        """Stop, after the frame in hand."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            self._stylizer.warm_up(self._camera.height, self._camera.width)
-            self._paint()
-        except BaseException as error:
-            self._error = error
-
-    def _paint(self) -> None:
-        state = ContentState()
-        frame: Frame | None = None
-        done: tuple[Look, StyleStats] | None = None
-        while not self._stop.is_set():
-            newer = self._camera.latest(frame, timeout=PATIENCE_SECONDS)
-            look = self.look
-            stats = look.stats(time.monotonic())
-            repeated = newer is None or (frame is not None and np.array_equal(newer.image, frame.image))
-            frame = newer or frame
-            if frame is None or (repeated and done is not None and done[0] is look and done[1] is stats):
-                continue
-            if done is not None and (look is not done[0] or stats is not done[1]):
-                # The statistics of frames that were painted otherwise no longer fit.
-                state.reset()
-            start = time.monotonic()
-            image = np.ascontiguousarray(frame.image[:, ::-1]) if look.mirror else frame.image
-            if not look.plain:
-                image = self._stylizer.stylize(image, stats, look.strength, state)
-            self._painting = Painting(image, frame, time.monotonic() - start)
-            done = (look, stats)
+    def __str__(self) -> str:
+        return f"{median(self._seconds) * 1000:.0f} ms" if self._seconds else "-"
 
 
 class Live:
     """What the main thread does: keys in, pictures out.
 
     Args:
-        stylizer: paints.
+        plan: what to begin with.
+        saved: the choices that a key adds to.
         camera: gives the frames.
-        styles: what keys choose from, 1 or more.
-        first: place of the style to begin with.
-        strength: 0..1, to begin with.
-        snapshots: the folder for them.
+        outputs: get every painting.
+        targets: where else the paintings go.
+        device: for the model.
+        model: to paint with.
     """
 
     def __init__(
-        self, stylizer: Stylizer, camera: Camera, styles: Sequence[Style], first: int, strength: float, snapshots: Path
+        self,
+        plan: Plan,
+        saved: Settings,
+        camera: Camera,
+        outputs: Outputs,
+        targets: Targets,
+        device: str,
+        model: str | Path | None,
     ) -> None:
-        self._stylizer = stylizer
+        self._plan = plan
+        self._saved = saved
         self._camera = camera
-        self._styles = styles
-        self._current = first
-        self._snapshots = snapshots
-        self._look = Look(styles[first].stats, strength)
+        self._outputs = outputs
+        self._targets = targets
+        self._device = device
+        self._model = model
+        self._painter = Painter(self._load, camera, outputs, plan.rate)
+        self._recorder: Recorder | None = None
+        self._studio: Studio | None = None
+        # Comes with the first painting.
+        self._picker: Picker | None = None
         self._help = False
         self._notice = ""
         self._notice_until = 0.0
-        self._touched = time.monotonic()
+        self._caption_until = time.monotonic() + NOTICE_SECONDS
+        self._strip_until = 0.0
         self._figures: tuple[tuple[str, str], ...] = ()
         self._figures_until = 0.0
         self._shown = Rate()
+        self._drawing = Times()
+        self._painting = Times()
+        self._latency = Times()
 
     def run(self) -> None:
-        """Until somebody quits or the camera stops.
+        """Until somebody quits.
 
         Raises:
-            LivestyleError: the camera stopped, or the engine failed.
+            LivestyleError: the camera does not open, the engine failed, or nothing is left to write to.
         """
-        self._say("press h for help")
-        with Window("livestyle", self._camera.width, self._camera.height) as window:
-            painter = Painter(self._stylizer, self._camera, self._look)
-            try:
-                painter.start()
-                self._loop(window, painter)
-            finally:
-                window.close()
-                painter.close()
+        try:
+            if self._targets.window:
+                with Window("livestyle", *START_SIZE) as window:
+                    self._painter.start()
+                    self._run_in(window)
+            else:
+                self._painter.start()
+                self._run_without_window()
+        finally:
+            self._painter.close()
+            if self._picker is not None:
+                self._picker.close()
+            if self._studio is not None:
+                self._studio.shelf.close()
 
-    def _loop(self, window: Window, painter: Painter) -> None:
-        last: tuple[object, Overlay] | None = None
+    def _load(self) -> tuple[Stylizer, Look]:
+        """On the painter's thread."""
+        plan = self._plan
+        self._studio = studio = open_studio(plan, self._device, self._model)
+        _tell(f"{studio.stylizer.device.text}; model {studio.stylizer.model.manifest.name}")
+        look = Look(
+            studio.first.stats,
+            strength=plan.strength,
+            mirror=plan.mirror,
+            color=plan.color,
+            stabilise=plan.stabilise,
+            side_by_side=plan.side_by_side,
+        )
+        return studio.stylizer, look
+
+    # -- the two loops -------------------------------------------------------------------------------------------------
+
+    def _run_in(self, window: Window) -> None:
+        blank = np.zeros((START_SIZE[1], START_SIZE[0], 3), np.uint8)
+        last: tuple[np.ndarray, Overlay] | None = None
+        last_frame: Frame | None = None
+        if self._plan.full_screen:
+            window.toggle_full_screen()
         while True:
-            painting = painter.painting
-            overlay = self._overlay(painting)
+            painting = self._painter.painting
+            self._look_around(painting)
             # Until the model is warm, the camera as it is.
-            frame = painting.frame if painting is not None else self._camera.latest()
-            if frame is not None and (last is None or last[0] is not (painting or frame) or last[1] != overlay):
-                if painting is not None and (last is None or last[0] is not painting):
-                    self._shown.tick()
-                window.show(draw(painting.image if painting is not None else frame.image, overlay))
-                last = (painting or frame, overlay)
-            code = window.wait_key(KEY_MILLISECONDS)
+            frame = painting.frame if painting is not None else self._camera.latest(timeout=0)
+            image = painting.image if painting is not None else blank if frame is None else frame.image
+            overlay = self._overlay(painting)
+            is_new = last is None or last[0] is not image
+            changed = is_new or last is None or last[1] != overlay
+            if changed:
+                begin = time.monotonic()
+                window.fit(*image.shape[1::-1])
+                window.show(draw(image, overlay))
+                self._drawing.add(time.monotonic() - begin)
+                last = (image, overlay)
+            # Only while it waits for a key does OpenCV bring the picture to the screen.
+            code = window.wait_key(1 if changed else KEY_MILLISECONDS)
+            if is_new and frame is not None:
+                if frame is not last_frame:
+                    self._latency.add(time.monotonic() - float(frame.time))
+                last_frame = frame
+                self._shown.tick()
+                if painting is not None:
+                    self._painting.add(painting.seconds)
             if not window.is_open:
                 return
             press = None if code is None else read_key(code)
             if press is not None:
                 if press.action is Action.QUIT:
                     return
-                self._touched = time.monotonic()
                 self._act(press, window, painting)
-                painter.look = self._look
+
+    def _run_without_window(self) -> None:
+        painting: Painting | None = None
+        notice = ""
+        while painting is None or len(self._outputs):
+            painting = self._painter.wait(painting, IDLE_SECONDS)
+            self._look_around(painting)
+            if self._camera.notice != notice:
+                notice = self._camera.notice
+                _tell(notice or f"{self._camera.name} gives pictures")
+        raise OutputError("nothing is left to write the paintings to, so this is the end")
+
+    def _look_around(self, painting: Painting | None) -> None:
+        """What happens by itself: styles come and go, time passes, outputs break down."""
+        for error in self._outputs.take_errors():
+            self._say(str(error), tell=True)
+            if self._recorder not in self._outputs:
+                self._recorder = None
+        if self._studio is None or painting is None:
+            return
+        if self._picker is None:
+            # Without a window, the terminal is where people look.
+            say = self._say if self._targets.window else _tell
+            self._picker = Picker(self._plan, self._studio, self._painter, say)
+            self._begin(painting)
+        self._picker.look_around()
+
+    def _begin(self, painting: Painting) -> None:
+        """With the first painting: what needs to know its size."""
+        self._say("press h for the keys")
+        keys = "; press h in the window for the keys" if self._targets.window else ""
+        _tell(f"{self._camera.name} at {self._camera.width}x{self._camera.height}{keys}")
+        if self._targets.virtual_camera:
+            device = VirtualCamera(*painting.image.shape[1::-1])
+            self._outputs.add(device, time.monotonic())
+            _tell(f"virtual camera: {device.device}")
+        if self._targets.record is not None:
+            self._record(self._targets.record, painting)
+
+    # -- keys ----------------------------------------------------------------------------------------------------------
 
     def _act(self, press: Press, window: Window, painting: Painting | None) -> None:
         match press.action:
-            case Action.STYLE:
-                self._choose(int(press.key) - 1)
-            case Action.NEXT:
-                self._choose((self._current + 1) % len(self._styles))
-            case Action.PREVIOUS:
-                self._choose((self._current - 1) % len(self._styles))
-            case Action.STRONGER:
-                self._strengthen(STRENGTH_STEP)
-            case Action.WEAKER:
-                self._strengthen(-STRENGTH_STEP)
-            case Action.PLAIN:
-                self._look = replace(self._look, plain=not self._look.plain)
-            case Action.MIRROR:
-                self._look = replace(self._look, mirror=not self._look.mirror)
-            case Action.SNAPSHOT:
-                self._save_snapshot(painting)
             case Action.FULL_SCREEN:
                 window.toggle_full_screen()
+                return
             case Action.HELP:
                 self._help = not self._help
-
-    def _choose(self, number: int) -> None:
-        if number >= len(self._styles):
-            self._say(f"there are {len(self._styles)} styles, no number {number + 1}")
+                if self._picker is not None:
+                    self._show_strip(self._picker)
+                return
+        picker, look = self._picker, self._painter.look
+        if painting is None or picker is None or look is None:
+            self._say("not yet: the model is starting")
             return
+        self._caption_until = time.monotonic() + NOTICE_SECONDS
+        match press.action:
+            case Action.STYLE:
+                picker.choose_number(int(press.key))
+            case Action.NEXT:
+                picker.step(1)
+            case Action.PREVIOUS:
+                picker.step(-1)
+            case Action.CYCLE:
+                picker.toggle_cycle()
+            case Action.HOLD:
+                picker.hold()
+            case Action.MIX_TO_HELD:
+                picker.move_mix(-1)
+            case Action.MIX_TO_CURRENT:
+                picker.move_mix(1)
+            case Action.CROSSFADE:
+                picker.toggle_crossfade()
+            case Action.COLOR:
+                picker.next_color()
+            case Action.STRONGER:
+                self._painter.look = look.stronger(STRENGTH_STEP)
+            case Action.WEAKER:
+                self._painter.look = look.stronger(-STRENGTH_STEP)
+            case Action.PLAIN:
+                self._painter.look = replace(look, plain=not look.plain)
+            case Action.STABILISER:
+                self._painter.look = replace(look, stabilise=not look.stabilise)
+                self._say("stabiliser off" if look.stabilise else "stabiliser on")
+            case Action.MIRROR:
+                self._painter.look = replace(look, mirror=not look.mirror)
+            case Action.SIDE_BY_SIDE:
+                self._painter.look = replace(look, side_by_side=not look.side_by_side)
+            case Action.SNAPSHOT:
+                self._save_snapshot(painting)
+            case Action.RECORD:
+                self._toggle_recording(painting)
+            case Action.SAVE:
+                self._save_settings(picker, window)
+        if press.action in STYLE_ACTIONS:
+            self._show_strip(picker)
+
+    def _show_strip(self, picker: Picker) -> None:
         now = time.monotonic()
-        # A switch in the middle of a crossfade goes on from what is on the screen.
-        before = None if self._look.plain else self._look.stats(now)
-        self._current = number
-        style = self._styles[number].stats
-        self._look = replace(self._look, style=style, before=before, since=now, plain=False)
+        if now >= self._strip_until:
+            # What has no picture of its own is shown by what it makes of the camera's.
+            self._painter.request_previews(style for style in picker.styles if style.source is None)
+        self._strip_until = now + NOTICE_SECONDS
 
-    def _strengthen(self, step: float) -> None:
-        strength = round(min(1.0, max(0.0, self._look.strength + step)), 2)
-        self._look = replace(self._look, strength=strength, plain=False)
-
-    def _save_snapshot(self, painting: Painting | None) -> None:
-        if painting is None:
-            self._say("no snapshot yet: the model is starting")
-            return
+    def _save_snapshot(self, painting: Painting) -> None:
         try:
-            path = free_name(self._snapshots)
+            path = free_name(self._targets.folder, ".png")
             write_picture(path, painting.image)
-            text = f"saved {path}"
         except OutputError as error:
-            text = str(error)
-        self._say(text)
-        # From there it can be copied.
-        print(text, file=sys.stderr, flush=True)
+            self._say(str(error), tell=True)
+        else:
+            # From the terminal it can be copied.
+            self._say(f"saved {path}", tell=True)
 
-    def _say(self, text: str) -> None:
+    def _toggle_recording(self, painting: Painting) -> None:
+        recorder, self._recorder = self._recorder, None
+        try:
+            if recorder is None:
+                self._record(free_name(self._targets.folder, ".mp4"), painting)
+            else:
+                self._outputs.remove(recorder)
+                self._say(f"saved {recorder.path}, {clock(recorder.seconds)}", tell=True)
+        except LivestyleError as error:
+            self._say(str(error), tell=True)
+
+    def _record(self, path: Path, painting: Painting) -> None:
+        self._recorder = Recorder(path, *painting.image.shape[1::-1])
+        self._outputs.add(self._recorder, time.monotonic())
+        self._say(f"recording to {path}", tell=True)
+
+    def _save_settings(self, picker: Picker, window: Window) -> None:
+        look, plan = picker.look, self._plan
+        settings = replace(
+            self._saved,
+            style=picker.recipe_text(),
+            styles=None if plan.styles is None else str(plan.styles.resolve()),
+            strength=look.strength,
+            color=look.color,
+            mirror=look.mirror,
+            side_by_side=look.side_by_side,
+            stabilise=look.stabilise,
+            full_screen=window.is_full_screen,
+            crossfade=picker.crossfade,
+        )
+        try:
+            self._say(f"saved {save_settings(settings)}", tell=True)
+        except LivestyleError as error:
+            self._say(str(error), tell=True)
+
+    # -- words and figures ---------------------------------------------------------------------------------------------
+
+    def _say(self, text: str, tell: bool = False) -> None:
         self._notice, self._notice_until = text, time.monotonic() + NOTICE_SECONDS
+        if tell:
+            _tell(text)
 
     def _overlay(self, painting: Painting | None) -> Overlay:
         now = time.monotonic()
-        style = self._styles[self._current].name
-        caption = f"{self._current + 1} {style}, strength {self._look.strength:.0%}"
-        if painting is None:
-            caption = f"starting {style} ..."
-        elif self._look.plain:
-            caption = "plain camera"
         if self._help and now >= self._figures_until:
             # Figures that change with every frame cannot be read.
             self._figures, self._figures_until = self._measure(painting), now + FIGURES_SECONDS
+        recorder, picker = self._recorder, self._picker
+        strip: tuple[Thumbnail, ...] = ()
+        if picker is not None and (self._help or now < self._strip_until):
+            strip = tuple(Thumbnail(style.name, self._thumbnail(style)) for style in picker.styles)
         return Overlay(
             # It leaves the picture alone while nobody touches a key.
-            caption=caption if painting is None or self._help or now < self._touched + NOTICE_SECONDS else "",
+            caption=self._caption() if painting is None or self._help or now < self._caption_until else "",
+            strip=strip,
+            current=-1 if picker is None or picker.place is None else picker.place,
             notice=self._notice if now < self._notice_until else "",
             help=help_rows() if self._help else (),
             figures=self._figures if self._help else (),
+            warning=self._camera.notice,
+            recording=f"REC {clock(recorder.seconds)}" if recorder is not None else "",
         )
+
+    def _thumbnail(self, style: Style) -> np.ndarray | None:
+        assert self._studio is not None
+        picture = self._studio.shelf.thumbnail(style)
+        return self._painter.previews.get(style) if picture is None else picture
+
+    def _caption(self) -> str:
+        if self._picker is None:
+            return "starting the model ..."
+        return "plain camera" if self._picker.look.plain else self._picker.label
 
     def _measure(self, painting: Painting | None) -> tuple[tuple[str, str], ...]:
-        seconds = 0.0 if painting is None else painting.seconds
-        return (
-            ("camera", f"{self._camera.rate.value:.1f} frames/s, {self._camera.width}x{self._camera.height}"),
-            ("painting", f"{seconds * 1000:.0f} ms"),
-            ("screen", f"{self._shown.value:.1f} frames/s"),
-        )
+        camera, recorder = self._camera, self._recorder
+        rows = [
+            ("screen", f"{self._shown.value:.1f} frames/s, {self._latency} after the camera"),
+            ("drawing", str(self._drawing)),
+        ]
+        if painting is not None:
+            width, height = painting.size
+            rows[:0] = [
+                (
+                    "camera",
+                    f"{camera.rate.value:.1f} frames/s, {camera.width}x{camera.height}, {camera.seconds * 1000:.0f} ms",
+                ),
+                ("painting", f"{self._painting}" + (f" at {width}x{height}" if width else "")),
+            ]
+        if recorder is not None and recorder.dropped:
+            rows.append(("recording", f"{recorder.dropped} frames left out: encoding is too slow"))
+        return tuple(rows)
 
 
-def free_name(folder: Path) -> Path:
-    """A name for a snapshot that no file in ``folder`` has yet.
+def clock(seconds: float) -> str:
+    """Seconds as people write them: ``1:05``."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def check_recording(path: Path) -> None:
+    """Refuse before anything starts what would fail with the first painting.
+
+    Raises:
+        OutputError: the name is no MP4 file's, is taken, or lies in no folder.
+    """
+    if path.suffix.lower() != ".mp4":
+        raise OutputError(f"cannot record to {path}: end the name with .mp4")
+    if path.exists():
+        raise OutputError(f"{path} already exists: record to another name")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot record to {path}: there is no folder {path.parent}, make it first")
+
+
+def free_name(folder: Path, suffix: str) -> Path:
+    """A name for a snapshot or a recording that no file in ``folder`` has yet.
 
     Raises:
         OutputError: there is no such folder.
@@ -357,10 +461,30 @@ def free_name(folder: Path) -> Path:
     try:
         folder = folder.resolve(strict=True)
     except OSError as error:
-        raise OutputError(f"cannot write a snapshot to {folder}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
     stem = time.strftime("livestyle-%Y%m%d-%H%M%S")
-    path, number = folder / f"{stem}.png", 1
+    path, number = folder / f"{stem}{suffix}", 1
     while path.exists():
         number += 1
-        path = folder / f"{stem}-{number}.png"
+        path = folder / f"{stem}-{number}{suffix}"
     return path
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the body as Ctrl+C does, so that recordings are completed."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)

@@ -90,14 +90,28 @@ class Window:
         self._title = title
         self._full_screen = False
         self._open = True
-        factor = min(max(1.0, LEAST_HEIGHT / height), FIRST_SIZE[0] / width, FIRST_SIZE[1] / height)
+        self._shape = 0.0
         try:
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-            cv2.resizeWindow(title, round(width * factor), round(height * factor))
+            self.fit(width, height)
         except cv2.error as error:
             raise DeviceError(
                 "this OpenCV has no windows: pip uninstall opencv-python-headless, then pip install opencv-python"
             ) from error
+
+    def fit(self, width: int, height: int) -> None:
+        """Take the shape of pictures of this size, unless it has it already or fills the screen."""
+        import cv2
+
+        if self._full_screen or not self._open or abs(width / height - self._shape) < 0.01:
+            return
+        self._shape = width / height
+        factor = min(max(1.0, LEAST_HEIGHT / height), FIRST_SIZE[0] / width, FIRST_SIZE[1] / height)
+        cv2.resizeWindow(self._title, round(width * factor), round(height * factor))
+
+    @property
+    def is_full_screen(self) -> bool:
+        return self._full_screen
 
     @property
     def is_open(self) -> bool:

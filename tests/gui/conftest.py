@@ -127,7 +127,7 @@ class Program:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "livestyle", "webcam", *arguments],
             cwd=folder,
-            env={**os.environ, "DISPLAY": display.name},
+            env={**os.environ, "DISPLAY": display.name, "LIVESTYLE_SETTINGS": str(folder / "settings.toml")},
             stdout=self._log,
             stderr=self._log,
             # A test run in the background of a shell ignores Ctrl+C, and its children would inherit that.
@@ -190,8 +190,13 @@ class Program:
         except subprocess.TimeoutExpired:
             pytest.fail(f"it does not end; {self.output()}")
 
-    def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        self.process.send_signal(number)
+
+    def cpu_seconds(self) -> float:
+        """Of all its threads so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -270,7 +275,8 @@ def running(
 ) -> Iterator[Program]:
     """One program for all tests that press keys and leave it running."""
     folder = tmp_path_factory.mktemp("running")
-    program = Program(display, folder, "--camera", str(still_clip), "--style", str(style_folder))
+    # On a loaded machine, paintings at other resolutions would come in between.
+    program = Program(display, folder, "--camera", str(still_clip), "--styles", str(style_folder), "--fps", "0")
     program.wait_until_painted()
     yield program
     program.close()

@@ -10,7 +10,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def code_of(key: str) -> int:
-    return 27 if key == "Esc" else ord(key)
+    return {"Esc": 27, "Space": 32}.get(key) or ord(key)
 
 
 @pytest.mark.parametrize(("key", "action"), [(key, b.action) for b in KEYMAP for key in b.keys])

@@ -1,0 +1,65 @@
+"""What takes a while to load before anything can be painted."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from livestyle.engine import Stylizer
+from livestyle.errors import StyleError
+from livestyle.media.pictures import pictures_in
+from livestyle.styles import Style, StyleLibrary, existing_path
+
+from .plan import Plan
+from .shelf import StyleShelf
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What takes a while to load."""
+
+    stylizer: Stylizer
+    library: StyleLibrary
+    shelf: StyleShelf
+    first: Style
+
+
+def open_studio(plan: Plan, device: str, model: str | Path | None) -> Studio:
+    """Load the model and the style to begin with; the shelf is started.
+
+    Raises:
+        LivestyleError: the device, the model, the style or the folder of styles cannot be used.
+    """
+    stylizer = Stylizer(model, device)
+    library = StyleLibrary(stylizer)
+    folder, found = plan.styles, list[Style]()
+    path = None if plan.style is None else existing_path(plan.style)
+    if path is not None and path.is_dir():
+        folder = path
+    elif plan.style is not None:
+        try:
+            found = library.find(plan.style)
+        except StyleError as error:
+            if not plan.style_is_saved:
+                raise
+            log.warning("the style of your saved settings is gone: %s", error)
+    if folder is not None and plan.styles_are_saved and not folder.is_dir():
+        log.warning("the folder of styles of your saved settings is gone: %s", folder)
+        folder = None
+    presets = list(library.presets.values())
+    # Before the shelf would encode the same picture.
+    first = found[0] if found else _first_picture(library, folder) or library.first()
+    shelf = StyleShelf(library, presets if first in presets else [*found, *presets], folder)
+    shelf.start()
+    return Studio(stylizer, library, shelf, first)
+
+
+def _first_picture(library: StyleLibrary, folder: Path | None) -> Style | None:
+    for path in [] if folder is None else pictures_in(folder):
+        with suppress(StyleError):
+            return library.from_picture(path)
+    return None
