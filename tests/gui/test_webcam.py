@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livestyle.app.hud import RED, YELLOW
+from livestyle.app.hud import DARK_RED, YELLOW
 from livestyle.app.painter import Look
 from livestyle.app.plan import CROSSFADE_SECONDS
 from livestyle.app.webcam import NOTICE_SECONDS
@@ -326,7 +326,7 @@ def test_a_network_camera_that_stops_is_waited_for(
 
     def warns() -> bool:
         rows = program.display.screenshot()[10:60, :640].astype(int)
-        return int((np.abs(rows - np.array(RED)).max(axis=2) < 30).sum()) > 200
+        return int((np.abs(rows - np.array(DARK_RED)).max(axis=2) < 30).sum()) > 200
 
     wait_for(warns, "the warning")
     assert distance(program.snapshot(), small) < SAME
