@@ -90,7 +90,7 @@ def load_settings() -> Settings:
     values = _read(path)
     known = {field.name for field in fields(Settings)}
     for key in sorted(values.keys() - known):
-        log.warning("%s: there is no setting %s, it is passed over; there are %s", path, key, ", ".join(sorted(known)))
+        log.warning("%s: there is no setting %s, which is ignored; there are %s", path, key, ", ".join(sorted(known)))
     try:
         return Settings(**{key: value for key, value in values.items() if key in known})
     except InputError as error:

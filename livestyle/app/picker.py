@@ -75,7 +75,8 @@ class Picker:
         place = self.place
         number = "" if place is None or self.mixer.is_mixing else f"{place + 1} "
         look = self.look
-        color = "" if look.color is ColorMode.STYLE else f", {COLORS[look.color]}"
+        own = look.color is ColorMode.STYLE or (look.color is ColorMode.MATCH and self.chosen.source is None)
+        color = "" if own else f", {COLORS[look.color]}"
         return f"{number}{self.mixer.label}, strength {look.strength:.0%}{color}"
 
     def close(self) -> None:
@@ -118,7 +119,7 @@ class Picker:
             if style.source is not None:
                 self._matching = self._worker.submit(self._studio.library.matched, style, painting.frame.image)
                 return
-            self._say(f"{style.name} has no picture of its own, so its colours stay")
+            self._say(f"{style.name} has no picture of its own that could be matched: its colours stay")
         self._blend(style)
 
     def hold(self) -> None:

@@ -176,8 +176,9 @@ class StyleShelf:
         self._first_look = False
         names = sorted(style.name for style in gone if style is not None)
         if names:
-            self._say(_in_words(names, "{} is gone", "{} styles are gone"))
             self._publish()
+            left = "" if any(file.style is not None for file in self._files.values()) else ": here are the presets"
+            self._say(_in_words(names, "{} is gone", "{} styles are gone") + left)
         return min((name for name, file in self._files.items() if not file.done and file.due <= now), default=None)
 
     def _read(self, folder: Path, name: str) -> None:

@@ -171,6 +171,7 @@ class Live:
                 self._picker.close()
             if self._studio is not None:
                 self._studio.shelf.close()
+            self._finish_recording()
 
     def _load(self) -> tuple[Stylizer, Look]:
         """On the painter's thread."""
@@ -268,6 +269,8 @@ class Live:
     # -- keys ----------------------------------------------------------------------------------------------------------
 
     def _act(self, press: Press, window: Window, painting: Painting | None) -> None:
+        # The word on what was done before is out of date.
+        self._notice = ""
         match press.action:
             case Action.FULL_SCREEN:
                 window.toggle_full_screen()
@@ -312,6 +315,7 @@ class Live:
                 self._say("stabiliser off" if look.stabilise else "stabiliser on")
             case Action.MIRROR:
                 self._painter.look = replace(look, mirror=not look.mirror)
+                self._say("mirror off" if look.mirror else "mirror on")
             case Action.SIDE_BY_SIDE:
                 self._painter.look = replace(look, side_by_side=not look.side_by_side)
             case Action.SNAPSHOT:
@@ -341,15 +345,19 @@ class Live:
             self._say(f"saved {path}", tell=True)
 
     def _toggle_recording(self, painting: Painting) -> None:
-        recorder, self._recorder = self._recorder, None
         try:
-            if recorder is None:
+            if self._recorder is None:
                 self._record(free_name(self._targets.folder, ".mp4"), painting)
             else:
-                self._outputs.remove(recorder)
-                self._say(f"saved {recorder.path}, {clock(recorder.seconds)}", tell=True)
+                self._finish_recording()
         except LivestyleError as error:
             self._say(str(error), tell=True)
+
+    def _finish_recording(self) -> None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            self._outputs.remove(recorder)
+            self._say(f"saved {recorder.path}, {clock(recorder.seconds)}", tell=True)
 
     def _record(self, path: Path, painting: Painting) -> None:
         self._recorder = Recorder(path, *painting.image.shape[1::-1])
@@ -476,12 +484,16 @@ def _tell(text: str) -> None:
 
 @contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the body as Ctrl+C does, so that recordings are completed."""
+    """One of Ctrl+C, SIGTERM and SIGHUP interrupts the body; more of them do not keep it from completing its files."""
+    interrupted = False
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
 
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
     try:
         yield

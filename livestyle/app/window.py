@@ -34,7 +34,7 @@ def require_display() -> None:
 def _display_trouble() -> str:
     if not sys.platform.startswith("linux"):
         return ""
-    hint = "livestyle webcam needs a screen; use livestyle video for files"
+    hint = "livestyle webcam needs a screen, or --no-window; livestyle video does without"
     display = os.environ.get("DISPLAY", "")
     if os.environ.get("QT_QPA_PLATFORM", "xcb").partition(":")[0] != "xcb":
         # Somebody who has chosen another platform for Qt knows that it is there.

@@ -121,7 +121,7 @@ def test_a_picture_that_is_dropped_in_is_a_style_and_one_that_is_deleted_goes(
     news_until(shelf, lambda news: news == ["sunset is gone"])
     assert names(shelf) == ["dawn"]
     (folder / "dawn.png").unlink()
-    news_until(shelf, lambda news: news == ["dawn is gone"])
+    news_until(shelf, lambda news: news == ["dawn is gone: here are the presets"])
     assert list(shelf.styles) == presets
 
 
@@ -311,7 +311,7 @@ def test_a_picture_that_comes_again_is_not_encoded_again(
     shelf = open_shelf()
     wait_for(lambda: names(shelf) == ["a"], "a style")
     shutil.move(folder / "a.png", tmp_path / "a.png")
-    news_until(shelf, lambda news: news == ["a is gone"])
+    news_until(shelf, lambda news: news == ["a is gone: here are the presets"])
     shutil.move(tmp_path / "a.png", folder / "b.png")
     news_until(shelf, lambda news: news == ["added b"])
     assert library.encoded == 1
