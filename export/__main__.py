@@ -20,7 +20,9 @@ def export(
     presets: Annotated[
         Path | None, typer.Option(help="Table of presets; their pictures are found in --pictures.")
     ] = None,
-    metrics: Annotated[Path | None, typer.Option(help="JSON of python -m train evaluate, for the manifest.")] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help="report.json of python -m train evaluate, for the manifest.")
+    ] = None,
 ) -> None:
     """Write a model folder, unless onnxruntime's output differs from PyTorch's."""
     from .package import export_model

@@ -79,7 +79,7 @@ def export_model(
         pictures: folders or tar files of real pictures for the comparison and the presets; none takes frames of the
             bundled clip for the comparison.
         presets: a table of presets to encode (see docs/presets.toml); its pictures are looked up in ``pictures``.
-        metrics: a JSON file of ``python -m train evaluate`` for the manifest.
+        metrics: a report.json of ``python -m train evaluate`` of this model alone, for the manifest.
 
     Raises:
         LivestyleError: the checkpoint cannot be read, or onnxruntime's output differs from PyTorch's; then nothing is
@@ -270,9 +270,13 @@ def _read_presets(table: Path, pictures: Sequence[PictureFile]) -> dict[str, np.
 
 def _read_metrics(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise LivestyleError(f"{path} is not a JSON file of python -m train evaluate: {error}") from error
+        reports = json.loads(path.read_text(encoding="utf-8"))
+        (figures,) = reports.values()
+        return dict(figures)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise LivestyleError(
+            f"{path} is not a report.json of python -m train evaluate of one model alone: {error}"
+        ) from error
 
 
 def _write_presets(pictures: dict[str, np.ndarray], folder: Path) -> None:

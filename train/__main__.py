@@ -111,25 +111,46 @@ def average(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Model folder, or the name of a model that ships.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Model folder, name of a model that ships, checkpoint, or ONNX file of another stylizer "
+            "(style.onnx+stylize.onnx where it has two); several are measured side by side."
+        ),
+    ],
     content_path: Annotated[list[Path], typer.Option(help="Folder or tar file of content pictures; may be repeated.")],
     style_path: Annotated[list[Path], typer.Option(help="Folder or tar file of style pictures; may be repeated.")],
     vgg_weights: Annotated[
         Path | None, typer.Option(help="Loss network, .safetensors; without it torchvision downloads its VGG-19.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Use each picture so many, sorted by name; 1: all.")] = 2,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the figures there too, as JSON.")] = None,
+    lpips: Annotated[
+        bool, typer.Option("--lpips", help="Measure LPIPS too; torchvision downloads its AlexNet.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for report.json, report.md and a contact sheet of each model."),
+    ] = None,
 ) -> None:
-    """Measure a model: style and content loss, structure kept, stillness."""
+    """Measure models: style and content loss, structure kept, stillness, rate."""
     from .evaluate import evaluate as measure
+    from .evaluate import markdown
 
-    if output is not None and not output.parent.is_dir():
-        raise LivestyleError(f"cannot write {output}: there is no folder {output.parent}")
-    report = asdict(measure(model, content_path, style_path, vgg_weights, every))
-    text = json.dumps({name: round(value, 4) for name, value in report.items()}, indent=2)
-    print(text)
     if output is not None:
-        output.write_text(text + "\n", encoding="utf-8")
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LivestyleError(f"cannot make the folder {output}: {error.strerror or error}") from error
+    reports = measure(models, content_path, style_path, vgg_weights, every, lpips=lpips, sheet=output)
+    table = markdown(reports)
+    print(table, end="")
+    if output is not None:
+        figures = {
+            name: {key: round(value, 4) for key, value in asdict(report).items() if value is not None}
+            for name, report in reports.items()
+        }
+        (output / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        (output / "report.md").write_text(table, encoding="utf-8")
 
 
 def main() -> None:

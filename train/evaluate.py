@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from livestyle.engine import StyleStats, Stylizer
 from livestyle.errors import LivestyleError
 
+from .candidates import Candidate, find_candidate
 from .data import PictureFile, find_pictures
 from .losses import content_loss, style_loss
 from .vgg import LossNetwork, statistics_vector
@@ -26,6 +29,9 @@ NOISE_LEVELS = 4.0
 BORDER = 16
 SEQUENCE = 8
 WARM_UP = 2
+RATE_SIZE = (640, 360)
+RATE_ROUNDS = 20
+THUMBNAIL_SIDE = 128
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Report:
         ssim: structural similarity of the luma of output and content, mean over the pairs.
         noise_gain: change between outputs over change between inputs, for a still with fresh noise.
         pan_error: grey levels between aligned outputs of a slow pan.
+        lpips: perceptual distance of output and content, mean over the pairs; None where it was not asked for.
+        milliseconds: a frame of `RATE_SIZE`, bytes in and bytes out with the style known, median.
     """
 
     pairs: int
@@ -49,6 +57,8 @@ class Report:
     ssim: float
     noise_gain: float
     pan_error: float
+    milliseconds: float
+    lpips: float | None = None
 
 
 def prepare(picture: PictureFile, side: int = QUALITY_SIDE) -> np.ndarray:
@@ -62,52 +72,171 @@ def prepare(picture: PictureFile, side: int = QUALITY_SIDE) -> np.ndarray:
 
 
 def evaluate(
-    model: str, content: Sequence[Path], style: Sequence[Path], vgg_weights: Path | None, every: int = 2
-) -> Report:
-    """Measure a model folder.
+    models: Sequence[str],
+    content: Sequence[Path],
+    style: Sequence[Path],
+    vgg_weights: Path | None,
+    every: int = 2,
+    *,
+    lpips: bool = False,
+    sheet: Path | None = None,
+) -> dict[str, Report]:
+    """Measure stylizers side by side, the rate of all of them in turns.
 
     Args:
-        model: a model folder or the name of one that ships.
-        content: folders or tar files with the content pictures, none of which the model was trained on.
+        models: see `find_candidate`.
+        content: folders or tar files with the content pictures, none of which a model was trained on.
         style: the same of the style pictures.
         vgg_weights: as in `LossNetwork`.
         every: each picture so many, sorted by name, is used; 1 uses all.
+        lpips: measure LPIPS too; torchvision downloads its AlexNet for that.
+        sheet: a folder for a contact sheet of each model.
+
+    Returns:
+        Reports by the names of the models.
 
     Raises:
-        LivestyleError: the model or a picture cannot be read.
+        LivestyleError: a model or a picture cannot be read, or LPIPS cannot be measured.
     """
-    from rich.progress import track
+    from rich.console import Console
+    from rich.progress import Progress
 
-    stylizer = Stylizer(model, "cpu")
     network = LossNetwork(vgg_weights).to(memory_format=torch.channels_last)
-    contents = _load(content)
-    styles = _load(style)
-    encoded = [(stylizer.encode_style(_bgr(image)), _statistics(network, image)) for image in styles[::every]]
-    content_losses: list[float] = []
-    style_losses: list[float] = []
-    similarities: list[float] = []
-    for image in track(contents[::every], description="quality"):
-        features = network(_tensor(image))["relu4_1"]
-        for stats, target in encoded:
-            painted = _bgr(stylizer.stylize(_bgr(image), stats))
-            taps = network(_tensor(painted))
-            content_losses.append(float(content_loss(taps["relu4_1"], features)))
-            style_losses.append(float(style_loss(taps, target)))
-            similarities.append(ssim(luma(painted), luma(image)))
-    gain, error = stillness(stylizer, find_pictures(content)[::6], [s for s, _ in encoded])
+    candidates = [find_candidate(text, network) for text in models]
+    names = [candidate.name for candidate in candidates]
+    distance = _lpips() if lpips else None
+    contents, styles = _load(content)[::every], _load(style)[::every]
+    stills = find_pictures(content)[::6]
+    targets = [_statistics(network, image) for image in styles]
+    rates = _rates(candidates, contents[0], styles[0])
+    reports: dict[str, Report] = {}
+    with Progress(console=Console(stderr=True)) as progress:
+        for candidate in candidates:
+            name = candidate.name if names.count(candidate.name) == 1 else f"{candidate.name} ({len(reports) + 1})"
+            task = progress.add_task(name, total=len(contents) * len(styles))
+            codes = [candidate.encode(image) for image in styles]
+            figures: list[tuple[float, float, float, float]] = []
+            paintings: list[np.ndarray] = []
+            for image in contents:
+                with torch.inference_mode():
+                    features = network(_tensor(image))["relu4_1"]
+                for code, target in zip(codes, targets, strict=True):
+                    painted = candidate.stylize(image, code)
+                    if sheet is not None:
+                        paintings.append(thumbnail(painted))
+                    with torch.inference_mode():
+                        taps = network(_tensor(painted))
+                        figures.append((
+                            float(style_loss(taps, target)),
+                            float(content_loss(taps["relu4_1"], features)),
+                            ssim(luma(painted), luma(image)),
+                            distance(painted, image) if distance is not None else math.nan,
+                        ))  # fmt: skip
+                    progress.advance(task)
+            gain, error = stillness(candidate, stills, codes)
+            reports[name] = _report(np.array(figures), gain, error, rates[len(reports)])
+            if sheet is not None:
+                _write_sheet(sheet / f"{name}.jpg", contents, styles, paintings)
+    return reports
+
+
+def _report(figures: np.ndarray, gain: float, error: float, milliseconds: float) -> Report:
+    style, content, similarity, distance = figures.T
     return Report(
-        pairs=len(style_losses),
-        style_mean=float(np.mean(style_losses)),
-        style_median=float(np.median(style_losses)),
-        style_p90=float(np.percentile(style_losses, 90)),
-        content=float(np.mean(content_losses)),
-        ssim=float(np.mean(similarities)),
+        pairs=len(figures),
+        style_mean=float(style.mean()),
+        style_median=float(np.median(style)),
+        style_p90=float(np.percentile(style, 90)),
+        content=float(content.mean()),
+        ssim=float(similarity.mean()),
+        lpips=None if np.isnan(distance).any() else float(distance.mean()),
         noise_gain=gain,
         pan_error=error,
+        milliseconds=milliseconds,
     )
 
 
-def stillness(stylizer: Stylizer, pictures: Sequence[PictureFile], styles: Sequence[StyleStats]) -> tuple[float, float]:
+def markdown(reports: dict[str, Report]) -> str:
+    """The reports as a table, rates as multiples of the slowest."""
+    heads = ["", "style mean", "median", "p90", "content", "SSIM", "LPIPS", "noise gain", "pan error"]
+    heads += [f"ms at {RATE_SIZE[0]}x{RATE_SIZE[1]}", "rate"]
+    slowest = max(report.milliseconds for report in reports.values())
+    rows = [
+        [
+            name,
+            f"{report.style_mean:.3f}",
+            f"{report.style_median:.3f}",
+            f"{report.style_p90:.2f}",
+            f"{report.content:.3f}",
+            f"{report.ssim:.3f}",
+            "not measured" if report.lpips is None else f"{report.lpips:.3f}",
+            f"{report.noise_gain:.2f}",
+            f"{report.pan_error:.1f}",
+            f"{report.milliseconds:.1f}",
+            f"{slowest / report.milliseconds:.1f} x",
+        ]
+        for name, report in reports.items()
+    ]
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _rates(candidates: Sequence[Candidate], content: np.ndarray, style: np.ndarray) -> list[float]:
+    """Median milliseconds a frame, bytes in and bytes out with the style known, in rounds of one frame each."""
+    import cv2
+
+    frame = cv2.resize(content, RATE_SIZE, interpolation=cv2.INTER_AREA)
+    codes = [candidate.encode(style) for candidate in candidates]
+    times: list[list[float]] = [[] for _ in candidates]
+    for round_number in range(RATE_ROUNDS + 1):
+        for candidate, code, taken in zip(candidates, codes, times, strict=True):
+            start = time.perf_counter()
+            candidate.stylize(frame, code)
+            # The first round is the warm-up.
+            if round_number:
+                taken.append(1000 * (time.perf_counter() - start))
+    return [float(np.median(taken)) for taken in times]
+
+
+def _lpips() -> Callable[[np.ndarray, np.ndarray], float]:
+    """LPIPS (Zhang et al. 2018) with AlexNet between two uint8 RGB pictures."""
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    try:
+        metric = LearnedPerceptualImagePatchSimilarity("alex", normalize=True)
+    except Exception as error:
+        raise LivestyleError(
+            f"LPIPS needs torchvision's AlexNet, which could not be downloaded ({error}): go without --lpips"
+        ) from error
+
+    def measure(first: np.ndarray, second: np.ndarray) -> float:
+        return float(metric(_tensor(first), _tensor(second)))
+
+    return measure
+
+
+def thumbnail(image: np.ndarray, side: int = THUMBNAIL_SIDE) -> np.ndarray:
+    """The middle square of a picture, uint8 [side, side, 3]."""
+    import cv2
+
+    height, width = image.shape[:2]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    return cv2.resize(image[top : top + short, left : left + short], (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _write_sheet(
+    path: Path, contents: Sequence[np.ndarray], styles: Sequence[np.ndarray], paintings: Sequence[np.ndarray]
+) -> None:
+    """The contents down the left, the styles along the top, what they give in between."""
+    blank = np.full((THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3), 255, np.uint8)
+    rows = [np.hstack([blank, *map(thumbnail, styles)])]
+    for number, image in enumerate(contents):
+        rows.append(np.hstack([thumbnail(image), *paintings[number * len(styles) : (number + 1) * len(styles)]]))
+    Image.fromarray(np.vstack(rows)).save(path, quality=90)
+
+
+def stillness(candidate: Candidate, pictures: Sequence[PictureFile], codes: Sequence[Any]) -> tuple[float, float]:
     """Noise gain and pan error over pairs of stills and styles (each third style), every frame on its own.
 
     Returns:
@@ -117,20 +246,20 @@ def stillness(stylizer: Stylizer, pictures: Sequence[PictureFile], styles: Seque
     random = np.random.default_rng(0)
     gains: list[float] = []
     errors: list[float] = []
-    for picture, style in itertools.product(pictures, styles[::3]):
-        still = _bgr(prepare(picture, STILLNESS_SIDE + SEQUENCE))
+    for picture, code in itertools.product(pictures, codes[::3]):
+        still = prepare(picture, STILLNESS_SIDE + SEQUENCE)
         noisy = [
             np.clip(np.rint(still + random.normal(0, NOISE_LEVELS, still.shape)), 0, 255).astype(np.uint8)
             for _ in range(SEQUENCE)
         ]
-        painted = [stylizer.stylize(frame, style).astype(np.float32) for frame in noisy]
+        painted = [candidate.stylize(frame, code).astype(np.float32) for frame in noisy]
         steps = range(WARM_UP, SEQUENCE - 1)
         moved = np.mean([np.abs(painted[t + 1] - painted[t]).mean() for t in steps])
         given = np.mean([np.abs(noisy[t + 1].astype(np.float32) - noisy[t]).mean() for t in steps])
         gains.append(float(moved / given))
         height, width = (n - SEQUENCE for n in still.shape[:2])
         windows = [np.ascontiguousarray(still[t : t + height, t : t + width]) for t in range(SEQUENCE)]
-        panned = [stylizer.stylize(frame, style).astype(np.float32) for frame in windows]
+        panned = [candidate.stylize(frame, code).astype(np.float32) for frame in windows]
         inner = slice(BORDER, -BORDER)
         errors.append(
             float(np.mean([np.abs(panned[t + 1][:-1, :-1] - panned[t][1:, 1:])[inner, inner].mean() for t in steps]))
@@ -164,11 +293,6 @@ def _load(paths: Sequence[Path]) -> list[np.ndarray]:
         return [prepare(p) for p in sorted(find_pictures(paths), key=lambda p: p.name)]
     except OSError as error:
         raise LivestyleError(f"a picture to measure on is damaged: {error}") from error
-
-
-def _bgr(image: np.ndarray) -> np.ndarray:
-    """RGB to BGR, and back."""
-    return np.ascontiguousarray(image[:, :, ::-1])
 
 
 def _tensor(image: np.ndarray) -> Tensor:

@@ -4,26 +4,102 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
+from PIL import Image
 
+from livestyle.model import package_folder
+from train.candidates import find_candidate
 from train.data import find_pictures
 from train.evaluate import luma, prepare, ssim, stillness
+from train.vgg import LossNetwork
 
 
-def test_a_model_is_measured_into_json(pictures: Path, loss_network: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def two(pictures: Path, tmp_path: Path) -> Path:
+    """A folder of two pictures."""
     folder = tmp_path / "two"
     folder.mkdir()
     for path in sorted(pictures.iterdir())[:2]:
         (folder / path.name).write_bytes(path.read_bytes())
-    report = tmp_path / "report.json"
-    command = [sys.executable, "-m", "train", "evaluate", "lite", "--vgg-weights", str(loss_network), "-o", str(report)]
-    command += ["--content-path", str(folder), "--style-path", str(folder), "--every", "2"]
-    subprocess.run(command, check=True, capture_output=True)
-    figures = json.loads(report.read_text())
-    assert figures["pairs"] == 1
-    assert all(np.isfinite(value) for value in figures.values())
+    return folder
+
+
+def evaluate(*arguments: str, pictures: Path, loss_network: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "train", "evaluate", *arguments, "--vgg-weights", str(loss_network)]
+    command += ["--content-path", str(pictures), "--style-path", str(pictures), "--every", "2"]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def identity_network(path: Path, inputs: dict[str, list[Any]], output: str) -> Path:
+    """An ONNX file whose output is its first input."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+    result = helper.make_tensor_value_info(output, TensorProto.FLOAT, next(iter(inputs.values())))
+    node = helper.make_node("Identity", [next(iter(inputs))], [output])
+    model = helper.make_model(helper.make_graph([node], "identity", values, [result]), ir_version=10)
+    model.opset_import[0].version = 20
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+PICTURE: list[Any] = [1, 3, "h", "w"]
+
+
+def test_models_are_measured_side_by_side_into_json_markdown_and_sheets(
+    two: Path, loss_network: Path, tmp_path: Path
+) -> None:
+    other = identity_network(
+        tmp_path / "other.onnx",
+        {"content": PICTURE, "style_mean": [1, 512, 1, 1], "style_std": [1, 512, 1, 1]},
+        "stylized",
+    )
+    checkpoint = package_folder("weights") / "lite" / "model.safetensors"
+    result = evaluate(
+        "lite", str(checkpoint), str(other), "-o", str(tmp_path / "out"), pictures=two, loss_network=loss_network
+    )
+    assert result.returncode == 0, result.stderr
+    reports = json.loads((tmp_path / "out" / "report.json").read_text())
+    shipped, unshipped, unchanged = reports.values()
+    assert shipped["pairs"] == 1
+    # The model folder and the checkpoint that it was made of.
+    for figure in ("style_mean", "content", "ssim"):
+        assert shipped[figure] == pytest.approx(unshipped[figure], rel=0.02)
+    assert unchanged["ssim"] == pytest.approx(1)
+    assert unchanged["content"] == pytest.approx(0, abs=1e-3)
+    assert unchanged["noise_gain"] == pytest.approx(1)
+    table = (tmp_path / "out" / "report.md").read_text()
+    assert table == result.stdout
+    assert all(f"| {name} |" in table for name in reports)
+    for name in reports:
+        with Image.open(tmp_path / "out" / f"{name}.jpg") as sheet:
+            assert sheet.size == (256, 256)
+
+
+@pytest.mark.parametrize("second", [{"content": PICTURE, "style": PICTURE}, {"content": PICTURE, "code": PICTURE}])
+def test_other_stylizers_take_a_style_picture_or_what_a_style_network_gives(
+    second: dict[str, list[Any]], loss_network: Path, tmp_path: Path
+) -> None:
+    path = identity_network(tmp_path / "toy-stylize.onnx", second, "stylized")
+    text = str(path)
+    if "code" in second:
+        text = f"{identity_network(tmp_path / 'toy-style.onnx', {'style': PICTURE}, 'code')}+{path}"
+    candidate = find_candidate(text, LossNetwork(loss_network))
+    image = np.random.default_rng(0).integers(0, 255, (64, 72, 3), np.uint8)
+    assert candidate.name == "toy"
+    assert np.array_equal(candidate.stylize(image, candidate.encode(image)), image)
+
+
+@pytest.mark.parametrize("model", ["no-such-model", "no-such.onnx", "strange.onnx"])
+def test_what_cannot_be_measured_is_said(model: str, two: Path, loss_network: Path, tmp_path: Path) -> None:
+    identity_network(tmp_path / "strange.onnx", {"sound": [1, 48000]}, "louder")
+    path = str(tmp_path / model) if model.endswith(".onnx") else model
+    result = evaluate(path, pictures=two, loss_network=loss_network)
+    assert result.returncode == 1
+    assert model in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_picture_is_measured_at_512_pixels_in_multiples_of_eight(picture: Path) -> None:
