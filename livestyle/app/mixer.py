@@ -68,6 +68,11 @@ class Mixer:
         if self.is_fresh:
             self._share = FIRST_SHARE
 
+    def replace(self, changes: dict[Style, Style]) -> None:
+        """Put other styles in the places of some, as the same ones with other statistics; shares stay."""
+        self.current = changes.get(self.current, self.current)
+        self._held = {changes.get(style, style): share for style, share in self._held.items()}
+
     def hold(self) -> None:
         """Hold what is on, so that the next style is mixed into it; right after holding, let go of it."""
         self._held, self._share = ({} if self.is_fresh else self.recipe), None

@@ -9,6 +9,8 @@ SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.33, 0.25)
 """Of the camera's width and height; few, since each size is set up anew and looks a little different."""
 SAMPLES = 8
 """Frames at one scale before it is judged: one slow frame moves nothing."""
+FAR_OVER = 3.0
+"""Two frames in a row that take so many times too long are judged at once."""
 DOWN_SHARE = 0.85
 """Of the time for a frame, what painting may take at a scale that is gone down to; the rest is room for noise."""
 UP_SHARE = 0.7
@@ -40,11 +42,20 @@ class Pace:
         """For the next frame, 0.25..1 of its width and height."""
         return SCALES[self._step]
 
+    def begin(self, cost: float) -> None:
+        """Start at the scale that fits, where a frame at full scale takes about ``cost`` seconds."""
+        if self._budget and cost > self._budget:
+            self._go(self._fitting(cost))
+
     def tell(self, seconds: float, now: float) -> None:
         """Tell how long a frame took at `scale`, in seconds, and when it was done, on any clock that only goes on."""
         if not self._budget:
             return
         self._costs.append(seconds)
+        last_two = list(self._costs)[-2:]
+        if len(last_two) == 2 and min(last_two) > FAR_OVER * self._budget:
+            self._go(self._fitting(min(last_two)))
+            return
         if len(self._costs) < SAMPLES:
             return
         cost = median(self._costs)

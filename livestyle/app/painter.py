@@ -27,6 +27,8 @@ PATIENCE_SECONDS = 0.05
 """How soon the painter notices a changed look while no new frame arrives."""
 LEAST_SIDE = 144
 """Of what is painted to hold a rate, in pixels: less is no painting of anything."""
+TRIAL_SIDE = 180
+"""Of what the time for a frame is judged by, in pixels."""
 PREVIEW_SIDE = 96
 """Of a preview, in pixels."""
 
@@ -149,8 +151,12 @@ class Painter:
         return self.painting
 
     def request_previews(self, styles: Iterable[Style]) -> None:
-        """Have small paintings made of the current frame, one between two frames; see `previews`."""
-        self._wanted = deque(styles)
+        """Have small paintings made of the current frame, one between two frames; see `previews`.
+
+        Those that were asked for before and are not made yet come first.
+        """
+        if not self._wanted:
+            self._wanted = deque(styles)
 
     @property
     def previews(self) -> dict[Style, np.ndarray]:
@@ -169,8 +175,7 @@ class Painter:
             frame = self._first_frame()
             if frame is None:
                 return
-            width, height = self._size(*frame.image.shape[1::-1])
-            stylizer.warm_up(height, width)
+            self._warm_up(stylizer, *frame.image.shape[1::-1])
             self._look = look
             self._paint_all(stylizer)
         except BaseException as error:
@@ -178,6 +183,17 @@ class Painter:
         finally:
             with self._changed:
                 self._changed.notify_all()
+
+    def _warm_up(self, stylizer: Stylizer, width: int, height: int) -> None:
+        """Set up the size that frames will be painted at, judged by a small one: a large one may take seconds."""
+        factor = max(min(1.0, TRIAL_SIDE / min(width, height)), MINIMUM_SIDE / min(width, height))
+        trial = (round(height * factor), round(width * factor))
+        stylizer.warm_up(*trial)
+        start = time.monotonic()
+        stylizer.warm_up(*trial)
+        self._pace.begin((time.monotonic() - start) / factor**2)
+        width, height = self._size(width, height)
+        stylizer.warm_up(height, width)
 
     def _first_frame(self) -> Frame | None:
         while not self._stop.is_set():
@@ -206,8 +222,10 @@ class Painter:
                 # The same frame in another look is a picture of now.
                 self._publish(painting, time.monotonic() if newer is None else float(frame.time))
                 done = (look, stats)
-            if self._wanted:
-                self._preview(stylizer, frame.image, self._wanted.popleft())
+            # The main thread may put another in its place.
+            wanted = self._wanted
+            if wanted:
+                self._preview(stylizer, frame.image, wanted.popleft())
 
     def _paint(
         self, stylizer: Stylizer, frame: Frame, look: Look, stats: StyleStats, state: ContentState | None

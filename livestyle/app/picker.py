@@ -50,7 +50,8 @@ class Picker:
         self.crossfade = plan.crossfade
         """Seconds."""
         self._worker = ThreadPoolExecutor(1, "matching colours")
-        self._matching: Future[Style] | None = None
+        self._matching: Future[dict[Style, Style]] | None = None
+        self._reveals = False
         self._next_change: float | None = None
         if plan.cycling:
             self._restart_cycle()
@@ -88,7 +89,7 @@ class Picker:
         if self._matching is not None and self._matching.done():
             matching, self._matching = self._matching, None
             try:
-                self._blend(matching.result())
+                self._apply(matching.result(), self._reveals)
             except LivestyleError as error:
                 self._say(str(error))
         if self._next_change is not None and time.monotonic() >= self._next_change:
@@ -111,16 +112,10 @@ class Picker:
     def choose(self, style: Style) -> None:
         """Fade to a style; with matched colours, as soon as these are ready."""
         self.chosen = style
-        self._matching = None
         if self._next_change is not None:
             self._restart_cycle()
-        painting = self._painter.painting
-        if self.look.color is ColorMode.MATCH and painting is not None:
-            if style.source is not None:
-                self._matching = self._worker.submit(self._studio.library.matched, style, painting.frame.image)
-                return
-            self._say(f"{style.name} has no picture of its own that could be matched: its colours stay")
-        self._blend(style)
+        self.mixer.choose(style)
+        self._recolor({style: style}, reveal=True)
 
     def hold(self) -> None:
         """See `Mixer.hold`."""
@@ -157,30 +152,64 @@ class Picker:
         self._painter.look = replace(self.look, color=color)
         self._say(COLORS[color])
         if ColorMode.MATCH in (color, before):
-            self.choose(self.chosen)
+            self._recolor({style: self._original(style) for style in self.mixer.recipe})
 
     def recipe_text(self) -> str:
-        """What is on as ``--style`` takes it."""
+        """What is on as ``--style`` takes it; of a mix that cannot be written so, the chosen style."""
         recipe = self.mixer.recipe
-        names = {style: style.name if style.source is None else str(style.source.resolve()) for style in recipe}
+        texts = [style_text(style) for style in recipe]
         if len(recipe) == 1:
-            return names[next(iter(recipe))]
-        return ",".join(f"{names[style]}:{weight:g}" for style, weight in recipe.items())
+            return texts[0]
+        if set("".join(texts)) & set(",:"):
+            return style_text(self.chosen)
+        return ",".join(f"{text}:{share:g}" for text, share in zip(texts, recipe.values(), strict=True))
 
     def _restart_cycle(self) -> None:
         self._next_change = time.monotonic() + self._plan.cycle
 
-    def _blend(self, style: Style) -> None:
-        self.mixer.choose(style)
-        self._retarget(self.crossfade)
+    def _recolor(self, styles: dict[Style, Style], reveal: bool = False) -> None:
+        """Put styles in the places of some in the mix, with matched colours where that is the mode and can be done.
+
+        Args:
+            styles: by those whose places they take.
+            reveal: show the painting where the plain camera is on.
+        """
+        painting = self._painter.painting
+        self._matching = None
+        if self.look.color is not ColorMode.MATCH or painting is None:
+            self._apply(styles, reveal)
+            return
+        without = [style.name for style in styles.values() if style.source is None]
+        if without:
+            self._say(f"{', '.join(without)}: no picture of its own that could be matched, so its colours stay")
+        image, library = painting.frame.image, self._studio.library
+
+        def match() -> dict[Style, Style]:
+            return {
+                place: style if style.source is None else library.matched(style, image)
+                for place, style in styles.items()
+            }
+
+        self._matching, self._reveals = self._worker.submit(match), reveal
+
+    def _apply(self, styles: dict[Style, Style], reveal: bool) -> None:
+        self.mixer.replace(styles)
+        # From the plain camera there is nothing to fade from.
+        self._retarget(0.0 if self.look.plain else self.crossfade)
+        if reveal:
+            self._painter.look = replace(self.look, plain=False)
+
+    def _original(self, style: Style) -> Style:
+        """As it is on the shelf, or was chosen; itself where it is neither."""
+        known = (*self.styles, self.chosen)
+        place = place_of(style, known)
+        return style if place is None else known[place]
 
     def _retarget(self, seconds: float) -> None:
         look, now = self.look, time.monotonic()
         # A switch in the middle of a crossfade goes on from what is on the screen.
-        before = None if look.plain or not seconds else look.stats(now)
-        self._painter.look = replace(
-            look, style=self.mixer.stats, before=before, since=now, crossfade=seconds, plain=False
-        )
+        before = look.stats(now) if seconds else None
+        self._painter.look = replace(look, style=self.mixer.stats, before=before, since=now, crossfade=seconds)
 
     def _follow_shelf(self) -> None:
         for news in self._studio.shelf.take_news():
@@ -194,10 +223,15 @@ class Picker:
             style = self.styles[place]
             if not np.array_equal(style.stats.values, self.chosen.stats.values):
                 # Its picture has changed.
-                self.choose(style)
+                self._recolor({s: style for s in self.mixer.recipe if place_of(s, [style]) is not None})
             self.chosen = style
         elif (place := place_of(self.chosen, before)) is not None:
             self.choose(self.styles[min(place, len(self.styles) - 1)])
+
+
+def style_text(style: Style) -> str:
+    """A style as ``--style`` takes it."""
+    return style.name if style.source is None else str(style.source.resolve())
 
 
 def place_of(style: Style, styles: Sequence[Style]) -> int | None:

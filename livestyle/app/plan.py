@@ -9,6 +9,7 @@ from livestyle.color import ColorMode
 from livestyle.errors import InputError
 from livestyle.media.camera import parse_size
 from livestyle.settings import Settings
+from livestyle.styles import existing_path
 
 CROSSFADE_SECONDS = 0.6
 CYCLE_SECONDS = 10.0
@@ -78,12 +79,16 @@ class Plan:
         rate = both.fps if both.fps is not None else RATE
         # Somebody who names a folder of styles wants to see those.
         style = both.style if asked.styles is None else asked.style
+        styles = None if both.styles is None else Path(both.styles).expanduser()
+        folder = None if style is None else existing_path(style)
+        if folder is not None and folder.is_dir():
+            style, styles = None, folder
         return cls(
             camera=both.camera or "0",
             size=None if size is None else parse_size(size),
             rate=rate if size is None else 0.0,
             style=style,
-            styles=None if both.styles is None else Path(both.styles).expanduser(),
+            styles=styles,
             strength=1.0 if both.strength is None else both.strength,
             color=both.color or ColorMode.STYLE,
             mirror=bool(both.mirror),
@@ -94,5 +99,5 @@ class Plan:
             cycle=both.cycle or CYCLE_SECONDS,
             cycling=asked.cycle is not None,
             style_is_saved=asked.style is None,
-            styles_are_saved=asked.styles is None,
+            styles_are_saved=asked.styles is None and asked.style is None,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from livestyle.engine import Stylizer
 from livestyle.errors import StyleError
 from livestyle.media.pictures import pictures_in
-from livestyle.styles import Style, StyleLibrary, existing_path
+from livestyle.styles import Style, StyleLibrary
 
 from .plan import Plan
 from .shelf import StyleShelf
@@ -37,10 +37,7 @@ def open_studio(plan: Plan, device: str, model: str | Path | None) -> Studio:
     stylizer = Stylizer(model, device)
     library = StyleLibrary(stylizer)
     folder, found = plan.styles, list[Style]()
-    path = None if plan.style is None else existing_path(plan.style)
-    if path is not None and path.is_dir():
-        folder = path
-    elif plan.style is not None:
+    if plan.style is not None:
         try:
             found = library.find(plan.style)
         except StyleError as error:

@@ -12,7 +12,8 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from livestyle.media.pictures import write_picture
 from livestyle.media.record import Recorder
 from livestyle.media.serve import StreamServer
 from livestyle.media.virtual import VirtualCamera
-from livestyle.settings import Settings, save_settings
+from livestyle.settings import Settings, load_settings, save_settings
 from livestyle.styles import Style
 
 from .hud import Overlay, Thumbnail, draw
@@ -88,7 +89,7 @@ def run_webcam(
             outputs.add(server)
             _tell(f"serving at {server.url}")
         with Camera(plan.camera, plan.size) as camera:
-            Live(plan, saved or Settings(), camera, outputs, targets, device, model).run()
+            Live(plan, camera, outputs, targets, device, model).run()
 
 
 class Times:
@@ -109,7 +110,6 @@ class Live:
 
     Args:
         plan: what to begin with.
-        saved: the choices that a key adds to.
         camera: gives the frames.
         outputs: get every painting.
         targets: where else the paintings go.
@@ -120,7 +120,6 @@ class Live:
     def __init__(
         self,
         plan: Plan,
-        saved: Settings,
         camera: Camera,
         outputs: Outputs,
         targets: Targets,
@@ -128,7 +127,6 @@ class Live:
         model: str | Path | None,
     ) -> None:
         self._plan = plan
-        self._saved = saved
         self._camera = camera
         self._outputs = outputs
         self._targets = targets
@@ -136,6 +134,8 @@ class Live:
         self._model = model
         self._painter = Painter(self._load, camera, outputs, plan.rate)
         self._recorder: Recorder | None = None
+        self._finisher = ThreadPoolExecutor(1, "finisher")
+        self._finished: deque[tuple[Recorder, Future[None]]] = deque()
         self._studio: Studio | None = None
         # Comes with the first painting.
         self._picker: Picker | None = None
@@ -172,6 +172,8 @@ class Live:
             if self._studio is not None:
                 self._studio.shelf.close()
             self._finish_recording()
+            self._tell_finished(wait=True)
+            self._finisher.shutdown()
 
     def _load(self) -> tuple[Stylizer, Look]:
         """On the painter's thread."""
@@ -213,13 +215,12 @@ class Live:
                 last = (image, overlay)
             # Only while it waits for a key does OpenCV bring the picture to the screen.
             code = window.wait_key(1 if changed else KEY_MILLISECONDS)
-            if is_new and frame is not None:
-                if frame is not last_frame:
-                    self._latency.add(time.monotonic() - float(frame.time))
-                last_frame = frame
+            if is_new and painting is not None:
+                if painting.frame is not last_frame:
+                    self._latency.add(time.monotonic() - float(painting.frame.time))
+                last_frame = painting.frame
                 self._shown.tick()
-                if painting is not None:
-                    self._painting.add(painting.seconds)
+                self._painting.add(painting.seconds)
             if not window.is_open:
                 return
             press = None if code is None else read_key(code)
@@ -245,6 +246,7 @@ class Live:
             self._say(str(error), tell=True)
             if self._recorder not in self._outputs:
                 self._recorder = None
+        self._tell_finished()
         if self._studio is None or painting is None:
             return
         if self._picker is None:
@@ -277,12 +279,10 @@ class Live:
                 return
             case Action.HELP:
                 self._help = not self._help
-                if self._picker is not None:
-                    self._show_strip(self._picker)
                 return
         picker, look = self._picker, self._painter.look
         if painting is None or picker is None or look is None:
-            self._say("not yet: the model is starting")
+            self._say(f"not yet: {self._camera.notice or 'the model is starting'}")
             return
         self._caption_until = time.monotonic() + NOTICE_SECONDS
         match press.action:
@@ -325,14 +325,7 @@ class Live:
             case Action.SAVE:
                 self._save_settings(picker, window)
         if press.action in STYLE_ACTIONS:
-            self._show_strip(picker)
-
-    def _show_strip(self, picker: Picker) -> None:
-        now = time.monotonic()
-        if now >= self._strip_until:
-            # What has no picture of its own is shown by what it makes of the camera's.
-            self._painter.request_previews(style for style in picker.styles if style.source is None)
-        self._strip_until = now + NOTICE_SECONDS
+            self._strip_until = time.monotonic() + NOTICE_SECONDS
 
     def _save_snapshot(self, painting: Painting) -> None:
         try:
@@ -354,10 +347,19 @@ class Live:
             self._say(str(error), tell=True)
 
     def _finish_recording(self) -> None:
+        """Complete the film on another thread: a slow disk must not hold up the keys."""
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
-            self._outputs.remove(recorder)
-            self._say(f"saved {recorder.path}, {clock(recorder.seconds)}", tell=True)
+            self._finished.append((recorder, self._finisher.submit(self._outputs.remove, recorder)))
+
+    def _tell_finished(self, wait: bool = False) -> None:
+        while self._finished and (wait or self._finished[0][1].done()):
+            recorder, finished = self._finished.popleft()
+            try:
+                finished.result()
+                self._say(f"saved {recorder.path}, {clock(recorder.seconds)}", tell=True)
+            except LivestyleError as error:
+                self._say(str(error), tell=True)
 
     def _record(self, path: Path, painting: Painting) -> None:
         self._recorder = Recorder(path, *painting.image.shape[1::-1])
@@ -366,8 +368,14 @@ class Live:
 
     def _save_settings(self, picker: Picker, window: Window) -> None:
         look, plan = picker.look, self._plan
+        try:
+            # Other lines of the file stay as they are, whatever this run began with.
+            before = load_settings()
+        except LivestyleError as error:
+            self._say(str(error), tell=True)
+            return
         settings = replace(
-            self._saved,
+            before,
             style=picker.recipe_text(),
             styles=None if plan.styles is None else str(plan.styles.resolve()),
             strength=look.strength,
@@ -398,7 +406,7 @@ class Live:
         recorder, picker = self._recorder, self._picker
         strip: tuple[Thumbnail, ...] = ()
         if picker is not None and (self._help or now < self._strip_until):
-            strip = tuple(Thumbnail(style.name, self._thumbnail(style)) for style in picker.styles)
+            strip = self._strip(picker.styles)
         return Overlay(
             # It leaves the picture alone while nobody touches a key.
             caption=self._caption() if painting is None or self._help or now < self._caption_until else "",
@@ -411,10 +419,17 @@ class Live:
             recording=f"REC {clock(recorder.seconds)}" if recorder is not None else "",
         )
 
-    def _thumbnail(self, style: Style) -> np.ndarray | None:
+    def _strip(self, styles: Sequence[Style]) -> tuple[Thumbnail, ...]:
         assert self._studio is not None
-        picture = self._studio.shelf.thumbnail(style)
-        return self._painter.previews.get(style) if picture is None else picture
+        images = {style: self._studio.shelf.thumbnail(style) for style in styles}
+        # What has no picture of its own is shown by what it makes of the camera's.
+        without = [style for style, image in images.items() if image is None and style.source is None]
+        previews = self._painter.previews
+        missing = [style for style in without if style not in previews]
+        if missing:
+            self._painter.request_previews(missing)
+        images.update({style: previews.get(style) for style in without})
+        return tuple(Thumbnail(style.name, images[style]) for style in styles)
 
     def _caption(self) -> str:
         if self._picker is None:
@@ -493,10 +508,11 @@ def _interrupted_by_signals() -> Iterator[None]:
             interrupted = True
             raise KeyboardInterrupt
 
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # What is ignored, as under nohup, stays ignored.
+    before = {n: signal.signal(n, interrupt) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -126,7 +126,10 @@ class Window:
             cv2.imshow(self._title, image)
 
     def wait_key(self, milliseconds: int) -> int | None:
-        """The code of the next key (of ``cv2.waitKeyEx``), or None after ``milliseconds`` (1 or more) without one."""
+        """The code of the next key (of ``cv2.waitKeyEx``), or None after ``milliseconds`` (1 or more) without one.
+
+        Of keys that were pressed between two calls, OpenCV gives the last only.
+        """
         import cv2
 
         code = cv2.waitKeyEx(milliseconds)

@@ -29,7 +29,7 @@ class Frame:
 
 
 class FrameSource(ABC):
-    """Gives frames of one size; a context manager that lets go of the file or camera at its end."""
+    """Gives frames, of one size if it says no more; a context manager that lets go of its file or camera at the end."""
 
     @property
     @abstractmethod

@@ -90,8 +90,8 @@ class Camera(FrameSource):
     Args:
         source: a camera's number, a device such as ``/dev/video1``, a stream's address (``rtsp://``, ``http://``), a
             video or a picture.
-        size: the width and height that frames are scaled to fit in, keeping their shape, and that a camera is asked
-            for; None leaves them as they come.
+        size: the width and height that larger frames are scaled to fit in, keeping their shape, and that a camera is
+            asked for; None leaves them as they come.
 
     Raises:
         InputError: there is no such file, or the address is none. What only opening can tell is raised by `latest` and
@@ -565,10 +565,10 @@ def _fit(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
         return image
     height, width = image.shape[:2]
     factor = min(size[0] / width, size[1] / height)
-    target = (max(1, round(width * factor)), max(1, round(height * factor)))
-    if target == (width, height):
+    if factor >= 1:
         return image
-    return cv2.resize(image, target, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    target = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(image, target, interpolation=cv2.INTER_AREA)
 
 
 class _Quiet:

@@ -38,13 +38,12 @@ class VirtualCamera(FrameSink):
         width: of the camera's pictures, in pixels; an odd one becomes even by one more column.
         height: the same.
         rate: pictures a second.
-        device: such as ``/dev/video2`` or ``OBS Virtual Camera``; None takes the first that is free.
 
     Raises:
         DeviceError: pyvirtualcam is not installed, or there is no driver for it; the text says what to install.
     """
 
-    def __init__(self, width: int, height: int, rate: float = 30, device: str | None = None) -> None:
+    def __init__(self, width: int, height: int, rate: float = 30) -> None:
         import numpy as np
 
         try:
@@ -57,7 +56,7 @@ class VirtualCamera(FrameSink):
         self._size = (width + width % 2, height + height % 2)
         self._rate = rate
         try:
-            self._camera = pyvirtualcam.Camera(*self._size, rate, fmt=pyvirtualcam.PixelFormat.BGR, device=device)
+            self._camera = pyvirtualcam.Camera(*self._size, rate, fmt=pyvirtualcam.PixelFormat.BGR)
         except RuntimeError as error:
             reasons = "; ".join(str(error).splitlines()) or "there is none for this system"
             hint = DRIVERS.get(sys.platform, "")

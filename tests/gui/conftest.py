@@ -45,7 +45,7 @@ class Display:
 
     def __init__(self, folder: Path) -> None:
         for tool in ("Xvfb", "xdotool"):
-            assert shutil.which(tool), f"{tool} is missing: apt-get install xvfb xdotool"
+            assert shutil.which(tool), f"{tool} is missing: apt-get install xdotool xvfb"
         reading, writing = os.pipe()
         size = "x".join(map(str, SCREEN))
         self._process = subprocess.Popen(
@@ -60,6 +60,8 @@ class Display:
                 str(folder),
                 "-nolisten",
                 "tcp",
+                # It would start anew, and lose those who just connect, whenever the last window is closed.
+                "-noreset",
             ],
             pass_fds=[writing],
             stderr=subprocess.DEVNULL,
@@ -146,9 +148,30 @@ class Program:
         """What it has printed so far."""
         return os.pread(self._log.fileno(), 1_000_000, 0).decode()
 
+    def screenshot(self) -> np.ndarray:
+        """The screen, where the window is in the top left corner."""
+        return self.display.screenshot()
+
+    def is_on_screen(self) -> bool:
+        """Whether the window shows what it is to show: the help, when h is pressed.
+
+        Where there is no window manager, some windows of OpenCV's Qt never show anything, even those of a program that
+        does nothing else.
+        """
+        time.sleep(4)  # The words about the snapshots go.
+        before = self.screenshot().mean()
+        self.press("h")
+        end = time.monotonic() + 5
+        while abs(self.screenshot().mean() - before) < 1 and time.monotonic() < end:
+            time.sleep(0.1)
+        self.press("h")
+        return time.monotonic() < end
+
     def press(self, *keys: str) -> None:
         for key in keys:
             self.display.xdotool("key", "--window", self.window, key)
+            # Of keys that come faster than its loop turns, OpenCV gives the last only.
+            time.sleep(0.05)
 
     def snapshots(self) -> list[Path]:
         return sorted(self.folder.glob("livestyle-*.png"))
@@ -210,6 +233,7 @@ def style_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache of its own for all programs of these tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIVESTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("LIVESTYLE_PRESETS", str(tmp_path_factory.mktemp("presets")))
         yield
 
 
@@ -269,6 +293,17 @@ def start(display: Display, tmp_path: Path) -> Iterator[Callable[..., Program]]:
         program.close()
 
 
+def start_visibly(begin: Callable[[], Program]) -> Program:
+    """Start until the window is one that shows something, for tests that look at it."""
+    for _ in range(8):
+        program = begin()
+        program.wait_until_painted()
+        if program.is_on_screen():
+            return program
+        program.close()
+    pytest.fail("every window stayed black")
+
+
 @pytest.fixture(scope="module")
 def running(
     display: Display, still_clip: Path, style_folder: Path, tmp_path_factory: pytest.TempPathFactory
@@ -276,7 +311,7 @@ def running(
     """One program for all tests that press keys and leave it running."""
     folder = tmp_path_factory.mktemp("running")
     # On a loaded machine, paintings at other resolutions would come in between.
-    program = Program(display, folder, "--camera", str(still_clip), "--styles", str(style_folder), "--fps", "0")
-    program.wait_until_painted()
+    arguments = ("--camera", str(still_clip), "--styles", str(style_folder), "--fps", "0")
+    program = start_visibly(lambda: Program(display, folder, *arguments))
     yield program
     program.close()

@@ -21,10 +21,10 @@ from livestyle.engine import StyleStats
 from livestyle.media.files import VideoFileSource
 from tests.mjpeg import MjpegServer
 
-from .conftest import CLIP_SIZE, Display, Program, wait_for
+from .conftest import CLIP_SIZE, Display, Program, start_visibly, wait_for
 
 WINDOW_SIZE = (640, 360)
-"""At which the window opens for the clip, in the screen's top left corner."""
+"""At which the window opens for the clip."""
 Start = Callable[..., Program]
 SAME = 6.0
 """Mean difference of two pictures, in grey levels, below which they show the same scene (the clip is JPEG inside)."""
@@ -71,7 +71,7 @@ def test_the_window_shows_the_painting_in_its_own_shape(running: Program, first:
     def is_on_screen() -> bool:
         # Away from the overlay's corner.
         part = (slice(0, 200), slice(320, 640))
-        return distance(running.display.screenshot()[part], cv2.resize(first, WINDOW_SIZE)[part]) < SAME
+        return distance(running.screenshot()[part], cv2.resize(first, WINDOW_SIZE)[part]) < SAME
 
     wait_for(is_on_screen, "the painting on the screen")
 
@@ -162,6 +162,18 @@ def test_space_and_brackets_mix_styles(running: Program, first: np.ndarray) -> N
     becomes(running, second)
 
 
+def test_matching_the_colours_of_what_is_held_is_no_choice(running: Program, first: np.ndarray) -> None:
+    running.press("space", "c", "c")
+    settled(running, first)
+    running.press("c")
+    becomes(running, first)
+    running.press("2")
+    mixed = settled(running, first)
+    running.press("space", "space", "1")
+    becomes(running, first)
+    assert distance(mixed, first) > EQUAL
+
+
 def test_r_records_what_is_painted_and_nothing_else(running: Program, first: np.ndarray) -> None:
     def films() -> list[Path]:
         return sorted(running.folder.glob("livestyle-*.mp4"))
@@ -180,11 +192,13 @@ def test_r_records_what_is_painted_and_nothing_else(running: Program, first: np.
 
 
 def test_w_saves_what_the_keys_have_set(running: Program, first: np.ndarray, style_folder: Path) -> None:
-    running.press("minus", "w")
     path = running.folder / "settings.toml"
+    path.write_text('fps = 15.0\nsomething = "else"\n')
+    running.press("minus", "w")
     wait_for(lambda: f"saved {path}" in running.output(), "the settings")
     settings = tomllib.loads(path.read_text())
     assert settings["strength"] == 0.9
+    assert (settings["fps"], settings["something"]) == (15.0, "else")
     assert settings["style"] == str(style_folder / "1-blue.png")
     path.unlink()
 
@@ -196,7 +210,7 @@ def test_h_shows_help_that_no_snapshot_has(running: Program, scene: np.ndarray) 
     plain = cv2.resize(scene, WINDOW_SIZE)[corner]
 
     def brightness() -> float:
-        return float(running.display.screenshot()[corner].mean() / plain.mean())
+        return float(running.screenshot()[corner].mean() / plain.mean())
 
     wait_for(lambda: brightness() > 0.9, "the plain picture")
     running.press("h")
@@ -218,7 +232,7 @@ def test_s_saves_one_more_file_each_time_and_says_where(running: Program) -> Non
 
     def has_notice() -> bool:
         running.press("0", "s")
-        row = running.display.screenshot()[295:318, :400]
+        row = running.screenshot()[295:318, :400]
         return int((np.abs(row - np.array(YELLOW, np.float32)).max(axis=2) < 30).sum()) > 50
 
     wait_for(has_notice, "its yellow word in the window")
@@ -226,7 +240,9 @@ def test_s_saves_one_more_file_each_time_and_says_where(running: Program) -> Non
 
 def test_f_leaves_the_program_alive(running: Program) -> None:
     # Without a window manager nothing fills the screen.
-    running.press("f", "f")
+    running.press("f")
+    time.sleep(0.3)
+    running.press("f")
     assert running.snapshot().shape[1::-1] == CLIP_SIZE
 
 
@@ -234,7 +250,7 @@ def test_a_picture_that_stands_still_costs_next_to_nothing(running: Program) -> 
     time.sleep(NOTICE_SECONDS + 0.5)  # The notice of the snapshot goes.
     start, clock = running.cpu_seconds(), time.monotonic()
     time.sleep(2)
-    assert (running.cpu_seconds() - start) / (time.monotonic() - clock) < 0.4
+    assert (running.cpu_seconds() - start) / (time.monotonic() - clock) < 0.12
 
 
 def test_what_runs_is_said_at_the_start(running: Program) -> None:
@@ -316,8 +332,8 @@ def test_the_window_does_not_wait_for_the_camera(start: Start, server: MjpegServ
 def test_a_network_camera_that_stops_is_waited_for(
     start: Start, server: MjpegServer, scene: np.ndarray, style_folder: Path
 ) -> None:
-    program = start("--camera", server.address, "--styles", str(style_folder), "--size", "128x128")
-    program.wait_until_painted()
+    arguments = ("--camera", server.address, "--styles", str(style_folder), "--size", "128x128")
+    program = start_visibly(lambda: start(*arguments))
     program.press("0")
     small = cv2.resize(scene, (128, 72))
     picture = program.wait_for_snapshot(lambda image: distance(image, small) < SAME, "the stream")
@@ -325,7 +341,7 @@ def test_a_network_camera_that_stops_is_waited_for(
     server.stop()
 
     def warns() -> bool:
-        rows = program.display.screenshot()[10:60, :640].astype(int)
+        rows = program.screenshot()[10:60, :640].astype(int)
         return int((np.abs(rows - np.array(DARK_RED)).max(axis=2) < 30).sum()) > 200
 
     wait_for(warns, "the warning")

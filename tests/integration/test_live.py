@@ -9,6 +9,8 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -21,6 +23,7 @@ from livestyle.media.files import VideoFileSource
 PATIENCE = 60.0
 SIZE = (96, 72)
 
+MAIN = "from livestyle.cli import main; main()"
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -95,6 +98,16 @@ def test_it_serves_paintings_until_a_signal_ends_it(start: Start, number: signal
     _, errors = program.communicate(timeout=PATIENCE)
     assert program.returncode == 0
     assert "Traceback" not in errors
+
+
+def test_nohup_keeps_it_alive_when_the_terminal_closes(start: Start) -> None:
+    program = start("--serve", "0", code="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + MAIN)
+    url = url_of(program)
+    program.send_signal(signal.SIGHUP)
+    wait_for(lambda: picture_at(url) is not None, "a painting")
+    assert program.poll() is None
+    program.terminate()
+    program.communicate(timeout=PATIENCE)
 
 
 def test_record_makes_a_film_of_the_true_length(start: Start, tmp_path: Path) -> None:
@@ -208,6 +221,15 @@ main()
 """
 
 
+def watch(url: str) -> int:
+    """Read the stream until it ends; gives the bytes."""
+    count = 0
+    with suppress(OSError), urlopen(f"{url}stream.mjpg", timeout=PATIENCE) as answer:
+        while data := answer.read(65536):
+            count += len(data)
+    return count
+
+
 def test_ten_thousand_frames_leave_memory_and_threads_as_they_were(
     start: Start, tmp_path: Path, film: list[np.ndarray]
 ) -> None:
@@ -217,9 +239,15 @@ def test_ten_thousand_frames_leave_memory_and_threads_as_they_were(
         writer.write(cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA))
     writer.release()
     program = start(
-        "--camera", str(path), "--serve", "0", "--fps", "0", "--cycle", "0.5", "--crossfade", "0.2", code=MANY_FRAMES
+        *("--camera", str(path), "--serve", "0", "--record", str(tmp_path / "film.mp4")),
+        *("--fps", "0", "--cycle", "0.5", "--crossfade", "0.2"),
+        code=MANY_FRAMES,
     )
-    output, errors = program.communicate(timeout=600)
+    url = url_of(program)
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch, url)
+        output, errors = program.communicate(timeout=600)
+        assert watching.result() > 0
     assert program.returncode == 0, errors
     memory, threads, memory_after, threads_after = map(int, output.split())
     assert memory_after - memory < 20_000_000

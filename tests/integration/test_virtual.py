@@ -124,11 +124,6 @@ def test_an_odd_size_gets_one_more_row_and_column(device: Device, frame: np.ndar
     assert (shown[121, :203] == frame[120]).all()
 
 
-def test_the_device_that_is_asked_for_is_used(device: Device) -> None:
-    with VirtualCamera(96, 64, device="/dev/video7") as camera:
-        assert camera.device == "/dev/video7"
-
-
 def test_closing_leaves_neither_camera_nor_thread(device: Device) -> None:
     threads = threading.active_count()
     camera = VirtualCamera(96, 64, rate=0.1)

@@ -65,3 +65,13 @@ def test_holding_twice_lets_go() -> None:
     mixer.hold()
     mixer.hold()
     assert mixer.stats is B.stats
+
+
+def test_the_same_styles_with_other_statistics_keep_their_shares() -> None:
+    mixer = Mixer(A)
+    mixer.hold()
+    mixer.choose(B)
+    mixer.move(0.2)
+    mixer.replace({A: C})
+    assert shares(mixer) == [0, 0.7, 0.3]
+    assert mixer.current is B

@@ -30,6 +30,18 @@ def test_a_rate_is_held_at_the_largest_scale_that_has_room(full_cost: float) -> 
     assert full_cost * (pace.scale * 1.4) ** 2 > 0.6 / RATE
 
 
+def test_a_frame_that_takes_far_too_long_is_not_waited_for_again_and_again() -> None:
+    pace = Pace(RATE)
+    scales = run(pace, 3.0, 8)
+    assert scales.count(1.0) == 2
+
+
+def test_it_begins_where_an_estimate_fits() -> None:
+    pace = Pace(RATE)
+    pace.begin(0.1)
+    assert set(run(pace, 0.1, 3)) == {0.5}
+
+
 def test_enough_time_changes_nothing() -> None:
     assert set(run(Pace(RATE), 0.02, 30)) == {1.0}
 
