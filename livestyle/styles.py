@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,7 @@ from .color import match_colors
 from .engine import StyleStats, scale_style_picture
 from .errors import InputError, StyleError
 from .media.pictures import decode_picture, pictures_in, read_picture
+from .presets import PresetFolder, normalize_name
 
 if TYPE_CHECKING:
     from .engine import Stylizer
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
 PREPARATION = 1
 """Goes into the key of the cache: to be raised when pictures are decoded or scaled in another way."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,32 +81,66 @@ class StyleLibrary:
     Args:
         stylizer: encodes what is not in the cache.
         cache_folder: None is `default_cache_folder`. A folder that cannot be written is done without.
+        preset_folder: of the user's own presets; None is `livestyle.presets.default_preset_folder`.
     """
 
-    def __init__(self, stylizer: Stylizer, cache_folder: Path | None = None) -> None:
+    def __init__(self, stylizer: Stylizer, cache_folder: Path | None = None, preset_folder: Path | None = None) -> None:
         self._stylizer = stylizer
         self._cache = cache_folder or default_cache_folder()
-        self._presets: dict[str, Style] | None = None
+        self._own_folder = PresetFolder(preset_folder)
+        self._own: dict[str, Style] = {}
         self.encoded = 0
         """How many pictures had to be encoded since the start; the rest came from the cache."""
 
-    @property
+    @cached_property
     def presets(self) -> dict[str, Style]:
-        """The styles that come with the model, by name."""
-        if self._presets is None:
-            stored = self._stylizer.model.presets()
-            self._presets = {name: Style(name, StyleStats(values)) for name, values in stored.items()}
-        return self._presets
+        """The styles that come with the model and then the user's own, which have a `Style.source`, by name.
+
+        One of the user's own takes the place of the model's of the same name. Where its picture cannot be read, that is
+        said in the log, and it is left out.
+        """
+        own = {}
+        for name in self._own_pictures:
+            try:
+                own[name] = self._own_style(name)
+            except StyleError as error:
+                log.warning("the preset %s is left out: %s", name, error)
+        return {**self._shipped, **own}
 
     def first(self) -> Style:
-        """The model's first preset, for those who name no style.
+        """The model's first preset, for those who name no style; where it has none, the first of the user's own.
 
         Raises:
-            StyleError: the model has no presets.
+            StyleError: there are no presets.
         """
-        for style in self.presets.values():
-            return style
+        for name in self._shipped or self.presets:
+            # Not out of all presets, for which each of the user's own would have to be encoded.
+            return self.find(name)[0]
         raise StyleError("this model has no presets: name a style picture with --style")
+
+    @cached_property
+    def _shipped(self) -> dict[str, Style]:
+        stored = self._stylizer.model.presets()
+        return {name: Style(name, StyleStats(values)) for name, values in stored.items()}
+
+    @cached_property
+    def _own_pictures(self) -> dict[str, Path]:
+        try:
+            return self._own_folder.pictures()
+        except StyleError as error:
+            # Which is no reason to go without those of the model.
+            log.warning("%s", error)
+            return {}
+
+    def _own_style(self, name: str) -> Style:
+        if name not in self._own:
+            path = self._own_pictures[name]
+            self._own[name] = Style(name, self.from_picture(path).stats, path)
+        return self._own[name]
+
+    def _preset(self, name: str) -> Style | None:
+        normal = normalize_name(name)
+        return self._own_style(normal) if normal in self._own_pictures else self._shipped.get(normal)
 
     def from_picture(self, path: Path) -> Style:
         """The style of a picture file.
@@ -154,8 +194,9 @@ class StyleLibrary:
         Raises:
             StyleError: there is no such style, or the mix cannot be read.
         """
-        if text in self.presets:
-            return [self.presets[text]]
+        preset = self._preset(text)
+        if preset is not None:
+            return [preset]
         path = existing_path(text)
         if path is not None and path.is_dir():
             try:
@@ -166,7 +207,7 @@ class StyleLibrary:
                 raise StyleError(f"there is no picture in the folder {path}")
             return [self.from_picture(picture) for picture in pictures]
         if path is not None:
-            return [self.from_picture(path)]
+            return [self._picture(path)]
         parts = [_split_weight(item) for item in text.split(",")]
         if len(parts) == 1 and parts[0][1] is None:
             raise StyleError(self._unknown(text))
@@ -175,17 +216,34 @@ class StyleLibrary:
         return [Style(text, mix([m.stats for m in members], weights))]
 
     def _one(self, name: str) -> Style:
-        if name in self.presets:
-            return self.presets[name]
+        preset = self._preset(name)
+        if preset is not None:
+            return preset
         path = existing_path(name)
         if path is None or path.is_dir():
             raise StyleError(self._unknown(name))
+        return self._picture(path)
+
+    def _picture(self, path: Path) -> Style:
+        """The style of a picture; a preset of the user's own where it is its picture, which is what programs save."""
+        whole = path.resolve()
+        for name, picture in self._own_pictures.items():
+            if picture.resolve() == whole:
+                return self._own_style(name)
         return self.from_picture(path)
 
     def _unknown(self, name: str) -> str:
+        presets = list({**self._shipped, **self._own_pictures})
+        folded = {preset.casefold(): preset for preset in presets}
+        near = difflib.get_close_matches(normalize_name(name).casefold(), folded, cutoff=0.65)
+        if near:
+            return (
+                f"there is no style {name!r}, did you mean {' or '.join(folded[found] for found in near)}? "
+                "livestyle styles list names all presets, and a style may be a picture too"
+            )
         return (
             f"there is no style {name!r}: give a picture, a folder of pictures, a mix such as a:0.7,b:0.3, "
-            f"or one of the presets: {', '.join(self.presets) or 'this model has none'}"
+            f"or one of the presets: {', '.join(presets) or 'this model has none'}"
         )
 
     def _read_cache(self, key: str) -> np.ndarray | None:

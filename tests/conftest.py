@@ -17,6 +17,7 @@ from livestyle.model import package_folder
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     patch = pytest.MonkeyPatch()
     patch.setenv("LIVESTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("LIVESTYLE_PRESETS", str(tmp_path_factory.mktemp("presets")))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,19 @@
+"""The options that several verbs have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .color import ColorMode
+
+COLOR_HELP = (
+    "Whose colours: the style's, the content's own, or the style picture's after they were matched to the content's; "
+    "that needs a picture as the style, and not a preset that came with the model."
+)
+StrengthOption = Annotated[float, typer.Option(help="0 (the content as it is) to 1 (all of the style).")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda. cuda never becomes the CPU in silence.")]
+ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite), or a model folder.")]
+ColorOption = Annotated[ColorMode, typer.Option(help=COLOR_HELP)]
+ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]

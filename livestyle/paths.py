@@ -1,0 +1,148 @@
+"""Which files a job reads and writes: folders and patterns as sources, names for results, nothing overwritten."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from .errors import InputError, OutputError
+from .media.pictures import pictures_in
+from .media.pipe import STDIO
+from .styles import Style
+from .timeline import Timeline
+
+VIDEO_SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        *("3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf"),
+        *("ogv", "ts", "vob", "webm", "wmv"),
+    )
+)
+"""What a folder's videos end with; a file that is named itself may end with anything."""
+
+
+def expand_pictures(sources: Sequence[Path]) -> list[Path]:
+    """The pictures that are meant by files, folders and patterns, each once.
+
+    Raises:
+        InputError: there is none for one of them.
+    """
+    return _expand(sources, pictures_in, "picture")
+
+
+def expand_videos(sources: Sequence[Path]) -> list[Path]:
+    """The videos that are meant by files, folders and patterns, each once; with standard input nothing is expanded.
+
+    Raises:
+        InputError: there is none for one of them.
+    """
+    return list(sources) if STDIO in sources else _expand(sources, videos_in, "video")
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """The videos of a folder (not of those below it), by name; hidden files are left out.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        files = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
+        return sorted(p for p in files if p.is_file())
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], kind: str) -> list[Path]:
+    found: dict[tuple[int, int], Path] = {}
+    for source in sources:
+        if source.is_dir():
+            files = list_folder(source)
+            if not files:
+                raise InputError(f"there is no {kind} in the folder {source}")
+        elif source.exists():
+            files = [source]
+        elif any(letter in str(source) for letter in "*?["):
+            # Windows' shells leave patterns to the programs.
+            pattern = source.expanduser()
+            matches = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+            files = sorted(path for path in matches if path.is_file() and not path.name.startswith("."))
+            if not files:
+                raise InputError(f"there is no {kind} that {source} fits")
+        else:
+            raise InputError(f"there is no {kind} {source}")
+        for file in files:
+            found.setdefault(_identity(file), file)
+    if not found:
+        raise InputError(f"no {kind} was given")
+    return list(found.values())
+
+
+def name_by_style(target: Path, styles: Sequence[Style | Timeline]) -> list[Path]:
+    """A target for each of several styles, by their names; for one style the target itself."""
+    if len(styles) == 1:
+        return [target]
+    names = [style.name for style in styles]
+    # a.jpg and a.png of one folder are two styles of one name.
+    labels = [name if names.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(names)]
+    return [target.with_stem(f"{target.stem}-{label}") for label in labels]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results where it is missing.
+
+    Raises:
+        OutputError: that is not possible.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from error
+
+
+def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
+    """Refuse a target that is a folder, of a format that cannot be written, or in a place that cannot be written to.
+
+    Args:
+        path: of the target.
+        suffixes: of the formats that can be written.
+        example: a name for a file in the folder.
+
+    Raises:
+        OutputError: it is refused.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: name the file to write, such as {path / example}")
+    if path.suffix.lower() not in suffixes:
+        raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}, make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"cannot write {path}: the folder {path.parent} may not be written to")
+
+
+def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -> None:
+    """Refuse to write two files to one place, or one over a source, or, unless forced, over what is there.
+
+    Raises:
+        OutputError: it is refused.
+    """
+    seen: set[str] = set()
+    taken = [path for path in targets if path.exists()]
+    sources_there = {_identity(source) for source in sources if source.exists()}
+    for path in targets:
+        key = os.path.normcase(path)
+        if key in seen:
+            raise OutputError(f"two results would both be {path}: convert them to two folders")
+        seen.add(key)
+    for path in taken:
+        if _identity(path) in sources_there:
+            raise OutputError(f"{path} is the source itself: write to another name or folder")
+    if taken and not force:
+        others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+        raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it with --force")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
