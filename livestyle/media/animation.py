@@ -1,0 +1,179 @@
+"""What is special about GIF and animated WebP: how often they are shown, their palettes, and their last frame."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import av.filter
+
+from livestyle.errors import InputError
+
+UNITS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
+"""Seconds, in which the containers count time."""
+SHORTEST = Fraction(1, 50)
+"""Seconds. Browsers slow down frames that are shorter."""
+
+_GIF_CONTROL = 0xF9
+_GIF_APPLICATION = 0xFF
+
+
+def read_plays(path: Path) -> int | None:
+    """How often a GIF or WebP is shown, where 0 is for ever; None for all other files."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == b"GIF8":
+            for label, at in _gif_blocks(file):
+                file.seek(at)
+                if label == _GIF_APPLICATION and file.read(13) == b"\x0bNETSCAPE2.0\x03":
+                    file.seek(at + 14)
+                    repeats = struct.unpack("<H", file.read(2))[0]
+                    return repeats + 1 if repeats else 0
+            return 1
+        if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+            for name, at, _ in _webp_chunks(file):
+                if name == b"ANIM":
+                    file.seek(at + 4)
+                    return int(struct.unpack("<H", file.read(2))[0])
+            return 1
+    return None
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Whether a file is a WebP of several frames, which PyAV cannot decode."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+
+
+def read_webp(path: Path) -> list[av.VideoFrame]:
+    """The frames of an animated WebP, all in memory, with their times in milliseconds.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    import cv2
+
+    fine, animation = cv2.imreadanimation(str(path))
+    if not fine or not len(animation.frames):
+        raise InputError(f"no frame of {path} can be decoded: the file is damaged")
+    frames, pts = [], 0
+    for image, duration in zip(animation.frames, animation.durations, strict=True):
+        pixels: Any = image
+        frame = av.VideoFrame.from_ndarray(pixels, format="bgra" if image.shape[2] == 4 else "bgr24")
+        frame.pts, frame.duration, frame.time_base = pts, int(duration), UNITS["webp"]
+        pts += frame.duration
+        frames.append(frame)
+    return frames
+
+
+def loop_option(container: str, plays: int) -> str:
+    """What the muxer calls being shown so often, where 0 is for ever."""
+    if container == "gif":
+        # It counts repeats, and -1 is none.
+        return str({0: 0, 1: -1}.get(plays, plays - 1))
+    return str(plays)
+
+
+class Palettes:
+    """Gives each frame of a GIF the 256 colours that suit it best.
+
+    Args:
+        width: of the frames, in pixels.
+        height: of the frames, in pixels.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._graph: Any = av.filter.Graph()
+        source = self._graph.add_buffer(
+            width=width, height=height, format=av.VideoFormat("bgr24"), time_base=UNITS["gif"]
+        )
+        split, sink = self._graph.add("split"), self._graph.add("buffersink")
+        palette = self._graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
+        use = self._graph.add("paletteuse", "new=1")
+        source.link_to(split)
+        split.link_to(use, 0, 0)
+        split.link_to(palette, 1, 0)
+        palette.link_to(use, 0, 1)
+        use.link_to(sink)
+        self._graph.configure()
+
+    def __call__(self, frame: av.VideoFrame | None) -> list[av.VideoFrame]:
+        """Those that are ready, of the frames in bgr24 that came before; None comes after the last."""
+        self._graph.push(frame)
+        ready = []
+        while True:
+            try:
+                ready.append(self._graph.pull())
+            except (av.BlockingIOError, av.EOFError):
+                return ready
+
+
+def lengthen(path: Path, container: str, units: int) -> None:
+    """Make a complete GIF or WebP last so many of its `UNITS`, by its last frame, which muxers leave to chance."""
+    with path.open("r+b") as file:
+        if container == "gif":
+            delays = [at + 2 for label, at in _gif_blocks(file) if label == _GIF_CONTROL]
+            size, highest = 2, 0xFFFF
+        else:
+            delays = [at + 12 for name, at, _ in _webp_chunks(file) if name == b"ANMF"]
+            size, highest = 3, 0xFFFFFF
+        lengths = []
+        for at in delays:
+            file.seek(at)
+            lengths.append(int.from_bytes(file.read(size), "little"))
+        if delays:
+            file.seek(delays[-1])
+            file.write(min(max(1, units - sum(lengths[:-1])), highest).to_bytes(size, "little"))
+
+
+def _gif_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The extensions of a GIF: label, and where the data begin."""
+
+    def skip_table(flags: int) -> None:
+        if flags & 0x80:
+            file.seek(3 * 2 ** ((flags & 7) + 1), 1)
+
+    def skip_data() -> None:
+        while (size := file.read(1)) and size[0]:
+            file.seek(size[0], 1)
+
+    file.seek(10)
+    flags = file.read(3)
+    if len(flags) < 3:
+        return
+    skip_table(flags[0])
+    while kind := file.read(1):
+        if kind == b"!":
+            label, at = file.read(1), file.tell()
+            if not label:
+                return
+            yield label[0], at
+            file.seek(at)
+            skip_data()
+        elif kind == b",":
+            place = file.read(9)
+            if len(place) < 9:
+                return
+            skip_table(place[8])
+            file.seek(1, 1)
+            skip_data()
+        else:
+            return
+
+
+def _webp_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """The chunks of a WebP: name, where the data begin, and their size."""
+    at = 12
+    while True:
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        size = struct.unpack("<I", head[4:])[0]
+        yield head[:4], at + 8, size
+        at += 8 + size + size % 2

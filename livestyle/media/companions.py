@@ -1,0 +1,211 @@
+"""What goes with the pictures of a film: sound, subtitles, covers, fonts, chapters and metadata."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+from av.stream import Disposition
+
+from .encoding import ANIMATIONS
+
+if TYPE_CHECKING:
+    from .reading import VideoFileSource
+
+_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+"""What text subtitles become that a container does not carry."""
+_QUICKTIME = {"deu": "ger", "ell": "gre", "isl": "ice", "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi"}
+"""Languages that have another name in ffmpeg's list of QuickTime's."""
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_OF_THE_FILE = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+_OF_THE_STREAM = {"encoder", "duration", "bps", "number_of_frames", "number_of_bytes", "rotate", "alpha_mode"}
+_KEYS_OF_MP4 = (
+    "album album_artist artist comment compilation composer copyright creation_time date description disc encoder "
+    "episode_id episode_sort gapless_playback genre grouping hd_video keywords location lyrics media_type network "
+    "performer season_number show sort_album sort_album_artist sort_artist sort_composer sort_name sort_show synopsis "
+    "title tmpo track"
+)
+"""What iTunes has a place for."""
+
+
+class Companions:
+    """Puts all that goes with a source's pictures into a container: streams as they are, or, if need be, converted.
+
+    Args:
+        container: of PyAV, to which the stream of the pictures has been added, and which has not begun.
+        picture: that stream.
+        source: of all the rest.
+    """
+
+    def __init__(self, container: Any, picture: Any, source: VideoFileSource) -> None:
+        self._container = container
+        self._format: str = container.format.name
+        self._is_pipe = container.file is not None
+        self._waiting = source.packets
+        self._copies: dict[int, Any] = {}
+        self._converted: dict[int, Any] = {}
+        self._ends: dict[int, int] = {}
+        self._notes: list[str] = []
+        self._left_out: list[str] = []
+
+        container.metadata.update(_kept(source.metadata, _OF_THE_FILE))
+        picture.metadata.update(_kept(source.picture_metadata, _OF_THE_STREAM))
+        if self._format in ANIMATIONS:
+            self._left_out = [_describe(stream) for stream in source.streams]
+            return
+        picture.disposition = source.picture_disposition
+        container.set_chapters(source.chapters)
+        for stream in source.streams:
+            self._add(stream)
+        if self._format == "matroska":
+            for font in source.attachments:
+                container.add_attachment(font.name or "attachment", font.mimetype or "", font.data)
+
+    @property
+    def warning(self) -> str | None:
+        """What could not be kept as it was, in one sentence without its subject; None where all was."""
+        said = [f"cannot carry these of its source, which are left out: {', '.join(self._left_out)}"] * bool(
+            self._left_out
+        )
+        said += [f"carries subtitles as text of another kind: {', '.join(self._notes)}"] * bool(self._notes)
+        if not said:
+            return None
+        return " and ".join(said) + ("" if self._format == "matroska" else "; .mkv carries more kinds")
+
+    def _add(self, stream: Any) -> None:
+        is_known = stream.codec_context is not None
+        if is_known and self._format == "matroska" and stream.disposition & Disposition.attached_pic:
+            # There, a cover is a file, and it was the first thing to be read.
+            data = next((bytes(p) for p in self._waiting if p.stream.index == stream.index), b"")
+            kind = "png" if stream.codec_context.name == "png" else "jpeg"
+            self._container.add_attachment(f"cover.{kind.replace('e', '')}", f"image/{kind}", data)
+            return
+        if is_known and self._fits(stream):
+            copy = self._copies[stream.index] = self._copy(self._container, stream)
+        elif is_known and stream.type == "subtitle" and stream.codec_context.codec.text_sub:
+            kind = _SUBTITLES[self._format]
+            stream.codec_context.open(strict=False)
+            copy = self._container.add_stream(kind)
+            copy.codec_context.subtitle_header = stream.codec_context.subtitle_header
+            copy.time_base = Fraction(1, 1000)
+            self._converted[stream.index] = copy
+            self._notes.append(f"{stream.codec_context.codec.canonical_name} as {kind}")
+        else:
+            self._left_out.append(_describe(stream))
+            return
+        tags = _kept(stream.metadata, _OF_THE_STREAM)
+        # What MP4 calls a name is the title elsewhere.
+        if "name" in tags:
+            tags.setdefault("title", tags.pop("name"))
+        if self._format == "mov" and "language" in tags:
+            tags["language"] = _QUICKTIME.get(tags["language"], tags["language"])
+        copy.metadata.update(tags)
+        copy.disposition = stream.disposition
+
+    def _fits(self, stream: Any) -> bool:
+        """Whether the container carries a stream as it is, which some muxers know only when they begin."""
+        nowhere: Any = _Nowhere() if self._is_pipe else io.BytesIO()
+        try:
+            with av.open(nowhere, "w", format=self._format) as container:
+                self._copy(container, stream)
+                container.start_encoding()
+        except (av.FFmpegError, ValueError):
+            return False
+        return True
+
+    def _copy(self, container: Any, stream: Any) -> Any:
+        copy = container.add_stream_from_template(stream)
+        copy.disposition = stream.disposition
+        if self._is_pipe and stream.codec_context.name == "aac" and not stream.codec_context.extradata:
+            # How it is encoded stands in each packet, and a pipe has no way back to write it into the head of the file.
+            copy.codec_context.extradata = _aac_config(stream.codec_context)
+        return copy
+
+    def mux(self, packet: Any) -> None:
+        """Write a packet of the source, or nothing where its stream is left out."""
+        index = packet.stream.index
+        if index in self._converted:
+            self._convert(packet, self._converted[index])
+        elif index in self._copies and packet.dts is not None:
+            self._write(packet, self._copies[index])
+
+    def _convert(self, packet: Any, stream: Any) -> None:
+        try:
+            texts = packet.stream.codec_context.decode2(packet)
+        except av.FFmpegError:
+            return
+        if texts:
+            converted = stream.codec_context.encode_subtitle(texts)
+            converted.time_base = packet.time_base
+            converted.pts = converted.dts = packet.pts
+            converted.duration = packet.duration
+            self._write(converted, stream)
+
+    def _write(self, packet: Any, stream: Any) -> None:
+        # Damaged files repeat times, which no container takes.
+        end = self._ends.get(stream.index)
+        if end is not None and packet.dts <= end:
+            shift(packet, (end + 1 - packet.dts) * packet.time_base)
+        self._ends[stream.index] = packet.dts
+        packet.stream = stream
+        self._container.mux(packet)
+
+
+def muxer_options(container: str, time_base: Fraction, metadata: dict[str, str]) -> dict[str, str]:
+    """How a container is to be written.
+
+    Args:
+        container: of `livestyle.media.encoding.FORMATS`.
+        time_base: of the pictures, seconds.
+        metadata: of the file.
+    """
+    if container not in ("mp4", "mov"):
+        return {}
+    # The index in front lets a browser play the file while it loads. Its finer scale keeps the time of the first frame
+    # from being rounded to milliseconds.
+    scale = time_base.denominator
+    flags = "+faststart"
+    # What has no place among iTunes' tags is written as QuickTime's, which some players do not read.
+    if any(key.lower() not in _KEYS_OF_MP4.split() for key in _kept(metadata, _OF_THE_FILE)):
+        flags += "+use_metadata_tags"
+    return {"movflags": flags, "movie_timescale": str(scale * -(-1000 // scale))}
+
+
+def shift(packet: Any, seconds: Fraction) -> None:
+    """Move a packet in time."""
+    ticks = round(seconds / packet.time_base)
+    if ticks:
+        packet.pts = packet.pts + ticks if packet.pts is not None else None
+        packet.dts = packet.dts + ticks if packet.dts is not None else None
+
+
+class _Nowhere:
+    """Takes bytes as a pipe does."""
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+
+def _aac_config(context: Any) -> bytes | None:
+    """The AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of plain AAC, the kind LC; None for what is more intricate."""
+    channels = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 8: 7}.get(context.layout.nb_channels)
+    if context.profile != "LC" or channels is None or context.sample_rate not in _AAC_RATES:
+        return None
+    return (2 << 11 | _AAC_RATES.index(context.sample_rate) << 7 | channels << 3).to_bytes(2, "big")
+
+
+def _describe(stream: Any) -> str:
+    kind = "cover" if stream.disposition & Disposition.attached_pic else stream.type
+    name = stream.codec_context.codec.canonical_name if stream.codec_context else "of an unknown kind"
+    return f"{kind} {name}"
+
+
+def _kept(metadata: dict[str, str], dropped: set[str]) -> dict[str, str]:
+    """The tags that stay true; Matroska's statistics may have a language behind their names."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower().split("-")[0] not in dropped and not key.startswith("_STATISTICS")
+    }

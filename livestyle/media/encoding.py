@@ -1,0 +1,250 @@
+"""Which codecs and containers films are written in, and how an encoder is set up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.logging
+from av.codec.context import Flags
+from av.codec.hwaccel import HWAccel
+
+from livestyle.errors import InputError, OutputError
+
+FORMATS = {
+    ".gif": "gif",
+    ".m4v": "mp4",
+    ".mkv": "matroska",
+    ".mov": "mov",
+    ".mp4": "mp4",
+    ".webm": "webm",
+    ".webp": "webp",
+}
+"""The containers that are written, by the suffix of the file's name."""
+CODECS = ("h264", "hevc", "av1", "vp9", "prores")
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+"""Of all codecs but ProRes, from quick to small."""
+PROFILES = ("proxy", "lt", "standard", "hq", "4444")
+"""What ProRes has for presets."""
+ANIMATIONS = ("gif", "webp")
+"""Containers that have a codec of their own, and nothing but pictures."""
+
+_CARRIED = {
+    "mp4": ("h264", "hevc", "av1", "vp9"),
+    "mov": ("h264", "hevc", "prores"),
+    "matroska": CODECS,
+    "webm": ("av1", "vp9"),
+}
+_SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9", "prores": "prores_ks"}
+_HARDWARE = ("nvenc", "videotoolbox", "qsv", "amf", "vaapi")
+_HIGHEST_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
+_CRF = {"h264": 18, "hevc": 20, "av1": 28, "vp9": 28}
+"""About as good as the eye can tell."""
+_PRESET = "veryfast"
+_PROFILE = "hq"
+# From 10 on, SVT-AV1 warns of artefacts.
+_AV1 = dict(zip(PRESETS, (9, 9, 8, 8, 7, 6, 5, 4, 2), strict=True))
+_VP9 = dict(zip(PRESETS, (5, 5, 5, 4, 3, 2, 1, 1, 0), strict=True))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the pictures of a film are encoded.
+
+    GIF and WebP have codecs of their own and take the defaults only.
+
+    Attributes:
+        codec: one of `CODECS`.
+        crf: the quality, from 0 (best) to 51 (H.264, HEVC) or 63 (AV1, VP9); None is 18, 20 or 28. ProRes has none.
+        preset: one of `PRESETS`, None is ``veryfast``; of ProRes one of `PROFILES`, None is ``hq``.
+        hardware: take an encoder of the graphics card or chip, and fail where there is none.
+
+    Raises:
+        InputError: there is no such codec or preset, or the quality is out of range.
+    """
+
+    codec: str = "h264"
+    crf: int | None = None
+    preset: str | None = None
+    hardware: bool = False
+
+    def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            raise InputError(f"there is no codec {self.codec}: choose one of {', '.join(CODECS)}")
+        presets = PROFILES if self.codec == "prores" else PRESETS
+        if self.preset is not None and self.preset not in presets:
+            raise InputError(f"{self.codec} has no preset {self.preset}: choose one of {', '.join(presets)}")
+        if self.crf is not None:
+            if self.codec == "prores":
+                raise InputError(f"prores has no crf: choose its quality with a preset, one of {', '.join(PROFILES)}")
+            highest = _HIGHEST_CRF[self.codec]
+            if not 0 <= self.crf <= highest:
+                raise InputError(f"the crf of {self.codec} is between 0 (best) and {highest}, not {self.crf}")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder of PyAV.
+
+    Attributes:
+        name: of it.
+        pixel_format: of the frames that it takes.
+        options: for it.
+    """
+
+    name: str
+    pixel_format: str
+    options: dict[str, str]
+
+    @property
+    def hwaccel(self) -> HWAccel | None:
+        """What PyAV needs to hand it frames; None where it takes those in memory."""
+        return HWAccel("vaapi") if self.name.endswith("_vaapi") else None
+
+    def configure(self, context: Any) -> None:
+        """Set up a context of this encoder, whose size, rate and time base are set already."""
+        context.pix_fmt = self.pixel_format
+        context.options = dict(self.options)
+        context.flags |= Flags.frame_duration
+        if self.name.endswith("_videotoolbox"):
+            context.qscale = True
+        if self.name == "libsvtav1":
+            # It has no other way to be told to say no more than what went wrong.
+            os.environ.setdefault("SVT_LOG", "1")
+
+
+def container_of(path: Path, encoding: Encoding) -> str:
+    """The container that a film of this name is written in.
+
+    Raises:
+        OutputError: the suffix is none of `FORMATS`, or its container does not carry the codec.
+    """
+    suffix = path.suffix.lower()
+    name = FORMATS.get(suffix)
+    if name is None:
+        raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(FORMATS))}")
+    if name in ANIMATIONS:
+        if encoding != Encoding():
+            raise OutputError(f"cannot write {path} so: a {suffix} has neither codec, crf, preset nor hardware encoder")
+    elif encoding.codec not in _CARRIED[name]:
+        fitting = sorted(s for s, other in FORMATS.items() if encoding.codec in _CARRIED.get(other, ()))
+        raise OutputError(
+            f"cannot write {path}: a {suffix} does not carry {encoding.codec}, end the name with one of "
+            f"{' '.join(fitting)}, or choose the codec {' or '.join(_CARRIED[name])}"
+        )
+    return name
+
+
+def find_encoder(container: str, encoding: Encoding, width: int, height: int) -> Encoder:
+    """The encoder for a container and a size.
+
+    Raises:
+        OutputError: this PyAV does not have it, or no hardware encoder opens; each is named with its reason.
+    """
+    if container == "gif":
+        return Encoder("gif", "pal8", {})
+    if container == "webp":
+        return Encoder("libwebp_anim", "bgra", {"quality": "90"})
+    if encoding.hardware:
+        return _find_hardware(encoding, width, height)
+    name = _SOFTWARE[encoding.codec]
+    if not _is_there(name):
+        raise OutputError(f"this PyAV has no encoder {name}: choose another codec, or install PyAV's own wheels")
+    return _software(name, encoding)
+
+
+def _software(name: str, encoding: Encoding) -> Encoder:
+    if encoding.codec == "prores":
+        profile = encoding.preset or _PROFILE
+        pixel_format = "yuv444p10le" if profile == "4444" else "yuv422p10le"
+        return Encoder(name, pixel_format, {"profile": profile, "vendor": "apl0"})
+    options = {"crf": str(_crf(encoding))}
+    preset = encoding.preset or _PRESET
+    if encoding.codec == "av1":
+        options["preset"] = str(_AV1[preset])
+    elif encoding.codec == "vp9":
+        # Without a rate of 0, the quality is only a limit.
+        options |= {"b": "0", "deadline": "good", "cpu-used": str(_VP9[preset]), "row-mt": "1"}
+    else:
+        options["preset"] = preset
+    if encoding.codec == "hevc":
+        options["x265-params"] = "log-level=error"
+    return Encoder(name, "yuv420p", options)
+
+
+def _find_hardware(encoding: Encoding, width: int, height: int) -> Encoder:
+    reasons = []
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        for encoder in _hardware(encoding):
+            with av.logging.Capture() as lines:
+                reason = _refusal(encoder, width, height)
+            if reason is None:
+                return encoder
+            # What ffmpeg says first is the cause, what it raises is often no more than that there was one.
+            reasons.append(f"{encoder.name} ({lines[0][2].strip().rstrip('.') if lines else reason})")
+    finally:
+        av.logging.set_level(level)
+    tried = f"tried {', '.join(reasons)}" if reasons else "this PyAV has none"
+    raise OutputError(f"no hardware encoder for {encoding.codec} opens here: {tried}; leave hardware out")
+
+
+def _refusal(encoder: Encoder, width: int, height: int) -> str | None:
+    """Why an encoder does not open; None where it does."""
+    try:
+        context: Any = av.CodecContext.create(encoder.name, "w", encoder.hwaccel)
+        context.width, context.height = width, height
+        context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+        encoder.configure(context)
+        context.open()
+    except (av.FFmpegError, OSError, RuntimeError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def _hardware(encoding: Encoding) -> Iterator[Encoder]:
+    for kind in _HARDWARE:
+        name = f"{encoding.codec}_{kind}"
+        if _is_there(name):
+            known = [f.name for f in av.Codec(name, "w").video_formats or ()]
+            fitting = [f for f in ("yuv420p", "nv12", "p210le", "vaapi") if f in known]
+            if fitting:
+                pixel_format = "nv12" if fitting[0] == "vaapi" else fitting[0]
+                yield Encoder(name, pixel_format, _hardware_options(kind, encoding))
+
+
+def _hardware_options(kind: str, encoding: Encoding) -> dict[str, str]:
+    if encoding.codec == "prores":
+        return {"profile": encoding.preset or _PROFILE}
+    crf = _crf(encoding)
+    step = PRESETS.index(encoding.preset or _PRESET)
+    if kind == "nvenc":
+        return {"rc": "vbr", "cq": str(crf), "b": "0", "preset": f"p{1 + step * 6 // 8}"}
+    if kind == "videotoolbox":
+        # From 100 (best) to 1, in the units of FF_QP2LAMBDA.
+        quality = max(1, round(100 - 100 * crf / _HIGHEST_CRF[encoding.codec]))
+        return {"global_quality": str(quality * 118)}
+    if kind == "qsv":
+        return {"global_quality": str(max(1, crf)), "preset": PRESETS[max(step, PRESETS.index("veryfast"))]}
+    if kind == "amf":
+        # Of AV1, it counts to 255.
+        qp = str(crf * 4 if encoding.codec == "av1" else crf)
+        return {"rc": "cqp", "qp_i": qp, "qp_p": qp, "quality": ("speed", "balanced", "quality")[step // 3]}
+    return {"rc_mode": "CQP", "global_quality": str(max(1, crf))}
+
+
+def _crf(encoding: Encoding) -> int:
+    return _CRF[encoding.codec] if encoding.crf is None else encoding.crf
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return av.Codec(name, "w").is_encoder
+    except ValueError:
+        return False
