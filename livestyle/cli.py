@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from . import __version__
+from .cli_options import COLOR_HELP, ColorOption, DeviceOption, ForceOption, ModelOption, StrengthOption
+from .cli_styles import styles_app
 from .color import ColorMode
-from .errors import LivestyleError
+from .errors import InputError, LivestyleError
 
 if TYPE_CHECKING:
     from .engine import Stylizer
-    from .styles import Style
+    from .styles import Style, StyleLibrary
+    from .timeline import Timeline
+
+T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-styles_app = typer.Typer(no_args_is_help=True, help="What styles there are.")
 app.add_typer(styles_app, name="styles")
 
 StyleOption = Annotated[
@@ -31,17 +38,13 @@ StyleOption = Annotated[
         "--style",
         "-s",
         help="A preset, a picture, a folder of pictures, or a mix: starry-night:0.7,scream:0.3. "
-        "Without it, the first preset.",
+        "Without it, the first one.",
     ),
 ]
-StrengthOption = Annotated[float, typer.Option(help="0 (the content as it is) to 1 (all of the style).")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda. cuda never becomes the CPU in silence.")]
-ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite), or a model folder.")]
-COLOR_HELP = (
-    "Whose colours: the style's, the content's own, or those of the style picture after it was matched to the content."
-)
-ColorOption = Annotated[ColorMode, typer.Option(help=COLOR_HELP)]
-ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
+SizeOption = Annotated[str | None, typer.Option(help="Scale to fit in it, such as 1280x720, with the shape kept.")]
+CompareOption = Annotated[bool, typer.Option("--compare", help="The source on the left of its painting.")]
+JobsOption = Annotated[int, typer.Option(min=1, help="So many files at a time; they share the cores.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file, for scripts.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,17 +66,17 @@ def livestyle(
 def webcam(
     camera: Annotated[
         str | None,
-        typer.Option(help="A camera's number, a device path, a stream address, a video or a picture. [default: 0]"),
+        typer.Option(help="A camera's number, a device path, a stream address, a video or a picture. (default: 0)"),
     ] = None,
     style: StyleOption = None,
     styles: Annotated[
         Path | None, typer.Option(help="Folder of pictures to choose from; it is watched for new ones.")
     ] = None,
     strength: Annotated[
-        float | None, typer.Option(help="0 (the camera as it is) to 1 (all of the style). [default: 1]")
+        float | None, typer.Option(help="0 (the camera as it is) to 1 (all of the style). (default: 1)")
     ] = None,
-    color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} [default: style]")] = None,
-    crossfade: Annotated[float | None, typer.Option(help="Seconds from style to style. [default: 0.6]")] = None,
+    color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} (default: style)")] = None,
+    crossfade: Annotated[float | None, typer.Option(help="Seconds from style to style. (default: 0.6)")] = None,
     cycle: Annotated[float | None, typer.Option(help="Go through all styles, so many seconds each.")] = None,
     mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Left and right change places.")] = None,
     side_by_side: Annotated[
@@ -82,20 +85,20 @@ def webcam(
     stabilise: Annotated[
         bool | None,
         typer.Option(
-            "--stabilise/--no-stabilise", help="Hold the painting still when the light changes. [default: on]"
+            "--stabilise/--no-stabilise", help="Hold the painting still when the light changes. (default: on)"
         ),
     ] = None,
     full_screen: Annotated[bool | None, typer.Option("--full-screen/--no-full-screen", help="Fill the screen.")] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Hold this rate by painting smaller; 0: always paint at the camera's size. [default: 24]"),
+        typer.Option(help="Hold this rate by painting smaller; 0: always paint at the camera's size. (default: 24)"),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Scale frames to fit in it, such as 640x360, and stay there.")
+        str | None, typer.Option(help="Scale larger frames down to fit in it, such as 640x360, and stay there.")
     ] = None,
     device: DeviceOption = "auto",
     model: ModelOption = None,
-    folder: Annotated[Path, typer.Option(help="Where snapshots and recordings go.")] = Path(),
+    folder: Annotated[Path, typer.Option(help="Where the keys s and r put their files.")] = Path(),
     record: Annotated[Path | None, typer.Option(help="Record to this MP4 file from the start.")] = None,
     serve: Annotated[
         str | None, typer.Option(help="Serve the painting as MJPEG at this port of 127.0.0.1, or at ADDRESS:PORT.")
@@ -146,38 +149,135 @@ def cameras(
 
 @app.command()
 def video(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A video file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, H.264: .mp4, .mov or .mkv.")],
-    style: StyleOption = None,
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="Videos, folders of them, patterns such as films/*.mov, or -.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The video to write: .mp4, .mov, .mkv, .webm, .gif, .webp; a folder for several; or -.",
+        ),
+    ],
+    style: Annotated[
+        str | None,
+        typer.Option(
+            "--style",
+            "-s",
+            help="A preset, a picture, a folder of pictures, a mix: starry-night:0.7,scream:0.3, or styles with "
+            "times: scream@0,great-wave@1:12.5. Without it, the first one.",
+        ),
+    ] = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
+    crossfade: Annotated[float, typer.Option(min=0, help="Seconds from style to style, where they have times.")] = 0.6,
+    start: Annotated[str | None, typer.Option(help="Begin there: seconds, 1:12.5 or 1:02:03.")] = None,
+    end: Annotated[str | None, typer.Option(help="End there.")] = None,
+    size: SizeOption = None,
+    fps: Annotated[
+        str | None, typer.Option(help="Frames a second, such as 25 or 30000/1001; without it, as they come.")
+    ] = None,
+    compare: CompareOption = False,
+    codec: Annotated[str, typer.Option(help="h264, hevc, av1, vp9 or prores.")] = "h264",
+    crf: Annotated[int | None, typer.Option(help="Quality: 0 is best, 18 is the default of h264.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="ultrafast to veryslow; of prores proxy, lt, standard, hq or 4444.")
+    ] = None,
+    hardware: Annotated[
+        bool, typer.Option("--hardware", help="Encode on the graphics card, and fail where that cannot be.")
+    ] = False,
+    raw: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH@RATE", help="Frames on standard input and output are bare bgr24, such as 640x360@25."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what was interrupted; what is complete stays as it is.")
+    ] = False,
+    jobs: JobsOption = 1,
+    as_json: JsonOption = False,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Paint a video; its sound and its timing stay as they are."""
-    from .convert import convert_video
+    """Paint videos; sound, subtitles, chapters and timing stay as they are."""
+    from .convert import VideoOptions, convert_videos, print_json, print_result
+    from .media.camera import parse_size
+    from .media.files import Encoding
+    from .media.pipe import parse_raw
+    from .timeline import parse_time, read_styles
 
-    stylizer, styles = _prepare(style, strength, device, model)
-    convert_video(source, output, stylizer, styles, strength, color=color, force=force, progress=True, done=print)
+    options = VideoOptions(
+        size=None if size is None else parse_size(size),
+        fps=None if fps is None else _rate(fps),
+        start=None if start is None else parse_time(start),
+        end=None if end is None else parse_time(end),
+        compare=compare,
+        encoding=Encoding(codec, crf, preset, hardware),
+        raw=None if raw is None else parse_raw(raw),
+        resume=resume,
+    )
+
+    def find(library: StyleLibrary) -> list[Style | Timeline]:
+        return [library.first()] if style is None else read_styles(library, style, crossfade)
+
+    stylizer, styles = _prepare(strength, device, model, find)
+    done = print_json if as_json else print_result
+    convert_videos(
+        sources,
+        output,
+        stylizer,
+        styles,
+        strength,
+        options,
+        color=color,
+        jobs=jobs,
+        force=force,
+        progress=True,
+        done=done,
+    )
 
 
 @app.command()
 def image(
-    sources: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, or folders of pictures.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="Pictures, folders of them, or patterns such as photos/*.jpg.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write, or a folder for several.")],
     style: StyleOption = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
+    size: SizeOption = None,
+    compare: CompareOption = False,
+    jobs: JobsOption = 1,
+    as_json: JsonOption = False,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     force: ForceOption = False,
 ) -> None:
     """Paint pictures."""
-    from .convert import convert_images
+    from .convert import convert_images, print_json, print_result
+    from .media.camera import parse_size
 
-    stylizer, styles = _prepare(style, strength, device, model)
-    convert_images(sources, output, stylizer, styles, strength, color=color, force=force, progress=True, done=print)
+    fits = None if size is None else parse_size(size)
+    stylizer, styles = _prepare(strength, device, model, _finder(style))
+    done = print_json if as_json else print_result
+    convert_images(
+        sources,
+        output,
+        stylizer,
+        styles,
+        strength,
+        color=color,
+        size=fits,
+        compare=compare,
+        jobs=jobs,
+        force=force,
+        progress=True,
+        done=done,
+    )
 
 
 @app.command()
@@ -191,27 +291,27 @@ def demo(
 ) -> None:
     """Paint the clip that comes with livestyle, say how fast, and show it where there is a screen."""
     from .app.window import show_video
-    from .convert import convert_video
+    from .convert import convert_video, print_result
     from .model import package_folder
 
-    stylizer, styles = _prepare(style, 1.0, device, model)
+    stylizer, styles = _prepare(1.0, device, model, _finder(style))
     clip = package_folder("assets") / "demo.mp4"
     target = output or Path("livestyle-demo.mp4")
-    for result in convert_video(clip, target, stylizer, styles, force=output is None, progress=True, done=print):
+    for result in convert_video(clip, target, stylizer, styles, force=output is None, progress=True, done=print_result):
         show_video(result.path)
 
 
-@styles_app.command("list")
-def list_styles(model: ModelOption = None) -> None:
-    """Name the presets of a model."""
-    from .model import Model
-
-    for name in Model.load(model).presets():
-        print(name)
+def _rate(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{text!r} is no frame rate: give frames a second, such as 25, 29.97 or 30000/1001") from None
 
 
-def _prepare(style: str | None, strength: float, device: str, model: str | None) -> tuple[Stylizer, list[Style]]:
-    """A stylizer on the device, which is said in one line, and the styles that a text names."""
+def _prepare(
+    strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], list[T]]
+) -> tuple[Stylizer, list[T]]:
+    """A stylizer on the device, which is said in one line, and the styles that ``find`` finds."""
     from .engine import Stylizer, check_strength
     from .styles import StyleLibrary
 
@@ -220,15 +320,22 @@ def _prepare(style: str | None, strength: float, device: str, model: str | None)
     stylizer = Stylizer(model, device)
     print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
-    styles = [library.first()] if style is None else library.find(style)
+    styles = find(library)
     if library.encoded:
         pictures = "1 style picture" if library.encoded == 1 else f"{library.encoded} style pictures"
         print(f"{pictures} encoded; from now on the cache has them", file=sys.stderr, flush=True)
     return stylizer, styles
 
 
+def _finder(style: str | None) -> Callable[[StyleLibrary], list[Style]]:
+    return lambda library: [library.first()] if style is None else library.find(style)
+
+
 def main() -> None:
     """Run the command line; what a person can put right ends it with one sentence and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files and styles are anything, and some terminals are ASCII.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.addLevelName(logging.WARNING, "warning")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:

@@ -1,89 +1,73 @@
-"""Files into painted files: one function for a video, one for pictures."""
+"""Files into painted files: one function for videos, one for pictures."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from queue import Full, Queue
-from threading import Event, Thread
+from queue import SimpleQueue
+from threading import Event
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .color import ColorMode, keep_colors
 from .engine import check_strength
-from .errors import InputError, OutputError
-from .media.files import FORMATS, VideoFileSink, VideoFileSource
-from .media.pictures import SUFFIXES, is_picture, pictures_in, read_picture, write_picture
+from .errors import InputError, LivestyleError, OutputError
+from .film import Film, VideoOptions, check_size, fit_size, match_timeline, resize
+from .media.files import FORMATS, Encoding, container_of
+from .media.pictures import SUFFIXES, is_picture, read_picture, write_picture
+from .media.pipe import STDIO
 from .model import MINIMUM_SIDE
-from .styles import Style, StyleLibrary, style_picture
-from .temporal import ContentState
+from .paths import check_taken, check_target, expand_pictures, expand_videos, make_folder, name_by_style
+from .progress import Display, shown_display
+from .providers import default_threads
+from .results import Done, Failure, Result, print_json, print_result
+from .segments import store_folder
+from .styles import Style, style_picture
+from .timeline import Timeline
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .engine import StyleStats, Stylizer
 
-READ_AHEAD = 4
-"""Frames that are decoded before they are needed."""
-SAMPLE_FRAMES = 250
-"""Frames of a video's beginning, ten seconds of most, whose colours a style may be matched to."""
-SAMPLE_STEP = 25
-"""One in so many of them is looked at."""
+__all__ = [
+    "Failure",
+    "Result",
+    "VideoOptions",
+    "convert_images",
+    "convert_video",
+    "convert_videos",
+    "print_json",
+    "print_result",
+]
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Result:
-    """A file that was written.
-
-    Attributes:
-        path: of the file.
-        width: of its frames as they were painted, in pixels.
-        height: of its frames as they were painted, in pixels.
-        frames: how many; 1 for a picture.
-        seconds: that it took.
-    """
-
-    path: Path
-    width: int
-    height: int
-    frames: int
-    seconds: float
-
-    @property
-    def frames_per_second(self) -> float:
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
-
-    def __str__(self) -> str:
-        size = f"{self.path}: {self.width}x{self.height}"
-        if is_picture(self.path):
-            return f"{size}, {self.seconds:.2f} s"
-        frames = f"{self.frames} frame{'s' if self.frames != 1 else ''}"
-        return f"{size}, {frames} in {self.seconds:.1f} s, {self.frames_per_second:.1f} frames/s"
 
 
 def convert_video(
     source: Path,
     target: Path,
     stylizer: Stylizer,
-    styles: Sequence[Style],
+    styles: Sequence[Style | Timeline],
     strength: float = 1.0,
+    options: VideoOptions | None = None,
     *,
     color: ColorMode = ColorMode.STYLE,
     force: bool = False,
     progress: bool = False,
-    done: Callable[[Result], object] | None = None,
+    done: Done | None = None,
 ) -> list[Result]:
     """Paint a video, once for each style.
 
-    The sound is copied and every frame keeps its time. What cannot be kept is said as a warning in the log.
+    The sound is copied and every frame keeps its time, unless the options say otherwise. What cannot be kept is
+    said as a warning in the log.
+
+    What is complete of a video that is interrupted stays in a hidden folder beside the target, for
+    `VideoOptions.resume`.
 
     Args:
         source: a video file.
@@ -91,10 +75,11 @@ def convert_video(
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
+        options: None is `VideoOptions()`.
         color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of the video.
-        force: replace files that are there.
+        force: replace files that are there, and begin anew what was begun before.
         progress: show a bar on stderr.
-        done: called with each result when no bar is on the screen.
+        done: called with each result, or with the failure before it is raised, when no bar is on the screen.
 
     Returns:
         One result a style.
@@ -104,44 +89,145 @@ def convert_video(
         StyleError: the colours of a preset or a mix are to be matched.
         OutputError: the target cannot be written; nothing is left of it.
     """
-    check_strength(strength)
-    _check_color(color, styles)
-    targets = _name_by_style(target, styles)
-    for path in targets:
-        _check_target(path, FORMATS)
-    _check_taken(targets, [source], force)
-    if color is ColorMode.MATCH:
-        beginning = _sample(source)
-        library = StyleLibrary(stylizer)
-        styles = [library.matched(style, beginning) for style in styles]
-    results = []
-    for path, style in zip(targets, styles, strict=True):
-        started = perf_counter()
-        with VideoFileSource(source) as video:
-            if min(video.width, video.height) < MINIMUM_SIDE:
-                raise InputError(
-                    f"{source} is {video.width}x{video.height}: a video has {MINIMUM_SIDE} pixels or more each way, "
-                    "enlarge it first"
-                )
-            text = source.name if len(styles) == 1 else f"{source.name} in {style.name}"
-            state = ContentState()
-            with (
-                _bar(progress, text, video.expected, "frames") as advance,
-                closing(_read_ahead(video, READ_AHEAD)) as frames,
-                VideoFileSink(path, video.info, video) as sink,
-            ):
-                for frame in frames:
-                    painted = stylizer.stylize(frame.image, style.stats, strength, state)
-                    if color is ColorMode.CONTENT:
-                        painted = keep_colors(frame.image, painted)
-                    sink.write(painted, frame.time, frame.duration)
-                    advance()
-            if video.damage:
-                log.warning("%s", video.damage)
-            results.append(Result(path, video.width, video.height, video.decoded, perf_counter() - started))
-            if done is not None:
-                done(results[-1])
-    return results
+    job = _VideoJob(styles, strength, color, options or VideoOptions(), force)
+    return job.run([(source, target)], False, stylizer, 1, progress, done)
+
+
+def convert_videos(
+    sources: Sequence[Path],
+    target: Path,
+    stylizer: Stylizer,
+    styles: Sequence[Style | Timeline],
+    strength: float = 1.0,
+    options: VideoOptions | None = None,
+    *,
+    color: ColorMode = ColorMode.STYLE,
+    jobs: int = 1,
+    force: bool = False,
+    progress: bool = False,
+    done: Done | None = None,
+) -> list[Result]:
+    """Paint videos, each as `convert_video` does.
+
+    Args:
+        sources: videos, folders of videos, and patterns such as ``films/*.mov``; or ``-``, standard input.
+        target: a video to write for one video that is named itself, or a folder, which is made where it is missing; or
+            ``-``, standard output.
+        stylizer: paints.
+        styles: of the stylizer's model.
+        strength: 0..1.
+        options: None is `VideoOptions()`.
+        color: whose colours the paintings have; MATCH takes them from each video for itself.
+        jobs: videos that are painted at a time; they share the cores.
+        force: replace files that are there, and begin anew what was begun before.
+        progress: show bars on stderr.
+        done: called with each result and each failure, when no bar is on the screen.
+
+    Returns:
+        One result a video and style.
+
+    Raises:
+        InputError: a source is missing, or an option is out of range: before anything is painted. Or some of several
+            videos failed: after the others are done, each failure having been named in the log.
+        StyleError: the colours of a preset or a mix are to be matched.
+        OutputError: a result cannot be written.
+    """
+    options = options or VideoOptions()
+    videos = expand_videos(sources)
+    several = len(videos) > 1 or not all(source.is_file() for source in sources)
+    if STDIO in (target, *videos) or (not several and not target.is_dir()):
+        pairs = [(video, target) for video in videos]
+    else:
+        if not target.is_dir():
+            if target.suffix.lower() in FORMATS:
+                raise OutputError(f"{target} is one video: for several, name a folder to write them to")
+            make_folder(target)
+        pairs = [(video, target / _result_name(video, options.encoding)) for video in videos]
+    job = _VideoJob(styles, strength, color, options, force)
+    return job.run(pairs, several and STDIO not in videos, stylizer, jobs, progress, done)
+
+
+def _result_name(video: Path, encoding: Encoding) -> str:
+    """In a folder: the source's name, if its container carries the codec."""
+    for path in (video, video.with_suffix(".mp4")):
+        with suppress(OutputError):
+            container_of(path, encoding)
+            return path.name
+    return f"{video.stem}.mov"
+
+
+class _VideoJob:
+    """Videos that are painted in the same way."""
+
+    def __init__(
+        self,
+        styles: Sequence[Style | Timeline],
+        strength: float,
+        color: ColorMode,
+        options: VideoOptions,
+        force: bool,
+    ) -> None:
+        check_strength(strength)
+        self._timelines = [Timeline.of(style) for style in styles]
+        _check_color(color, [style for timeline in self._timelines for style in timeline.styles])
+        self._strength = strength
+        self._color = color
+        self._options = options
+        self._force = force
+
+    def run(
+        self,
+        pairs: Sequence[tuple[Path, Path]],
+        several: bool,
+        stylizer: Stylizer,
+        jobs: int,
+        progress: bool,
+        done: Done | None,
+    ) -> list[Result]:
+        tasks: list[_Task] = []
+        self._check_pipes(pairs)
+        for source, target in pairs:
+            if target != STDIO:
+                check_target(target, FORMATS, "painted.mp4")
+                container_of(target, self._options.encoding)
+            for path, timeline in zip(name_by_style(target, self._timelines), self._timelines, strict=True):
+                if self._is_wanted(self._film(_Task(source, path, timeline))):
+                    tasks.append(_Task(source, path, timeline))
+        check_taken([task.path for task in tasks], [source for source, _ in pairs], self._force)
+        return _run(tasks, self._paint, "videos", several, stylizer, jobs, progress, done)
+
+    def _check_pipes(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        ends = [end for pair in pairs for end in pair]
+        if STDIO not in ends:
+            if self._options.raw is not None:
+                raise InputError("raw frames come from standard input or go to standard output: give - for one of them")
+        elif len(pairs) > 1 or len(self._timelines) > 1:
+            raise InputError("a pipe (-) takes one film in one style at a time")
+        elif pairs[0][0] == STDIO and self._color is ColorMode.MATCH:
+            raise InputError("a film from a pipe cannot be looked at before it is painted: leave --color match out")
+
+    def _film(self, task: _Task) -> Film:
+        return Film(task.source, task.path, task.timeline, self._strength, self._color, self._options)
+
+    def _is_wanted(self, film: Film) -> bool:
+        path = film.path
+        begun = store_folder(path).is_dir()
+        if not self._options.resume:
+            if begun and not self._force:
+                raise OutputError(f"{path} was begun before: go on with --resume, or begin anew with --force")
+            return True
+        if not film.can_be_resumed:
+            raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
+        if path.exists() and not begun and not self._force:
+            log.warning("%s is there already and stays as it is", path)
+            return False
+        return True
+
+    def _paint(self, task: _Task, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
+        label = "standard input" if task.source == STDIO else task.source.name
+        if len(self._timelines) > 1:
+            label += f" in {task.timeline.name}"
+        return self._film(task).paint(stylizer, display, label, cancelled)
 
 
 def convert_images(
@@ -152,96 +238,174 @@ def convert_images(
     strength: float = 1.0,
     *,
     color: ColorMode = ColorMode.STYLE,
+    size: tuple[int, int] | None = None,
+    compare: bool = False,
+    jobs: int = 1,
     force: bool = False,
     progress: bool = False,
-    done: Callable[[Result], object] | None = None,
+    done: Done | None = None,
 ) -> list[Result]:
     """Paint pictures, each once for each style.
 
     Args:
-        sources: pictures and folders of pictures.
+        sources: pictures, folders of pictures, and patterns such as ``photos/*.jpg``.
         target: a picture to write for one picture, or a folder, which is made where it is missing. With several styles,
             ``-NAME`` of the style goes before the suffix.
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
         color: whose colours the paintings have; MATCH takes them from each picture for itself.
+        size: width and height in pixels that pictures are scaled to fit in, up or down, with their shape kept.
+        compare: the picture on the left of its painting.
+        jobs: pictures that are painted at a time; they share the cores.
         force: replace files that are there.
         progress: show a bar on stderr.
-        done: called with each result when no bar is on the screen.
+        done: called with each result and each failure, when no bar is on the screen.
 
     Returns:
         One result a picture and style.
 
     Raises:
-        InputError: a source is missing, or the strength is out of range: before anything is painted. Or a picture among
-            several is damaged: after the others are done, each damaged one having been named in the log.
+        InputError: a source is missing, or an option is out of range: before anything is painted. Or some of several
+            pictures failed: after the others are done, each failure having been named in the log.
         StyleError: the colours of a preset or a mix are to be matched.
         OutputError: a result cannot be written.
     """
     check_strength(strength)
     _check_color(color, styles)
-    pictures = _expand(sources)
-    several = len(pictures) > 1 or any(source.is_dir() for source in sources)
+    check_size(size)
+    pictures = expand_pictures(sources)
+    several = len(pictures) > 1 or not all(source.is_file() for source in sources)
     into_folder = target.is_dir() or not target.suffix or (several and not is_picture(target))
     if several and not into_folder:
         raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
     if into_folder:
         bases = [target / (p.name if is_picture(p) else f"{p.stem}.png") for p in pictures]
     else:
-        _check_target(target, SUFFIXES)
+        check_target(target, SUFFIXES, "painted.png")
         bases = [target]
-    jobs = [(p, _name_by_style(base, styles)) for p, base in zip(pictures, bases, strict=True)]
-    targets = [path for _, paths in jobs for path in paths]
-    _check_taken(targets, pictures, force)
+    tasks = [
+        _Task(picture, path, Timeline.of(style))
+        for picture, base in zip(pictures, bases, strict=True)
+        for path, style in zip(name_by_style(base, styles), styles, strict=True)
+    ]
+    check_taken([task.path for task in tasks], pictures, force)
     if into_folder:
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {target}: {error.strerror or error}") from error
+        make_folder(target)
 
-    library = StyleLibrary(stylizer)
+    def paint(task: _Task, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
+        started = perf_counter()
+        image = read_picture(task.source)
+        if size is not None:
+            image = resize(image, *fit_size(image.shape[1], image.shape[0], size))
+        timeline = match_timeline(task.timeline, image, stylizer) if color is ColorMode.MATCH else task.timeline
+        painted = _paint_picture(image, stylizer, timeline.stats(0), strength)
+        if color is ColorMode.CONTENT:
+            painted = keep_colors(image, painted)
+        if compare:
+            painted = np.hstack([image, painted])
+        write_picture(task.path, painted)
+        return Result(task.source, task.path, painted.shape[1], painted.shape[0], 1, perf_counter() - started)
+
+    return _run(tasks, paint, "pictures", several, stylizer, jobs, progress, done)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A file to write."""
+
+    source: Path
+    path: Path
+    timeline: Timeline
+
+
+Paint = Callable[[_Task, "Stylizer", Display, Event], Result]
+
+
+def _run(
+    tasks: Sequence[_Task],
+    paint: Paint,
+    unit: str,
+    several: bool,
+    stylizer: Stylizer,
+    jobs: int,
+    progress: bool,
+    done: Done | None,
+) -> list[Result]:
+    """Do all tasks; where there are several sources, the failure of one does not keep the others from being done."""
     results: list[Result] = []
-    damaged: list[Path] = []
-    with _bar(progress, f"{len(pictures)} pictures", len(targets), "pictures") as advance:
-        for picture, paths in jobs:
-            try:
-                image = read_picture(picture)
-            except InputError as error:
-                if not several:
-                    raise
-                damaged.append(picture)
-                log.warning("%s", error)
-                continue
-            for path, style in zip(paths, styles, strict=True):
-                started = perf_counter()
-                stats = (library.matched(style, image) if color is ColorMode.MATCH else style).stats
-                painted = _paint_picture(image, stylizer, stats, strength)
-                write_picture(path, keep_colors(image, painted) if color is ColorMode.CONTENT else painted)
-                results.append(Result(path, image.shape[1], image.shape[0], 1, perf_counter() - started))
-                advance()
-    if done is not None:
-        for result in results:
-            done(result)
-    if damaged:
-        names = ", ".join(str(path) for path in damaged)
-        raise InputError(f"{len(damaged)} of {len(pictures)} pictures could not be read, the rest is done: {names}")
+    failures: list[Failure] = []
+    with shown_display(progress) as display, display.overall(len(tasks), unit) as advance:
+        for outcome in _outcomes(tasks, paint, stylizer, jobs, display):
+            advance()
+            if done is not None:
+                display.call(done, outcome)
+            if isinstance(outcome, Result):
+                results.append(outcome)
+            elif several:
+                failures.append(outcome)
+            else:
+                raise outcome.error
+    if failures:
+        errors = {failure.source: failure.error for failure in failures}
+        for error in errors.values():
+            log.warning("%s", error)
+        sources = {task.source for task in tasks}
+        names = ", ".join(str(source) for source in errors)
+        raise InputError(f"{len(errors)} of {len(sources)} {unit} failed, the rest is done: {names}")
     return results
 
 
-def _check_color(color: ColorMode, styles: Sequence[Style]) -> None:
+def _outcomes(
+    tasks: Sequence[_Task], paint: Paint, stylizer: Stylizer, jobs: int, display: Display
+) -> Iterator[Result | Failure]:
+    """What becomes of each task, as soon as it is known."""
+    if jobs < 1:
+        raise InputError(f"at least one job is done at a time, not {jobs}")
+    cancelled = Event()
+
+    def attempt(task: _Task, stylizer: Stylizer) -> Result | Failure:
+        try:
+            return paint(task, stylizer, display, cancelled)
+        except LivestyleError as error:
+            return Failure(task.source, task.path, error)
+
+    jobs = min(jobs, len(tasks))
+    if jobs <= 1:
+        for task in tasks:
+            yield attempt(task, stylizer)
+        return
+    # Threads do: the networks, the codecs and OpenCV all let go of Python's lock while they work.
+    idle: SimpleQueue[Stylizer] = SimpleQueue()
+    for _ in range(jobs):
+        idle.put(type(stylizer)(stylizer.model.folder, stylizer.device.kind, max(1, default_threads() // jobs)))
+
+    def attempt_with_idle(task: _Task) -> Result | Failure:
+        if cancelled.is_set():
+            raise KeyboardInterrupt
+        own = idle.get()
+        try:
+            return attempt(task, own)
+        finally:
+            idle.put(own)
+
+    with ThreadPoolExecutor(jobs, "job") as pool:
+        pending = {pool.submit(attempt_with_idle, task) for task in tasks}
+        try:
+            while pending:
+                # With a timeout, since Windows delivers Ctrl-C between two waits only.
+                finished, pending = wait(pending, 0.2, FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+        finally:
+            cancelled.set()
+
+
+def _check_color(color: ColorMode, styles: Iterable[Style]) -> None:
     """Refuse before any work to match the colours of a style that has no picture."""
     if color is ColorMode.MATCH:
         for style in styles:
             style_picture(style)
-
-
-def _sample(source: Path) -> np.ndarray:
-    """Frames of a video's beginning, small: uint8 [N, H, W, 3] BGR. A first frame alone is often black."""
-    import numpy as np
-
-    with VideoFileSource(source) as video:
-        return np.stack([frame.image[::4, ::4].copy() for frame in islice(video, 0, SAMPLE_FRAMES, SAMPLE_STEP)])
 
 
 def _paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, strength: float) -> np.ndarray:
@@ -253,128 +417,3 @@ def _paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, str
         below, right = max(0, MINIMUM_SIDE - height), max(0, MINIMUM_SIDE - width)
         image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
     return stylizer.stylize(image, style, strength)[:height, :width]
-
-
-def _expand(sources: Sequence[Path]) -> list[Path]:
-    pictures: list[Path] = []
-    for source in sources:
-        if source.is_dir():
-            found = pictures_in(source)
-            if not found:
-                raise InputError(f"there is no picture in the folder {source}")
-            pictures += found
-        elif source.exists():
-            pictures.append(source)
-        else:
-            raise InputError(f"there is no picture {source}")
-    if not pictures:
-        raise InputError("no picture was given")
-    return pictures
-
-
-def _name_by_style(target: Path, styles: Sequence[Style]) -> list[Path]:
-    if len(styles) == 1:
-        return [target]
-    names = [style.name for style in styles]
-    # a.jpg and a.png of one folder are two styles of one name.
-    labels = [name if names.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(names)]
-    return [target.with_stem(f"{target.stem}-{label}") for label in labels]
-
-
-def _check_target(path: Path, suffixes: Iterable[str]) -> None:
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder: name the file to write, such as {path / ('painted' + min(suffixes))}")
-    if path.suffix.lower() not in suffixes:
-        raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {path.parent}, make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}: the folder {path.parent} may not be written to")
-
-
-def _check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -> None:
-    """Refuse to write two files to one place, or one over a source, or, unless forced, over what is there."""
-    seen: set[str] = set()
-    taken = [path for path in targets if path.exists()]
-    sources_there = {_identity(source) for source in sources if source.exists()}
-    for path in targets:
-        key = os.path.normcase(path)
-        if key in seen:
-            raise OutputError(f"two results would both be {path}: convert them to two folders")
-        seen.add(key)
-    for path in taken:
-        if _identity(path) in sources_there:
-            raise OutputError(f"{path} is the source itself: write to another name or folder")
-    if taken and not force:
-        others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
-        raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it with --force")
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
-
-
-@contextmanager
-def _bar(shown: bool, text: str, total: int | None, unit: str) -> Iterator[Any]:
-    """A progress bar on stderr; gives the function that moves it on by one."""
-    if not shown:
-        yield lambda: None
-        return
-    from rich import progress
-    from rich.console import Console
-    from rich.table import Column
-    from rich.text import Text
-
-    class Rate(progress.ProgressColumn):
-        def render(self, task: progress.Task) -> Text:
-            speed = task.finished_speed or task.speed or 0
-            return Text(f"{speed:.1f} {unit}/s")
-
-    columns = (
-        progress.TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=24)),
-        progress.BarColumn(bar_width=16),
-        progress.MofNCompleteColumn(),
-        Rate(table_column=Column(no_wrap=True)),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("left"),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda: bar.advance(task)
-
-
-def _read_ahead(items: Iterable[T], depth: int) -> Generator[T]:
-    """The items, taken by a thread that is up to ``depth`` of them ahead; what it raises is raised here."""
-    queue: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
-    stopped = Event()
-
-    def put(item: T | None, error: BaseException | None) -> None:
-        while not stopped.is_set():
-            with suppress(Full):
-                queue.put((item, error), timeout=0.1)
-                return
-
-    def fill() -> None:
-        try:
-            for item in items:
-                put(item, None)
-                if stopped.is_set():
-                    return
-            put(None, None)
-        except BaseException as error:
-            put(None, error)
-
-    thread = Thread(target=fill, name="read ahead", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = queue.get()
-            if error:
-                raise error
-            if item is None:
-                return
-            yield item
-    finally:
-        stopped.set()
-        thread.join()

@@ -130,7 +130,7 @@ def test_a_damaged_picture_among_several_is_named_and_the_rest_is_done(
     bad = tmp_path / "bad.jpg"
     bad.write_text("not a picture")
 
-    with pytest.raises(InputError, match=r"1 of 3 pictures could not be read, the rest is done: .*bad\.jpg"):
+    with pytest.raises(InputError, match=r"1 of 3 pictures failed, the rest is done: .*bad\.jpg"):
         convert([bad, photo, picture(tmp_path / "other.png")], tmp_path / "painted")
 
     assert names(tmp_path / "painted") == ["other.png", "photo.png"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
@@ -119,7 +120,9 @@ def convert(stylizer: Stylizer, style: Style) -> Convert:
 class Recorder:
     """Stands in for a Stylizer where a test wants to see or to disturb what it is asked."""
 
-    def __init__(self, fail: BaseException | None = None) -> None:
+    def __init__(self, stylizer: Stylizer, fail: BaseException | None = None) -> None:
+        self.model = stylizer.model
+        self.device = stylizer.device
         self.states: list[ContentState | None] = []
         self.fail = fail
 
@@ -358,8 +361,8 @@ def test_an_unharmed_video_gives_no_warning(
     assert not caplog.records
 
 
-def test_one_content_state_goes_through_the_film(clip: Path, tmp_path: Path, style: Style) -> None:
-    recorder = Recorder()
+def test_one_content_state_goes_through_the_film(clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
+    recorder = Recorder(stylizer)
 
     convert_video(clip, tmp_path / "out.mp4", recorder, [style])  # type: ignore[arg-type]
 
@@ -431,7 +434,10 @@ def test_the_result_says_what_was_done(clip: Path, tmp_path: Path, convert: Conv
     text = str(convert(clip, tmp_path / "out.mp4"))
 
     assert text.startswith(f"{tmp_path / 'out.mp4'}: 96x64, 10 frames in ")
-    assert text.endswith(" frames/s")
+    assert " frames/s; " in text
+    assert re.search(
+        r"(decoding|painting|encoding) is the slowest part: decoding \d+%, painting \d+%, encoding \d+%$", text
+    )
 
 
 def unreadable(tmp_path: Path, kind: str, make: Make) -> Path:
@@ -528,13 +534,13 @@ def test_an_existing_target_is_replaced_by_force(clip: Path, tmp_path: Path, con
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), InputError("broken")])
 def test_a_stop_halfway_leaves_everything_as_it_was(
-    clip: Path, tmp_path: Path, style: Style, error: BaseException
+    clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style, error: BaseException
 ) -> None:
     target = tmp_path / "out.mp4"
     target.write_text("precious")
 
     with pytest.raises(type(error)):
-        convert_video(clip, target, Recorder(error), [style], force=True)  # type: ignore[arg-type]
+        convert_video(clip, target, Recorder(stylizer, error), [style], force=True)  # type: ignore[arg-type]
 
     assert target.read_text() == "precious"
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4"}

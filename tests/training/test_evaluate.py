@@ -118,6 +118,6 @@ def test_a_stylizer_that_changes_nothing_is_perfectly_still(picture: Path) -> No
         def stylize(self, frame: np.ndarray, style: object) -> np.ndarray:
             return frame
 
-    gain, error = stillness(Still(), find_pictures([picture.parent]), [object()])  # type: ignore[arg-type,list-item]
+    gain, error = stillness(Still(), find_pictures([picture.parent]), [object()])  # type: ignore[arg-type]
     assert gain == pytest.approx(1)
     assert error == 0

@@ -1,0 +1,401 @@
+"""One film from its file through the network into another file."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from copy import copy
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import islice
+from math import floor
+from pathlib import Path
+from threading import Event
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import __version__
+from .color import ColorMode, keep_colors
+from .errors import InputError
+from .media.base import Frame
+from .media.files import Encoding, VideoFileSink, VideoFileSource, VideoInfo
+from .media.libav import av
+from .media.pipe import STDIO, RawSink, RawSource, open_stdin, open_stdout, read_pipe, write_pipe
+from .model import MINIMUM_SIDE
+from .pipeline import Pace, Stopwatch, WriteBehind, read_ahead
+from .progress import Display
+from .results import Result
+from .segments import SEGMENT_FRAMES, SegmentSink, SegmentStore
+from .styles import StyleLibrary
+from .temporal import ContentState
+from .timeline import Timeline
+
+if TYPE_CHECKING:
+    from .engine import StyleStats, Stylizer
+
+ONE_PIECE = (".gif", ".webp")
+"""Of the formats of files, those that cannot be written in segments."""
+SAMPLE_FRAMES = 250
+"""Frames of a video's beginning, ten seconds of most, whose colours a style may be matched to."""
+SAMPLE_STEP = 25
+"""One in so many of them is looked at."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """What becomes of a video beside its painting.
+
+    Attributes:
+        size: width and height in pixels that the frames are scaled to fit in, up or down, with their shape kept.
+        fps: frames per second, constant: frames are repeated or dropped by their time. None keeps every frame's time.
+        start: seconds of the source at which the result begins.
+        end: seconds of the source at which it ends.
+        compare: the source on the left of its painting.
+        encoding: of the pictures.
+        raw: width, height and frames per second of frames without a container on standard input; such frames go to
+            standard output too.
+        resume: go on with what an interrupted conversion left, if it left anything; results that are there are kept.
+
+    Raises:
+        InputError: they do not fit.
+    """
+
+    size: tuple[int, int] | None = None
+    fps: Fraction | None = None
+    start: Fraction | None = None
+    end: Fraction | None = None
+    compare: bool = False
+    encoding: Encoding = field(default_factory=Encoding)
+    raw: tuple[int, int, Fraction] | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+        if self.fps is not None:
+            _check_rate(self.fps)
+        if (self.start or 0) < 0:
+            raise InputError("a start is 0 seconds or more")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise InputError(
+                f"the end at {float(self.end):g} s is not behind the start at {float(self.start or 0):g} s"
+            )
+
+
+@dataclass(frozen=True)
+class Film:
+    """A video that is to be painted in one style.
+
+    Attributes:
+        source: of the video; `STDIO` is standard input.
+        path: of the video to write; `STDIO` is standard output.
+        timeline: of styles.
+        strength: 0..1.
+        color: whose colours the painting has; MATCH takes them from the first ten seconds or so.
+        options: the rest.
+    """
+
+    source: Path
+    path: Path
+    timeline: Timeline
+    strength: float
+    color: ColorMode
+    options: VideoOptions
+
+    def paint(self, stylizer: Stylizer, display: Display, label: str, cancelled: Event) -> Result:
+        """Paint it, or what is left of it to paint.
+
+        Args:
+            stylizer: paints on this thread; decoding and encoding have their own.
+            display: gets a bar.
+            label: before the bar.
+            cancelled: ends it before the next frame, as Ctrl-C does.
+
+        Raises:
+            InputError: the source cannot be used.
+            OutputError: the result cannot be written; nothing is left of it.
+            KeyboardInterrupt: it was cancelled.
+        """
+        started = perf_counter()
+        timeline = self._matched(stylizer) if self.color is ColorMode.MATCH else self.timeline
+        with self._open() as video:
+            info = self._info(video.info)
+            if min(info.width, info.height) < MINIMUM_SIDE:
+                raise InputError(
+                    f"{self.name} is {info.width}x{info.height}: a video has {MINIMUM_SIDE} pixels or more each way, "
+                    "enlarge it first"
+                )
+            shown = replace(info, width=2 * info.width) if self.options.compare else info
+            store = None
+            if self.can_be_resumed:
+                store = SegmentStore(self.path, self._job(timeline, stylizer))
+                if self.options.resume:
+                    store.resume()
+            kept = store.finished * SEGMENT_FRAMES if store is not None else 0
+            painter = _Painter(stylizer, timeline, self.strength, store)
+            clocks = [Stopwatch() for _ in range(3)]
+            try:
+                with (
+                    display.bar(label, self._expected(video), "frames") as advance,
+                    self._sink(shown, video, store) as sink,
+                ):
+                    frames = self._frames(video, info)
+                    count = self._run(frames, painter, sink, shown, kept, clocks, advance, cancelled)
+            except BaseException:
+                if store is not None and store.finished:
+                    frames_kept = store.finished * SEGMENT_FRAMES
+                    log.warning(
+                        "%s is unfinished, %d frames of it are kept: go on with --resume", self.path, frames_kept
+                    )
+                raise
+            if video.damage:
+                log.warning("%s", video.damage)
+        seconds = perf_counter() - started
+        pace = Pace(*(min(1.0, clock.seconds / seconds) for clock in clocks))
+        return Result(self.source, self.path, shown.width, shown.height, count, seconds, min(count, kept), pace)
+
+    @property
+    def name(self) -> str:
+        """What the source is called."""
+        return "standard input" if self.source == STDIO else str(self.source)
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether it is written in segments; not to or from a pipe, which cannot be read or written twice."""
+        return STDIO not in (self.source, self.path) and self.path.suffix.lower() not in ONE_PIECE
+
+    def _open(self) -> VideoFileSource | RawSource:
+        start, end = self.options.start, self.options.end
+        if self.source != STDIO:
+            return VideoFileSource(self.source, start, end)
+        if self.options.raw is None:
+            return read_pipe(open_stdin(), start, end)
+        if start is not None or end is not None:
+            raise InputError("raw frames cannot be cut: leave start and end out")
+        return RawSource(open_stdin(), *self.options.raw)
+
+    def _run(
+        self,
+        frames: Iterable[Frame],
+        painter: _Painter,
+        sink: VideoFileSink | RawSink,
+        shown: VideoInfo,
+        kept: int,
+        clocks: Sequence[Stopwatch],
+        advance: Callable[[], None],
+        cancelled: Event,
+    ) -> int:
+        """Paint all frames but those that are ``kept``, and give how many there are."""
+        decoding, painting, encoding = clocks
+        blank = np.zeros((shown.height, shown.width, 3), np.uint8)
+
+        def write(item: _Painted) -> None:
+            # What is kept in the sink has a place in the film and needs no picture.
+            image = blank if item.image is None else self._finish(item.frame.image, item.image)
+            sink.write(image, item.frame.time, item.frame.duration)
+            if item.state is not None and isinstance(sink, SegmentSink):
+                sink.end_segment(item.state)
+
+        count = 0
+        with WriteBehind(write, encoding) as behind, closing(read_ahead(frames, decoding)) as ahead:
+            for frame in ahead:
+                if cancelled.is_set():
+                    raise KeyboardInterrupt
+                image = None
+                if count >= kept:
+                    with painting.running():
+                        image = painter.paint(frame, count)
+                count += 1
+                behind.put(_Painted(frame, image, copy(painter.state) if count % SEGMENT_FRAMES == 0 else None))
+                advance()
+        return count
+
+    def _sink(
+        self, info: VideoInfo, video: VideoFileSource | RawSource, store: SegmentStore | None
+    ) -> VideoFileSink | RawSink:
+        encoding = self.options.encoding
+        if store is not None:
+            return SegmentSink(self.path, info, video, encoding, store)
+        if self.path != STDIO:
+            return VideoFileSink(self.path, info, video, encoding)
+        return write_pipe(open_stdout(), info, video, encoding) if self.options.raw is None else RawSink(open_stdout())
+
+    def _info(self, info: VideoInfo) -> VideoInfo:
+        """Of the frames as they are painted."""
+        if self.options.size is not None:
+            # Even, as most codecs have it: nothing needs padding.
+            width, height = fit_size(info.width, info.height, self.options.size, 2)
+            info = replace(info, width=width, height=height)
+        if self.options.fps is not None:
+            info = replace(info, rate=self.options.fps, time_base=1 / self.options.fps)
+        return info
+
+    def _expected(self, video: VideoFileSource | RawSource) -> int | None:
+        if video.expected is None or self.options.fps is None:
+            return video.expected
+        return round(video.expected * self.options.fps / video.info.rate)
+
+    def _frames(self, video: VideoFileSource | RawSource, info: VideoInfo) -> Iterator[Frame]:
+        frames = (replace(frame, image=resize(frame.image, info.width, info.height)) for frame in video)
+        return frames if self.options.fps is None else at_rate(frames, self.options.fps, 1 / video.info.rate)
+
+    def _finish(self, content: np.ndarray, painted: np.ndarray) -> np.ndarray:
+        if self.color is ColorMode.CONTENT:
+            painted = keep_colors(content, painted)
+        return np.hstack([content, painted]) if self.options.compare else painted
+
+    def _matched(self, stylizer: Stylizer) -> Timeline:
+        """The styles with the colours of the video's beginning. A first frame alone is often black."""
+        with self._open() as video:
+            sample = [frame.image[::4, ::4].copy() for frame in islice(video, 0, SAMPLE_FRAMES, SAMPLE_STEP)]
+        return match_timeline(self.timeline, np.stack(sample), stylizer)
+
+    def _job(self, timeline: Timeline, stylizer: Stylizer) -> dict[str, Any]:
+        """All that the result follows from, in the words of the error that `SegmentStore.resume` raises."""
+        options, found = self.options, self.source.stat()
+        style = hashlib.sha256(repr((timeline.starts, timeline.crossfade)).encode())
+        for member in timeline.styles:
+            style.update(member.stats.values.tobytes())
+        return {
+            "source": [found.st_size, found.st_mtime_ns],
+            "style": style.hexdigest(),
+            "strength": self.strength,
+            "color": str(self.color),
+            "size": None if options.size is None else list(options.size),
+            "fps": str(options.fps),
+            "start": str(options.start),
+            "end": str(options.end),
+            "compare": options.compare,
+            "encoding": repr(options.encoding),
+            "model": stylizer.model.checksum,
+            "device": stylizer.device.kind,
+            "version of livestyle": f"{__version__}, PyAV {av.__version__}",
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Painted:
+    """A frame on its way to the sink.
+
+    Attributes:
+        frame: of the source.
+        image: the painting; None where an earlier run has painted it.
+        state: the running content statistics behind the last frame of a segment, else None.
+    """
+
+    frame: Frame
+    image: np.ndarray | None
+    state: ContentState | None
+
+
+class _Painter:
+    """Paints the frames of one film in their order.
+
+    Args:
+        stylizer: paints.
+        timeline: of styles.
+        strength: 0..1.
+        store: whose running content statistics to go on with, if it has any.
+    """
+
+    def __init__(self, stylizer: Stylizer, timeline: Timeline, strength: float, store: SegmentStore | None) -> None:
+        self.state = ContentState()
+        if store is not None and store.finished:
+            store.restore(self.state)
+        self._stylizer = stylizer
+        self._timeline = timeline
+        self._strength = strength
+        self._last: tuple[np.ndarray, StyleStats, np.ndarray] | None = None
+
+    def paint(self, frame: Frame, number: int) -> np.ndarray:
+        """The painting of the frame of a number, counted from 0."""
+        stats = self._timeline.stats(frame.time)
+        # A frame that stays for several ticks of a constant rate is painted once; but a segment, which may be the first
+        # of a run, follows from nothing but the state.
+        if (
+            self._last is not None
+            and number % SEGMENT_FRAMES
+            and frame.image is self._last[0]
+            and stats is self._last[1]
+        ):
+            return self._last[2]
+        painted = self._stylizer.stylize(frame.image, stats, self._strength, self.state)
+        self._last = frame.image, stats, painted
+        return painted
+
+
+def at_rate(frames: Iterable[Frame], fps: Fraction, last: Fraction) -> Iterator[Frame]:
+    """Frames at multiples of 1 / ``fps``, each with the picture that is on the screen then.
+
+    Args:
+        frames: in the order of their time.
+        fps: frames per second.
+        last: seconds that the last frame stays where it does not say.
+    """
+    held: Frame | None = None
+    tick = 0
+    for frame in frames:
+        if held is None:
+            # A frame within a tick also stands at the tick's beginning, where there is no other.
+            tick = floor(frame.time * fps)
+        else:
+            while tick / fps < frame.time:
+                yield Frame(held.image, tick / fps, 1 / fps)
+                tick += 1
+        held = frame
+    if held is not None:
+        while tick / fps < held.time + (held.duration or last):
+            yield Frame(held.image, tick / fps, 1 / fps)
+            tick += 1
+
+
+def parse_rate(text: str) -> Fraction:
+    """A frame rate such as ``25``, ``29.97`` or ``30000/1001``, exactly.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        rate = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{text!r} is not a frame rate: give one such as 25 or 30000/1001") from None
+    _check_rate(rate)
+    return rate
+
+
+def _check_rate(rate: Fraction) -> None:
+    if not 0 < rate <= 1000:
+        raise InputError(f"a frame rate is above 0 and up to 1000, not {float(rate):g}")
+
+
+def check_size(size: tuple[int, int] | None) -> None:
+    """Raise an `InputError` for a size to fit in that is smaller than a frame may be."""
+    if size is not None and min(size) < MINIMUM_SIDE:
+        raise InputError(f"a size has {MINIMUM_SIDE} pixels or more each way, not {size[0]}x{size[1]}")
+
+
+def fit_size(width: int, height: int, size: tuple[int, int], step: int = 1) -> tuple[int, int]:
+    """Width and height, multiples of ``step``, of a picture that is scaled to fit in a size with its shape kept."""
+    factor = min(size[0] / width, size[1] / height)
+    return max(1, round(width * factor / step)) * step, max(1, round(height * factor / step)) * step
+
+
+def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A picture, uint8 [H, W, 3], at another size; at its own size, itself."""
+    import cv2
+
+    if image.shape[:2] == (height, width):
+        return image
+    method = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_CUBIC
+    return cv2.resize(image, (width, height), interpolation=method)
+
+
+def match_timeline(timeline: Timeline, content: np.ndarray, stylizer: Stylizer) -> Timeline:
+    """A timeline of pictures whose colours are matched to a content's, see `StyleLibrary.matched`."""
+    library = StyleLibrary(stylizer)
+    return timeline.with_styles([library.matched(style, content) for style in timeline.styles])

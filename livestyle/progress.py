@@ -1,0 +1,98 @@
+"""How far a job is, on stderr: one display for all of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Display:
+    """Progress bars, or nothing; use `shown_display`.
+
+    Args:
+        bars: what draws them; None shows nothing.
+    """
+
+    def __init__(self, bars: Progress | None) -> None:
+        self._bars = bars
+        self._one_of_many = False
+
+    @contextmanager
+    def overall(self, count: int, unit: str) -> Iterator[Callable[[], None]]:
+        """The bar of all files, where there are several; gives the function that moves it on by one.
+
+        Args:
+            count: of files.
+            unit: what they are, in the plural.
+        """
+        if count < 2:
+            yield lambda: None
+            return
+        with self.bar(f"{count} {unit}", count, unit) as advance:
+            self._one_of_many = True
+            yield advance
+
+    @contextmanager
+    def bar(self, text: str, total: float | None, unit: str) -> Iterator[Callable[[], None]]:
+        """A bar, which goes away at its end if there is one of all files; gives the function that moves it on by one.
+
+        Args:
+            text: before the bar.
+            total: how many there are; None where nobody knows.
+            unit: of what is counted, in the plural.
+        """
+        if self._bars is None:
+            yield lambda: None
+            return
+        bars, task, keep = self._bars, self._bars.add_task(text, total=total, unit=unit), not self._one_of_many
+        try:
+            yield lambda: bars.advance(task)
+        finally:
+            if not keep:
+                bars.remove_task(task)
+
+    def call(self, function: Callable[[Any], object], value: Any) -> None:
+        """Call a function that may print while no bar is on the screen."""
+        if self._bars is None or not self._bars.console.is_terminal:
+            function(value)
+            return
+        self._bars.live.transient = True
+        self._bars.stop()
+        try:
+            function(value)
+        finally:
+            self._bars.live.transient = False
+            self._bars.start()
+
+
+@contextmanager
+def shown_display(shown: bool) -> Iterator[Display]:
+    """A `Display` that is on the screen, or one that shows nothing."""
+    if not shown:
+        yield Display(None)
+        return
+    from rich import progress
+    from rich.console import Console
+    from rich.table import Column
+    from rich.text import Text
+
+    class Rate(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> Text:
+            speed = task.finished_speed or task.speed or 0
+            return Text(f"{speed:.1f} {task.fields['unit']}/s")
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=24)),
+        progress.BarColumn(bar_width=16),
+        progress.MofNCompleteColumn(),
+        Rate(table_column=Column(no_wrap=True)),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("left"),
+    )
+    # What results print goes to stdout, wherever that is.
+    with progress.Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bars:
+        yield Display(bars)
