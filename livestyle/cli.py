@@ -6,7 +6,6 @@ import io
 import logging
 import sys
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -16,7 +15,7 @@ from . import __version__
 from .cli_options import COLOR_HELP, ColorOption, DeviceOption, ForceOption, ModelOption, StrengthOption
 from .cli_styles import styles_app
 from .color import ColorMode
-from .errors import InputError, LivestyleError
+from .errors import LivestyleError
 
 if TYPE_CHECKING:
     from .engine import Stylizer
@@ -166,7 +165,7 @@ def video(
             "--style",
             "-s",
             help="A preset, a picture, a folder of pictures, a mix: starry-night:0.7,scream:0.3, or styles with "
-            "times: scream@0,great-wave@1:12.5. Without it, the first one.",
+            "times: scream@0,starry-night@1:12.5. Without it, the first one.",
         ),
     ] = None,
     strength: StrengthOption = 1.0,
@@ -204,6 +203,7 @@ def video(
 ) -> None:
     """Paint videos; sound, subtitles, chapters and timing stay as they are."""
     from .convert import VideoOptions, convert_videos, print_json, print_result
+    from .film import parse_rate
     from .media.camera import parse_size
     from .media.files import Encoding
     from .media.pipe import parse_raw
@@ -211,7 +211,7 @@ def video(
 
     options = VideoOptions(
         size=None if size is None else parse_size(size),
-        fps=None if fps is None else _rate(fps),
+        fps=None if fps is None else parse_rate(fps),
         start=None if start is None else parse_time(start),
         end=None if end is None else parse_time(end),
         compare=compare,
@@ -299,13 +299,6 @@ def demo(
     target = output or Path("livestyle-demo.mp4")
     for result in convert_video(clip, target, stylizer, styles, force=output is None, progress=True, done=print_result):
         show_video(result.path)
-
-
-def _rate(text: str) -> Fraction:
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"{text!r} is no frame rate: give frames a second, such as 25, 29.97 or 30000/1001") from None
 
 
 def _prepare(
