@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -83,11 +81,3 @@ class Outputs:
                 errors.append(error)
         if errors:
             raise LivestyleError("; ".join(map(str, errors)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

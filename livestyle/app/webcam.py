@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -81,7 +81,7 @@ def run_webcam(
     elif targets.record is None and targets.serve is None and not targets.virtual_camera:
         raise InputError("without a window nobody would see it: add --serve PORT, --record FILE or --virtual-camera")
     # Ctrl+C in the terminal is one more way to quit, and so is the end of the terminal or of the system.
-    with suppress(KeyboardInterrupt), _interrupted_by_signals(), Outputs() as outputs:
+    with suppress(KeyboardInterrupt), _interrupted_by_signals(), closing(Outputs()) as outputs:
         if targets.record is not None:
             check_recording(targets.record)
         if targets.serve is not None:
@@ -159,7 +159,7 @@ class Live:
         """
         try:
             if self._targets.window:
-                with Window("livestyle", *START_SIZE) as window:
+                with closing(Window("livestyle", *START_SIZE)) as window:
                     self._painter.start()
                     self._run_in(window)
             else:

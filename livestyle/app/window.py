@@ -6,9 +6,9 @@ import ctypes
 import os
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from livestyle.errors import DeviceError
 
@@ -71,7 +71,7 @@ def _qt_trouble() -> str:
 
 
 class Window:
-    """A window that keeps the shape of the picture and can be resized; a context manager.
+    """A window that keeps the shape of the picture and can be resized.
 
     Use it from the main thread only. Keys arrive, and the close button is noticed, during `wait_key`.
 
@@ -166,14 +166,6 @@ class Window:
             # Its close button was quicker.
             return
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 def show_video(path: str | Path) -> bool:
     """Play a video file once in a window, without its sound; q, Esc or the close button ends it.
@@ -199,7 +191,7 @@ def show_video(path: str | Path) -> bool:
             window = Window(f"livestyle: {Path(path).name}", *size)
         except DeviceError:
             return False
-        with window:
+        with closing(window):
             start = time.monotonic()
             for image, position in timed_frames(capture):
                 window.show(image)

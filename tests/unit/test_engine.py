@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from livestyle import ContentState, Stylizer
-from livestyle.engine import StyleStats
+from livestyle.engine import SHAPES_KEPT, StyleStats
 from livestyle.errors import InputError, StyleError
 from livestyle.styles import Style, StyleLibrary
 
@@ -55,6 +55,16 @@ def test_a_painted_frame_stays_as_it_is_when_the_next_is_painted(
     kept = painted.copy()
     stylizer.stylize(255 - frame, style.stats)
     assert np.array_equal(painted, kept)
+
+
+def test_frames_of_changing_sizes_are_painted_as_each_alone(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    # More sizes than are kept set up.
+    sizes = [frame[: 121 - n, : 203 - 2 * n].copy() for n in range(SHAPES_KEPT + 2)]
+    alone = [Stylizer(device="cpu").stylize(image, style.stats) for image in sizes]
+    for image, expected in [*zip(sizes, alone, strict=True), *zip(sizes, alone, strict=True)]:
+        assert np.array_equal(stylizer.stylize(image, style.stats), expected)
 
 
 def test_running_statistics_hold_a_still_object_when_the_light_changes(
