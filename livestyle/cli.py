@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -331,12 +333,28 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.addLevelName(logging.WARNING, "warning")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    code = _run()
+    if any(thread.daemon for thread in threading.enumerate()):
+        # FFmpeg or a driver can hold a camera's thread for seconds, and Python crashes where it ends before that.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
+
+
+def _run() -> int:
+    """The exit code of what the command line asks for."""
     try:
         app()
     except LivestyleError as error:
-        raise SystemExit(f"error: {error}") from None
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        return 130
+    except SystemExit as end:
+        # It is how typer ends, always with a number.
+        return end.code if isinstance(end.code, int) else 0
+    return 0
 
 
 if __name__ == "__main__":
