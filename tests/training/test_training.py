@@ -15,7 +15,9 @@ import pytest
 import torch
 
 from livestyle.errors import LivestyleError
-from train.fit import FitOptions, Trainer, average_checkpoints, load_checkpoint, parse_stages, rate_factor
+from livestyle.model import package_folder
+from train.fit import FitOptions, Trainer, average_checkpoints, load_checkpoint, load_model, parse_stages, rate_factor
+from train.networks import CompactModel
 from train.vgg import LossNetwork
 
 STAGES = "frame:2,encoder:2,joint:2"
@@ -55,6 +57,23 @@ def test_a_resumed_run_is_the_uninterrupted_run(options: FitOptions, tmp_path: P
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, rest.model.state_dict()[name]), name
     assert torch.equal(load_checkpoint(options.checkpoint)["random"], load_checkpoint(tmp_path / "other")["random"])
+
+
+def test_training_can_begin_with_a_model_folder(options: FitOptions) -> None:
+    """The statistics reader, which does not ship, is fitted: it gives what the style encoder gives."""
+    folder = package_folder("weights") / "lite"
+    trainer = Trainer(replace(options, start_from=folder))
+    shipped, _ = load_model(folder / "model.safetensors")
+    assert isinstance(shipped, CompactModel)
+    assert isinstance(trainer.model, CompactModel)
+    for part in ("stylizer", "style_head", "style_encoder"):
+        ours, theirs = (model.get_submodule(part).state_dict() for model in (trainer.model, shipped))
+        assert all(torch.equal(ours[name], value) for name, value in theirs.items())
+    with torch.no_grad():
+        batch = next(trainer.batches.iterate(0, 1))
+        read = trainer.model.statistics_reader(batch.style_statistics)
+        encoded = shipped.style_encoder(batch.style)
+    assert (read - encoded).square().mean() < 0.2 * encoded.square().mean()
 
 
 def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
