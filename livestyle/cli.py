@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -167,7 +168,7 @@ def video(
             "--style",
             "-s",
             help="A preset, a picture, a folder of pictures, a mix: starry-night:0.7,scream:0.3, or styles with "
-            "times: scream@0,starry-night@1:12.5. Without it, the first one.",
+            "times in the result: scream@0,starry-night@1:12.5. Without it, the first one.",
         ),
     ] = None,
     strength: StrengthOption = 1.0,
@@ -195,7 +196,10 @@ def video(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with what was interrupted; what is complete stays as it is.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with what was interrupted, in steps of 250 frames; what is complete stays as it is."
+        ),
     ] = False,
     jobs: JobsOption = 1,
     as_json: JsonOption = False,
@@ -333,6 +337,8 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.addLevelName(logging.WARNING, "warning")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    # So that nothing half-finished is left by kill, systemd or docker stop either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = _run()
     if any(thread.daemon for thread in threading.enumerate()):
         # FFmpeg or a driver can hold a camera's thread for seconds, and Python crashes where it ends before that.

@@ -191,7 +191,7 @@ class _VideoJob:
                 check_target(target, FORMATS, "painted.mp4")
                 container_of(target, self._options.encoding)
             for path, timeline in zip(name_by_style(target, self._timelines), self._timelines, strict=True):
-                if self._is_wanted(self._film(_Task(source, path, timeline))):
+                if self._is_wanted(self._film(_Task(source, path, timeline)), several):
                     tasks.append(_Task(source, path, timeline))
         check_taken([task.path for task in tasks], [source for source, _ in pairs], self._force)
         return _run(tasks, self._paint, "videos", several, stylizer, jobs, progress, done)
@@ -209,14 +209,14 @@ class _VideoJob:
     def _film(self, task: _Task) -> Film:
         return Film(task.source, task.path, task.timeline, self._strength, self._color, self._options)
 
-    def _is_wanted(self, film: Film) -> bool:
+    def _is_wanted(self, film: Film, several: bool) -> bool:
         path = film.path
         begun = store_folder(path).is_dir()
         if not self._options.resume:
             if begun and not self._force:
                 raise OutputError(f"{path} was begun before: go on with --resume, or begin anew with --force")
             return True
-        if not film.can_be_resumed:
+        if not film.can_be_resumed and not several:
             raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
         if path.exists() and not begun and not self._force:
             log.warning("%s is there already and stays as it is", path)

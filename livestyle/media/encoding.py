@@ -172,6 +172,9 @@ def _software(name: str, encoding: Encoding) -> Encoder:
         options |= {"b": "0", "deadline": "good", "cpu-used": str(_VP9[preset]), "row-mt": "1"}
     else:
         options["preset"] = preset
+    if encoding.codec == "h264":
+        # With it, x264 gives another file each time on processors with AVX-512, and a resumed film is to be the same.
+        options["x264-params"] = "mbtree=0"
     if encoding.codec == "hevc":
         options["x265-params"] = "log-level=error"
     return Encoder(name, "yuv420p", options)
