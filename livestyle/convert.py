@@ -23,7 +23,7 @@ from .media.files import FORMATS, Encoding, container_of
 from .media.pictures import SUFFIXES, is_picture, read_picture, write_picture
 from .media.pipe import STDIO
 from .model import MINIMUM_SIDE
-from .paths import check_taken, check_target, expand_pictures, expand_videos, make_folder, name_by_style
+from .paths import check_taken, check_target, expand_pictures, expand_videos, make_folder, name_by_style, name_results
 from .progress import Display, shown_display
 from .providers import default_threads
 from .results import Done, Failure, Result, print_json, print_result
@@ -112,7 +112,8 @@ def convert_videos(
     Args:
         sources: videos, folders of videos, and patterns such as ``films/*.mov``; or ``-``, standard input.
         target: a video to write for one video that is named itself, or a folder, which is made where it is missing; or
-            ``-``, standard output.
+            ``-``, standard output. In a folder, x.mov becomes x.mov and x.avi, which is read only, x.mp4; beside a film
+            x.mp4 it becomes x.avi.mp4.
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
@@ -142,18 +143,19 @@ def convert_videos(
             if target.suffix.lower() in FORMATS:
                 raise OutputError(f"{target} is one video: for several, name a folder to write them to")
             make_folder(target)
-        pairs = [(video, target / _result_name(video, options.encoding)) for video in videos]
+        names = name_results(videos, lambda video: _result_suffix(video, options.encoding))
+        pairs = [(video, target / name) for video, name in zip(videos, names, strict=True)]
     job = _VideoJob(styles, strength, color, options, force)
     return job.run(pairs, several and STDIO not in videos, stylizer, jobs, progress, done)
 
 
-def _result_name(video: Path, encoding: Encoding) -> str:
-    """In a folder: the source's name, if its container carries the codec."""
+def _result_suffix(video: Path, encoding: Encoding) -> str:
+    """In a folder: the source's suffix, if its container carries the codec."""
     for path in (video, video.with_suffix(".mp4")):
         with suppress(OutputError):
             container_of(path, encoding)
-            return path.name
-    return f"{video.stem}.mov"
+            return path.suffix
+    return ".mov"
 
 
 class _VideoJob:
@@ -249,8 +251,9 @@ def convert_images(
 
     Args:
         sources: pictures, folders of pictures, and patterns such as ``photos/*.jpg``.
-        target: a picture to write for one picture, or a folder, which is made where it is missing. With several styles,
-            ``-NAME`` of the style goes before the suffix.
+        target: a picture to write for one picture, or a folder, which is made where it is missing. In a folder, x.jpg
+            becomes x.jpg and x.jp2, which is read only, x.png; beside a picture x.png it becomes x.jp2.png. With
+            several styles, ``-NAME`` of the style goes before the suffix.
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
@@ -280,7 +283,7 @@ def convert_images(
     if several and not into_folder:
         raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
     if into_folder:
-        bases = [target / (p.name if is_picture(p) else f"{p.stem}.png") for p in pictures]
+        bases = [target / name for name in name_results(pictures, lambda p: p.suffix if is_picture(p) else ".png")]
     else:
         check_target(target, SUFFIXES, "painted.png")
         bases = [target]

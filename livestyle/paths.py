@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -76,6 +77,24 @@ def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], 
     if not found:
         raise InputError(f"no {kind} was given")
     return list(found.values())
+
+
+def name_results(sources: Sequence[Path], suffix_of: Callable[[Path], str]) -> list[str]:
+    """What the results of sources are called in a folder: as the source, with the suffix of what is written.
+
+    Where several would be called the same, such as those of x.mp4 and x.avi, those that change their suffix keep it in
+    front of the new one: x.mp4 and x.avi.mp4.
+
+    Args:
+        sources: files.
+        suffix_of: gives the suffix of the result of a source.
+    """
+    names = [source.with_suffix(suffix_of(source)).name for source in sources]
+    shared = Counter(os.path.normcase(name) for name in names)
+    return [
+        name if name == source.name or shared[os.path.normcase(name)] == 1 else source.name + Path(name).suffix
+        for source, name in zip(sources, names, strict=True)
+    ]
 
 
 def name_by_style(target: Path, styles: Sequence[Style | Timeline]) -> list[Path]:

@@ -445,6 +445,38 @@ def test_a_folder_of_films_becomes_a_folder(album: Path, tmp_path: Path, stylize
     assert names(tmp_path / "new" / "painted") == ["a.mp4", "b.mov"]
 
 
+def test_films_of_one_name_keep_their_suffixes(
+    make: Make, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
+) -> None:
+    """What has the suffix of its result already keeps its name."""
+    folder = tmp_path / "album"
+    for name, color in (("x.mp4", "black"), ("x.avi", "gray"), ("x.wmv", "white"), ("y.avi", "black")):
+        make(f"album/{name}", "-f", "lavfi", "-i", f"color={color}:size=64x64:rate=25:duration=0.2")
+
+    results = convert_videos([folder], tmp_path / "painted", stylizer, [style], 0.0)
+
+    assert [(result.source.name, result.path.name) for result in results] == [
+        ("x.avi", "x.avi.mp4"),
+        ("x.mp4", "x.mp4"),
+        ("x.wmv", "x.wmv.mp4"),
+        ("y.avi", "y.mp4"),
+    ]
+    shades = [pixels(ffmpeg, result.path, 64, 64).mean() for result in results]
+    assert np.allclose(shades, [128, 0, 255, 0], atol=4)
+
+
+def test_films_of_one_name_in_a_tree_are_refused_before_any_work(
+    make: Make, tmp_path: Path, stylizer: Stylizer, style: Style
+) -> None:
+    make("one/x.mp4", *lavfi(), *H264)
+    make("two/x.mp4", *lavfi(), *H264)
+
+    with pytest.raises(OutputError, match=r"two results would both be .*x\.mp4: convert them to two folders"):
+        convert_videos([tmp_path / "**" / "x.mp4"], tmp_path / "painted", stylizer, [style])
+
+    assert names(tmp_path / "painted") == []
+
+
 @pytest.mark.parametrize("pattern", ["album/*.mov", "**/b.mov", "album/[bc].*"])
 def test_patterns_are_understood(
     album: Path, tmp_path: Path, stylizer: Stylizer, style: Style, pattern: str, monkeypatch: pytest.MonkeyPatch
