@@ -19,7 +19,7 @@ from .color import ColorMode, keep_colors
 from .engine import check_strength
 from .errors import InputError, LivestyleError, OutputError
 from .film import Film, VideoOptions, check_size, fit_size, match_timeline, resize
-from .media.files import FORMATS, Encoding, container_of
+from .media.files import FORMATS, Encoding, container_of, is_animated
 from .media.pictures import SUFFIXES, is_picture, read_picture, write_picture
 from .media.pipe import STDIO
 from .model import MINIMUM_SIDE
@@ -295,6 +295,8 @@ def convert_images(
     check_taken([task.path for task in tasks], pictures, force)
     if into_folder:
         make_folder(target)
+    for picture in filter(is_animated, pictures):
+        log.warning("%s is animated and only its first frame is painted: livestyle video paints all of it", picture)
 
     def paint(task: _Task, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
         started = perf_counter()

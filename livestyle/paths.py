@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .errors import InputError, OutputError
+from .media.files import is_animated
 from .media.pictures import pictures_in
 from .media.pipe import STDIO
 from .styles import Style
@@ -21,6 +22,8 @@ VIDEO_SUFFIXES = tuple(
     )
 )
 """What a folder's videos end with; a file that is named itself may end with anything."""
+ANIMATED_SUFFIXES = (".png", ".webp")
+"""Of pictures, those that are videos where they are animated."""
 
 
 def expand_pictures(sources: Sequence[Path]) -> list[Path]:
@@ -48,10 +51,15 @@ def videos_in(folder: Path) -> list[Path]:
         InputError: the folder cannot be read.
     """
     try:
-        files = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
-        return sorted(p for p in files if p.is_file())
+        files = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file())
+        return sorted(p for p in files if _is_video(p))
     except OSError as error:
         raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+def _is_video(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES or (suffix in ANIMATED_SUFFIXES and is_animated(path))
 
 
 def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], kind: str) -> list[Path]:

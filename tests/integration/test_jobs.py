@@ -445,6 +445,31 @@ def test_a_folder_of_films_becomes_a_folder(album: Path, tmp_path: Path, stylize
     assert names(tmp_path / "new" / "painted") == ["a.mp4", "b.mov"]
 
 
+def test_a_folder_s_animated_pictures_are_films_and_still_ones_are_not(
+    make: Make, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("moving.webp", "moving.gif"):
+        make(f"album/{name}", *lavfi(5))
+    make("album/moving.png", *lavfi(5), "-f", "apng")
+    for name in ("still.webp", "still.png"):
+        make(f"album/{name}", *lavfi(1))
+    album, painted = tmp_path / "album", tmp_path / "painted"
+
+    films = convert_videos([album], painted / "films", stylizer, [style], 0.0)
+
+    assert {result.path.name: result.frames for result in films} == {
+        "moving.gif": 5,
+        "moving.mp4": 5,
+        "moving.webp": 5,
+    }
+    assert not caplog.records
+    convert_images([album, album / "moving.gif"], painted / "pictures", stylizer, [style, style])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{album / name} is animated and only its first frame is painted: livestyle video paints all of it"
+        for name in ("moving.png", "moving.webp", "moving.gif")
+    ]
+
+
 def test_films_of_one_name_keep_their_suffixes(
     make: Make, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
 ) -> None:
