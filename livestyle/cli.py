@@ -337,6 +337,9 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.addLevelName(logging.WARNING, "warning")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    if os.environ.get("LIVESTYLE_DEBUG"):
+        # Where an error came from that nobody foresaw.
+        logging.getLogger(__package__).setLevel(logging.DEBUG)
     # So that nothing half-finished is left by kill, systemd or docker stop either.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = _run()

@@ -25,7 +25,7 @@ from .media.pipe import STDIO
 from .model import MINIMUM_SIDE
 from .paths import check_taken, check_target, expand_pictures, expand_videos, make_folder, name_by_style, name_results
 from .progress import Display, shown_display
-from .providers import default_threads
+from .providers import default_threads, first_line
 from .results import Done, Failure, Result, print_json, print_result
 from .segments import store_folder
 from .styles import Style, style_picture
@@ -374,6 +374,8 @@ def _outcomes(
             return paint(task, stylizer, display, cancelled)
         except LivestyleError as error:
             return Failure(task.source, task.path, error)
+        except Exception as error:
+            return Failure(task.source, task.path, _explained(task.source, error))
 
     jobs = min(jobs, len(tasks))
     if jobs <= 1:
@@ -404,6 +406,19 @@ def _outcomes(
                     yield future.result()
         finally:
             cancelled.set()
+
+
+def _explained(source: Path, error: Exception) -> LivestyleError:
+    """What ends the job of one file and was not foreseen, as an error that keeps it as its cause."""
+    log.debug("%s could not be painted", source, exc_info=error)
+    if isinstance(error, MemoryError):
+        text = f"there is not enough memory to paint {source}: take a smaller size, or fewer jobs at a time"
+    else:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        text = f"{source} could not be painted ({reason}), which nobody foresaw: LIVESTYLE_DEBUG=1 shows where"
+    explained = LivestyleError(text)
+    explained.__cause__ = error
+    return explained
 
 
 def _check_color(color: ColorMode, styles: Iterable[Style]) -> None:

@@ -557,6 +557,44 @@ def test_failures_are_listed_while_the_rest_is_done(
     assert [record.getMessage() for record in caplog.records] == [str(done[1].error)]  # type: ignore[union-attr]
 
 
+class Broken(Stylizer):
+    """A Stylizer with an error that nobody foresaw, in films of one size."""
+
+    def stylize(self, frames: np.ndarray, *arguments: Any) -> np.ndarray:
+        if frames.shape[1] == 80:
+            raise cv2.error("one line\nand another")
+        return super().stylize(frames, *arguments)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_that_nobody_foresaw_ends_one_file_only(
+    album: Path, make: Make, tmp_path: Path, style: Style, caplog: pytest.LogCaptureFixture, jobs: int
+) -> None:
+    bad = make("album/aa.mp4", *lavfi(size="80x64"), *H264)
+
+    with pytest.raises(InputError, match=r"1 of 3 videos failed, the rest is done: .*aa\.mp4$"):
+        convert_videos([album], tmp_path / "painted", Broken(device="cpu"), [style], jobs=jobs)
+
+    assert names(tmp_path / "painted") == ["a.mp4", "b.mov"]
+    assert caplog.messages == [
+        f"{bad} could not be painted (error: one line), which nobody foresaw: LIVESTYLE_DEBUG=1 shows where"
+    ]
+
+
+def test_an_error_that_nobody_foresaw_keeps_its_cause(
+    make: Make, tmp_path: Path, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = make("bad.mp4", *lavfi(size="80x64"), *H264)
+    caplog.set_level("DEBUG", "livestyle")
+
+    with pytest.raises(LivestyleError, match=r"could not be painted \(error: one line\)") as raised:
+        convert_video(bad, tmp_path / "out.mp4", Broken(device="cpu"), [style])
+
+    assert isinstance(raised.value.__cause__, cv2.error)
+    assert "Traceback" in caplog.text
+    assert names(tmp_path) == ["bad.mp4"]
+
+
 def test_a_script_gets_an_object_a_file(
     album: Path, tmp_path: Path, stylizer: Stylizer, style: Style, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from livestyle import __version__
@@ -57,3 +60,33 @@ def test_bad_input_ends_with_one_sentence_and_no_traceback(arguments: tuple[str,
     assert result.returncode == 1
     assert len(errors) == 1
     assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_needs_too_much_memory_fails_alone(picture: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "huge.png"), np.zeros((8000, 8000, 4), np.uint8))
+    code = """if True:
+        import resource, sys
+        import av, cv2, numpy, onnxruntime
+        from livestyle.cli import main
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 1_500_000_000, -1))
+        main()
+    """
+    arguments = ["image", str(tmp_path), "-o", str(tmp_path / "painted"), "--device", "cpu"]
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code, *arguments, *more],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | environment,
+        )
+        for more, environment in (([], {}), (["--force"], {"LIVESTYLE_DEBUG": "1"}))
+    ]
+
+    for result in runs:
+        assert result.returncode == 1
+        assert "warning: there is not enough memory to paint" in result.stderr
+        assert "error: 1 of 2 pictures failed, the rest is done: " in result.stderr
+        assert [path.name for path in (tmp_path / "painted").iterdir()] == ["picture.png"]
+    assert ["Traceback" in result.stderr for result in runs] == [False, True]
