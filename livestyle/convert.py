@@ -26,7 +26,7 @@ from .model import MINIMUM_SIDE
 from .paths import check_taken, check_target, expand_pictures, expand_videos, make_folder, name_by_style, name_results
 from .progress import Display, shown_display
 from .providers import default_threads, first_line
-from .results import Done, Failure, Result, print_json, print_result
+from .results import Done, Failure, Result, Skipped, print_json, print_result
 from .segments import store_folder
 from .styles import Style, style_picture
 from .timeline import Timeline
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Failure",
     "Result",
+    "Skipped",
     "VideoOptions",
     "convert_images",
     "convert_video",
@@ -79,10 +80,11 @@ def convert_video(
         color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of the video.
         force: replace files that are there, and begin anew what was begun before.
         progress: show a bar on stderr.
-        done: called with each result, or with the failure before it is raised, when no bar is on the screen.
+        done: called with each result, or with the failure before it is raised, when no bar is on the screen; and with
+            what `VideoOptions.resume` leaves as it is.
 
     Returns:
-        One result a style.
+        One result a style that was painted.
 
     Raises:
         InputError: the source cannot be used, or the strength is out of range.
@@ -122,10 +124,11 @@ def convert_videos(
         jobs: videos that are painted at a time; they share the cores.
         force: replace files that are there, and begin anew what was begun before.
         progress: show bars on stderr.
-        done: called with each result and each failure, when no bar is on the screen.
+        done: called with each result and each failure, when no bar is on the screen; and with what
+            `VideoOptions.resume` leaves as it is.
 
     Returns:
-        One result a video and style.
+        One result a video and style that was painted.
 
     Raises:
         InputError: a source is missing, or an option is out of range: before anything is painted. Or some of several
@@ -187,15 +190,20 @@ class _VideoJob:
         done: Done | None,
     ) -> list[Result]:
         tasks: list[_Task] = []
+        complete: list[_Task] = []
         self._check_pipes(pairs)
         for source, target in pairs:
             if target != STDIO:
                 check_target(target, FORMATS, "painted.mp4")
                 container_of(target, self._options.encoding)
             for path, timeline in zip(name_by_style(target, self._timelines), self._timelines, strict=True):
-                if self._is_wanted(self._film(_Task(source, path, timeline)), several):
-                    tasks.append(_Task(source, path, timeline))
+                task = _Task(source, path, timeline)
+                (tasks if self._is_wanted(self._film(task), several) else complete).append(task)
         check_taken([task.path for task in tasks], [source for source, _ in pairs], self._force)
+        for task in complete:
+            log.warning("%s is there already and stays as it is", task.path)
+            if done is not None:
+                done(Skipped(task.source, task.path))
         return _run(tasks, self._paint, "videos", several, stylizer, jobs, progress, done)
 
     def _check_pipes(self, pairs: Sequence[tuple[Path, Path]]) -> None:
@@ -220,10 +228,7 @@ class _VideoJob:
             return True
         if not film.can_be_resumed and not several:
             raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
-        if path.exists() and not begun and not self._force:
-            log.warning("%s is there already and stays as it is", path)
-            return False
-        return True
+        return begun or self._force or not path.exists()
 
     def _paint(self, task: _Task, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
         label = "standard input" if task.source == STDIO else task.source.name

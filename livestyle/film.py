@@ -157,7 +157,8 @@ class Film:
                 log.warning("%s", video.damage)
         seconds = perf_counter() - started
         pace = Pace(*(min(1.0, clock.seconds / seconds) for clock in clocks))
-        return Result(self.source, self.path, shown.width, shown.height, count, seconds, min(count, kept), pace)
+        size, resumed, concealed = (shown.width, shown.height), min(count, kept), video.concealed
+        return Result(self.source, self.path, *size, count, seconds, resumed, pace, concealed, video.damage)
 
     @property
     def name(self) -> str:

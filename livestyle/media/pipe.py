@@ -44,7 +44,7 @@ class RawSource(FrameSource):
     def __init__(self, stream: BinaryIO, width: int, height: int, rate: Fraction, pixel_format: str = "bgr24") -> None:
         _check_pixel_format(pixel_format)
         self.info = VideoInfo(width, height, rate, 1 / rate)
-        self.decoded = 0
+        self.decoded = self.concealed = 0
         self.expected = None
         """Nobody knows how many frames there are."""
         self.damage: str | None = None

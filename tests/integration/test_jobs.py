@@ -19,8 +19,6 @@ import numpy as np
 import pytest
 
 from livestyle.convert import (
-    Failure,
-    Result,
     VideoOptions,
     convert_images,
     convert_video,
@@ -31,6 +29,7 @@ from livestyle.convert import (
 from livestyle.engine import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.media.encoding import Encoding
+from livestyle.results import Outcome
 from livestyle.segments import SEGMENT_FRAMES
 from livestyle.styles import Style, StyleLibrary
 from livestyle.timeline import Timeline
@@ -547,7 +546,7 @@ def test_failures_are_listed_while_the_rest_is_done(
     album: Path, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
 ) -> None:
     (album / "aa.mp4").write_text("not a film")
-    done: list[Result | Failure] = []
+    done: list[Outcome] = []
 
     with pytest.raises(InputError, match=r"1 of 3 videos failed, the rest is done: .*aa\.mp4$"):
         convert_videos([album], tmp_path / "painted", stylizer, [style], 0.0, done=done.append)
@@ -609,9 +608,39 @@ def test_a_script_gets_an_object_a_file(
     assert (good["width"], good["height"], good["frames"]) == (64, 64, 10)
     assert good["seconds"] > 0
     assert good["frames_per_second"] > 0
+    assert (good["status"], good["resumed_frames"], good["concealed_frames"], good["damage"]) == ("done", 0, 0, None)
+    assert good["slowest_stage"] in {"decoding", "painting", "encoding"}
     assert good.keys() == bad.keys()
-    assert bad["source"] == str(album / "c.mp4")
+    assert (bad["status"], bad["source"], bad["slowest_stage"]) == ("failed", str(album / "c.mp4"), None)
     assert "is not a video" in bad["error"]
+
+
+def test_a_script_learns_what_was_resumed_skipped_and_damaged(
+    film: Path, make: Make, tmp_path: Path, stylizer: Stylizer, style: Style, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "painted"
+    folder.mkdir()
+    (folder / "clip.mp4").write_text("done")
+    clip = make("clip.mp4", *lavfi(), *H264)
+    harmed = make("harmed.mp4", *lavfi(25), *H264, "-g", "1")
+    data = bytearray(harmed.read_bytes())
+    packets = probe(harmed, "-show_entries", "packet=pos,size")["packets"]
+    at, size = int(packets[12]["pos"]), int(packets[12]["size"])
+    data[at + 4 : at + size] = bytes(size - 4)
+    harmed.write_bytes(data)
+    interrupt(film, folder / "film.mp4", style, SEGMENT_FRAMES + 10, strength=0.5)
+
+    convert_videos(
+        [clip, film, harmed], folder, stylizer, [style], 0.5, options=VideoOptions(resume=True), done=print_json
+    )
+
+    skipped, resumed, damaged = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert skipped.keys() == resumed.keys()
+    assert (skipped["status"], skipped["source"], skipped["path"]) == ("skipped", str(clip), str(folder / "clip.mp4"))
+    assert (skipped["frames"], skipped["error"]) == (None, None)
+    assert (resumed["status"], resumed["frames"], resumed["resumed_frames"]) == ("done", LONG, SEGMENT_FRAMES)
+    assert (damaged["status"], damaged["frames"], damaged["concealed_frames"]) == ("done", 25, 1)
+    assert damaged["damage"].startswith(f"{harmed} is damaged in 1 place")
 
 
 def test_a_person_gets_a_line_a_result(
@@ -649,7 +678,7 @@ def test_jobs_stop_together(film: Path, make: Make, tmp_path: Path, stylizer: St
     """As Ctrl-C in the main thread does, which waits for them."""
     clip = make("clip.mp4", *lavfi(), *H264)
 
-    def stop(_: Result | Failure) -> None:
+    def stop(_: Outcome) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
