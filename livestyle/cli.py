@@ -168,7 +168,7 @@ def video(
             "--style",
             "-s",
             help="A preset, a picture, a folder of pictures, a mix: starry-night:0.7,scream:0.3, or styles with "
-            "times in the result: scream@0,starry-night@1:12.5. Without it, the first one.",
+            "times in the result: scream@0,starry-night@1:12.5, mixes too. Without it, the first one.",
         ),
     ] = None,
     strength: StrengthOption = 1.0,
