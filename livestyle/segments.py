@@ -33,7 +33,8 @@ class SegmentStore:
     """The complete segments of a film that is being converted, in a hidden folder beside its target.
 
     ``job.json`` says what is converted and how. ``00000.packets`` are the encoded pictures of a segment, ``00000.npz``
-    is the running content statistics at its end; a segment is complete when it has both.
+    is the running content statistics at its end; a segment is complete when it has both. The file that they are joined
+    in grows there as well, so that nothing is left elsewhere by a program that was killed.
 
     Args:
         target: the video that is to be written.
@@ -46,6 +47,8 @@ class SegmentStore:
     def __init__(self, target: Path, job: dict[str, Any]) -> None:
         self.target = target
         self.folder = store_folder(target)
+        self.film = self.folder / f"film{target.suffix}"
+        """Where the file grows."""
         self.finished = 0
         """Segments that are complete, from the first on."""
         self._job = job
@@ -75,13 +78,25 @@ class SegmentStore:
                 pass
             self.finished += 1
 
-    def begin(self) -> None:
-        """Begin a segment, behind those that are finished."""
-        if not self.finished:
-            # Whatever lies there is nobody's, or was given up.
-            self.remove()
+    def prepare(self) -> None:
+        """Make the folder, unless it has segments that are finished.
+
+        Raises:
+            OutputError: that is not possible.
+        """
+        if self.finished:
+            return
+        # Whatever lies there is nobody's, or was given up.
+        self.remove()
+        try:
             self.folder.mkdir()
             (self.folder / "job.json").write_text(json.dumps(self._job, indent=1), "utf-8")
+        except OSError as error:
+            self.remove()
+            raise OutputError(f"cannot write {self.target}: {error.strerror or error}") from error
+
+    def begin(self) -> None:
+        """Begin a segment, behind those that are finished."""
         self._file = self._partial.open("wb")
 
     def keep(self, packets: list[av.Packet[Any]]) -> None:
@@ -193,7 +208,12 @@ class SegmentSink(VideoFileSink):
     def __init__(
         self, path: Path, info: VideoInfo, source: FrameSource | None, encoding: Encoding, store: SegmentStore
     ) -> None:
-        super().__init__(path, info, source, encoding)
+        store.prepare()
+        try:
+            super().__init__(path, info, source, encoding, partial=store.film)
+        except BaseException:
+            store.stop()
+            raise
         self._store = store
         self._index = 0
         self._packets: Iterator[av.Packet[Any]] | None = None

@@ -42,6 +42,7 @@ class VideoFileSink(FrameSink):
         source: what else to copy, as far as it has been read; one that is not a video file has nothing to copy.
         encoding: of the pictures.
         stream: where to instead, as Matroska; ``path`` is then what errors call it.
+        partial: where the file grows until it is complete, on the same disk; None is beside ``path``.
 
     Raises:
         OutputError: the file cannot be written there, or not with this encoding.
@@ -55,6 +56,7 @@ class VideoFileSink(FrameSink):
         encoding: Encoding = Encoding(),  # noqa: B008 (it cannot be changed)
         *,
         stream: BinaryIO | None = None,
+        partial: Path | None = None,
     ) -> None:
         self._format = container_of(path, encoding) if stream is None else "matroska"
         self.path = path
@@ -71,7 +73,7 @@ class VideoFileSink(FrameSink):
         self._colors = replace(info.colors, range=1) if encoding.codec == "prores" else info.colors
         self._palettes = Palettes(self._width, self._height) if self._format == "gif" else None
         self._pack = Packer("bgr24" if self._palettes else self._encoder.pixel_format, self._colors)
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._partial = partial or path.with_name(f".{path.name}.{os.getpid()}.partial")
         self._begin: int | None = None
         self._last = self._end = -1 << 62
         try:

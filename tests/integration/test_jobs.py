@@ -154,8 +154,9 @@ def test_what_was_interrupted_goes_on_and_comes_out_identical(
     assert names(tmp_path) == ["film.mp4", "out.mp4", "whole.mp4"]
 
 
-def test_a_killed_program_is_resumed_too(
-    film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_a_killed_program_left_is_resumed_or_cleared_away(
+    film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str, resume: bool
 ) -> None:
     target, first = tmp_path / "out.mkv", tmp_path / ".out.mkv.livestyle" / "00000.packets"
     np.save(tmp_path / "style.npy", style.stats.values)
@@ -174,13 +175,14 @@ def test_a_killed_program_is_resumed_too(
     program.kill()
     program.wait()
     assert first.exists()
-    assert not target.exists()
+    assert names(tmp_path) == [".out.mkv.livestyle", "film.mp4", "style.npy"]
 
-    convert_video(film, target, stylizer, [style], options=VideoOptions(resume=True))
+    (result,) = convert_video(film, target, stylizer, [style], options=VideoOptions(resume=resume), force=not resume)
     convert_video(film, tmp_path / "whole.mkv", stylizer, [style])
 
+    assert (result.resumed >= SEGMENT_FRAMES) == resume
     assert checksums(ffmpeg, target) == checksums(ffmpeg, tmp_path / "whole.mkv")
-    assert not first.parent.exists()
+    assert names(tmp_path) == ["film.mp4", "out.mkv", "style.npy", "whole.mkv"]
 
 
 @pytest.mark.parametrize(
