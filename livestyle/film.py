@@ -144,7 +144,7 @@ class Film:
                     display.bar(label, self._expected(video), "frames") as advance,
                     self._sink(shown, video, store) as sink,
                 ):
-                    frames = self._frames(video, info)
+                    frames = self._frames(video, info, kept)
                     count = self._run(frames, painter, sink, shown, kept, clocks, advance, cancelled)
             except BaseException:
                 if store is not None and store.finished:
@@ -241,9 +241,15 @@ class Film:
             return video.expected
         return round(video.expected * self.options.fps / video.info.rate)
 
-    def _frames(self, video: VideoFileSource | RawSource, info: VideoInfo) -> Iterator[Frame]:
-        frames = (replace(frame, image=resize(frame.image, info.width, info.height)) for frame in video)
-        return frames if self.options.fps is None else at_rate(frames, self.options.fps, 1 / video.info.rate)
+    def _frames(self, video: VideoFileSource | RawSource, info: VideoInfo, kept: int) -> Iterator[Frame]:
+        frames: Iterator[Frame] = (frame.changed(lambda i: resize(i, info.width, info.height)) for frame in video)
+        if self.options.fps is not None:
+            frames = at_rate(frames, self.options.fps, 1 / video.info.rate)
+        for number, frame in enumerate(frames):
+            if number >= kept:
+                # Made here, on the thread that reads ahead; those before are looked at by nobody.
+                _ = frame.image
+            yield frame
 
     def _finish(self, content: np.ndarray, painted: np.ndarray) -> np.ndarray:
         if self.color is ColorMode.CONTENT:
@@ -346,12 +352,12 @@ def at_rate(frames: Iterable[Frame], fps: Fraction, last: Fraction) -> Iterator[
             tick = floor(frame.time * fps)
         else:
             while tick / fps < frame.time:
-                yield Frame(held.image, tick / fps, 1 / fps)
+                yield held.at(tick / fps, 1 / fps)
                 tick += 1
         held = frame
     if held is not None:
         while tick / fps < held.time + (held.duration or last):
-            yield Frame(held.image, tick / fps, 1 / fps)
+            yield held.at(tick / fps, 1 / fps)
             tick += 1
 
 

@@ -219,11 +219,16 @@ class SegmentSink(VideoFileSink):
         self._packets: Iterator[av.Packet[Any]] | None = None
         self._open_encoder: Any = None
         self._last_dts: int | None = None
+        self._nothing = av.VideoFrame(2, 2, "gray")
 
     @property
     def is_done(self) -> bool:
         """Whether the segment that comes next, or is being written, is in the store already."""
         return self._index < self._store.finished
+
+    def _frame(self, image: np.ndarray) -> av.VideoFrame:
+        # Whose packets are in the store needs a time only.
+        return self._nothing if self.is_done else super()._frame(image)
 
     def _encode(self, frame: av.VideoFrame | None) -> list[av.Packet[Any]]:
         if self.is_done:

@@ -128,10 +128,7 @@ class VideoFileSink(FrameSink):
         if self._is_animation and self._begin is not None and tick - self._last < SHORTEST / self._time_base:
             self._copy_companions()
             return
-        right, below = self._width - image.shape[1], self._height - image.shape[0]
-        if right or below:
-            image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-        frame = self._pack(image)
+        frame = self._frame(image)
         self._last = max(tick, self._last + 1)
         self._begin = self._last if self._begin is None else self._begin
         frame.pts, frame.time_base, frame.duration = self._last, self._time_base, ticks
@@ -141,6 +138,13 @@ class VideoFileSink(FrameSink):
                 self._container.mux(self._encode(ready))
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
+
+    def _frame(self, image: np.ndarray) -> av.VideoFrame:
+        """A picture as the encoder takes it."""
+        right, below = self._width - image.shape[1], self._height - image.shape[0]
+        if right or below:
+            image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+        return self._pack(image)
 
     def _encode(self, frame: av.VideoFrame | None) -> list[Any]:
         """The packets that an encoder has after one more frame; None comes after the last."""

@@ -8,10 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import cv2
@@ -28,7 +31,9 @@ from livestyle.convert import (
 )
 from livestyle.engine import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError
+from livestyle.film import resize
 from livestyle.media.encoding import Encoding
+from livestyle.media.pixels import Packer, Unpacker
 from livestyle.results import Outcome
 from livestyle.segments import SEGMENT_FRAMES
 from livestyle.styles import Style, StyleLibrary
@@ -314,6 +319,24 @@ def test_damaged_segments_are_not_mixed_into_a_film(
 
     assert not begun.exists()
     assert not caplog.records
+
+
+def test_frames_that_are_kept_are_decoded_and_no_more(
+    begun: Path, film: Path, stylizer: Stylizer, style: Style
+) -> None:
+    calls: Counter[CodeType] = Counter()
+
+    def count(frame: FrameType, event: str, _: Any) -> None:
+        calls[frame.f_code] += event == "call"
+
+    threading.setprofile(count)
+    try:
+        convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
+    finally:
+        threading.setprofile(None)
+
+    rest = LONG - SEGMENT_FRAMES
+    assert [calls[work.__code__] for work in (Unpacker.__call__, resize, Packer.__call__)] == [rest] * 3
 
 
 @pytest.mark.parametrize(("size", "shown"), [((96, 96), (96, 64)), ((300, 100), (150, 100)), ((192, 999), (192, 128))])
