@@ -222,6 +222,11 @@ class _VideoJob:
     def _is_wanted(self, film: Film, several: bool) -> bool:
         path = film.path
         begun = store_folder(path).is_dir()
+        if begun and not self._force and path.exists():
+            raise OutputError(
+                f"{path} exists, and to replace it was begun before: go on with --resume --force, "
+                "or begin anew with --force alone"
+            )
         if not self._options.resume:
             if begun and not self._force:
                 raise OutputError(f"{path} was begun before: go on with --resume, or begin anew with --force")

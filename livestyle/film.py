@@ -149,8 +149,9 @@ class Film:
             except BaseException:
                 if store is not None and store.finished:
                     frames_kept = store.finished * SEGMENT_FRAMES
+                    options = "--resume --force" if self.path.exists() else "--resume"
                     log.warning(
-                        "%s is unfinished, %d frames of it are kept: go on with --resume", self.path, frames_kept
+                        "%s is unfinished, %d frames of it are kept: go on with %s", self.path, frames_kept, options
                     )
                 raise
             if video.damage:

@@ -306,6 +306,25 @@ def test_what_was_begun_is_not_lost_by_mistake_but_by_force(
     assert names(begun.parent) == ["film.mp4", "out.mp4"]
 
 
+def test_how_to_go_on_with_what_replaces_a_film_is_said(
+    film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    target, resume = tmp_path / "out.mp4", VideoOptions(resume=True)
+    target.write_text("replace me")
+    with pytest.raises(KeyboardInterrupt):
+        convert_video(film, target, Stop(SEGMENT_FRAMES + 10), [style], force=True)
+    assert f"{SEGMENT_FRAMES} frames of it are kept: go on with --resume --force" in caplog.text
+
+    for options in (VideoOptions(), resume):
+        with pytest.raises(OutputError, match=r"go on with --resume --force, or begin anew with --force alone"):
+            convert_video(film, target, stylizer, [style], options=options)
+    assert target.read_text() == "replace me"
+    (result,) = convert_video(film, target, stylizer, [style], options=resume, force=True)
+
+    assert result.resumed == SEGMENT_FRAMES
+    assert names(tmp_path) == ["film.mp4", "out.mp4"]
+
+
 @pytest.mark.parametrize("name", ["job.json", "00000.packets", "00000.npz"])
 def test_damaged_segments_are_not_mixed_into_a_film(
     begun: Path, film: Path, stylizer: Stylizer, style: Style, name: str, caplog: pytest.LogCaptureFixture
