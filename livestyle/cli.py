@@ -45,7 +45,7 @@ StyleOption = Annotated[
 ]
 SizeOption = Annotated[str | None, typer.Option(help="Scale to fit in it, such as 1280x720, with the shape kept.")]
 CompareOption = Annotated[bool, typer.Option("--compare", help="The source on the left of its painting.")]
-JobsOption = Annotated[int, typer.Option(min=1, help="So many files at a time; they share the cores.")]
+JobsOption = Annotated[int, typer.Option(help="So many files at a time; they share the cores.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file, for scripts.")]
 
 
@@ -173,7 +173,7 @@ def video(
     ] = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
-    crossfade: Annotated[float, typer.Option(min=0, help="Seconds from style to style, where they have times.")] = 0.6,
+    crossfade: Annotated[float, typer.Option(help="Seconds from style to style, where they have times.")] = 0.6,
     start: Annotated[str | None, typer.Option(help="Begin there: seconds, 1:12.5 or 1:02:03.")] = None,
     end: Annotated[str | None, typer.Option(help="End there.")] = None,
     size: SizeOption = None,
@@ -208,13 +208,14 @@ def video(
     force: ForceOption = False,
 ) -> None:
     """Paint videos; sound, subtitles, chapters and timing stay as they are."""
-    from .convert import VideoOptions, convert_videos, print_json, print_result
+    from .convert import VideoOptions, check_videos, convert_videos, print_json, print_result
     from .film import parse_rate
     from .media.camera import parse_size
     from .media.files import Encoding
     from .media.pipe import parse_raw
-    from .timeline import parse_time, read_styles
+    from .timeline import check_crossfade, parse_time, read_styles
 
+    check_crossfade(crossfade)
     options = VideoOptions(
         size=None if size is None else parse_size(size),
         fps=None if fps is None else parse_rate(fps),
@@ -226,10 +227,12 @@ def video(
         resume=resume,
     )
 
+    check_videos(sources, output, options, jobs=jobs, force=force, one_style=not _is_folder(style))
+
     def find(library: StyleLibrary) -> list[Style | Timeline]:
         return [library.first()] if style is None else read_styles(library, style, crossfade)
 
-    stylizer, styles = _prepare(strength, device, model, find)
+    stylizer, styles = _prepare(strength, device, model, find, jobs)
     done = print_json if as_json else print_result
     convert_videos(
         sources,
@@ -264,11 +267,12 @@ def image(
     force: ForceOption = False,
 ) -> None:
     """Paint pictures."""
-    from .convert import convert_images, print_json, print_result
+    from .convert import check_images, convert_images, print_json, print_result
     from .media.camera import parse_size
 
     fits = None if size is None else parse_size(size)
-    stylizer, styles = _prepare(strength, device, model, _finder(style))
+    check_images(sources, output, jobs=jobs, force=force, one_style=not _is_folder(style))
+    stylizer, styles = _prepare(strength, device, model, _finder(style), jobs)
     done = print_json if as_json else print_result
     convert_images(
         sources,
@@ -297,18 +301,19 @@ def demo(
 ) -> None:
     """Paint the clip that comes with livestyle, say how fast, and show it where there is a screen."""
     from .app.window import show_video
-    from .convert import convert_video, print_result
+    from .convert import check_videos, convert_video, print_result
     from .model import package_folder
 
-    stylizer, styles = _prepare(1.0, device, model, _finder(style))
     clip = package_folder("assets") / "demo.mp4"
     target = output or Path("livestyle-demo.mp4")
+    check_videos([clip], target, force=output is None, one_style=not _is_folder(style))
+    stylizer, styles = _prepare(1.0, device, model, _finder(style))
     for result in convert_video(clip, target, stylizer, styles, force=output is None, progress=True, done=print_result):
         show_video(result.path)
 
 
 def _prepare(
-    strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], list[T]]
+    strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], list[T]], jobs: int = 1
 ) -> tuple[Stylizer, list[T]]:
     """A stylizer on the device, which is said in one line, and the styles that ``find`` finds."""
     from .engine import Stylizer, check_strength
@@ -317,13 +322,22 @@ def _prepare(
     # Before the model is loaded, for which nobody should wait in vain.
     check_strength(strength)
     stylizer = Stylizer(model, device)
-    print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
+    shared = f", shared by up to {jobs} jobs" if jobs > 1 else ""
+    print(f"{stylizer.device.text}{shared}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
     styles = find(library)
     if library.encoded:
         pictures = "1 style picture" if library.encoded == 1 else f"{library.encoded} style pictures"
         print(f"{pictures} encoded; from now on the cache has them", file=sys.stderr, flush=True)
     return stylizer, styles
+
+
+def _is_folder(style: str | None) -> bool:
+    """Whether a text may name several styles."""
+    from .styles import existing_path
+
+    path = None if style is None else existing_path(style)
+    return path is not None and path.is_dir()
 
 
 def _finder(style: str | None) -> Callable[[StyleLibrary], list[Style]]:

@@ -18,12 +18,21 @@ import numpy as np
 from .color import ColorMode, keep_colors
 from .engine import check_strength
 from .errors import InputError, LivestyleError, OutputError
-from .film import Film, VideoOptions, check_size, fit_size, match_timeline, resize
+from .film import Film, VideoOptions, can_be_resumed, check_size, fit_size, match_timeline, resize
 from .media.files import FORMATS, Encoding, container_of, is_animated
 from .media.pictures import SUFFIXES, is_picture, read_picture, write_picture
 from .media.pipe import STDIO
 from .model import MINIMUM_SIDE
-from .paths import check_taken, check_target, expand_pictures, expand_videos, make_folder, name_by_style, name_results
+from .paths import (
+    check_folder,
+    check_taken,
+    check_target,
+    expand_pictures,
+    expand_videos,
+    make_folder,
+    name_by_style,
+    name_results,
+)
 from .progress import Display, shown_display
 from .providers import default_threads, first_line
 from .results import Done, Failure, Result, Skipped, print_json, print_result
@@ -39,6 +48,8 @@ __all__ = [
     "Result",
     "Skipped",
     "VideoOptions",
+    "check_images",
+    "check_videos",
     "convert_images",
     "convert_video",
     "convert_videos",
@@ -62,37 +73,10 @@ def convert_video(
     progress: bool = False,
     done: Done | None = None,
 ) -> list[Result]:
-    """Paint a video, once for each style.
-
-    The sound is copied and every frame keeps its time, unless the options say otherwise. What cannot be kept is
-    said as a warning in the log.
-
-    What is complete of a video that is interrupted stays in a hidden folder beside the target, for
-    `VideoOptions.resume`.
-
-    Args:
-        source: a video file.
-        target: a video file to write; with several styles, ``-NAME`` of the style goes before its suffix.
-        stylizer: paints.
-        styles: of the stylizer's model.
-        strength: 0..1.
-        options: None is `VideoOptions()`.
-        color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of the video.
-        force: replace files that are there, and begin anew what was begun before.
-        progress: show a bar on stderr.
-        done: called with each result, or with the failure before it is raised, when no bar is on the screen; and with
-            what `VideoOptions.resume` leaves as it is.
-
-    Returns:
-        One result a style that was painted.
-
-    Raises:
-        InputError: the source cannot be used, or the strength is out of range.
-        StyleError: the colours of a preset or a mix are to be matched.
-        OutputError: the target cannot be written; nothing is left of it.
-    """
-    job = _VideoJob(styles, strength, color, options or VideoOptions(), force)
-    return job.run([(source, target)], False, stylizer, 1, progress, done)
+    """Paint one video: `convert_videos`, whose arguments these are, of a single source."""
+    return convert_videos(
+        [source], target, stylizer, styles, strength, options, color=color, force=force, progress=progress, done=done
+    )
 
 
 def convert_videos(
@@ -109,18 +93,24 @@ def convert_videos(
     progress: bool = False,
     done: Done | None = None,
 ) -> list[Result]:
-    """Paint videos, each as `convert_video` does.
+    """Paint videos, each once for each style.
+
+    The sound is copied and every frame keeps its time, unless the options say otherwise. What cannot be kept is
+    said as a warning in the log.
+
+    What is complete of a video that is interrupted stays in a hidden folder beside the target, for
+    `VideoOptions.resume`.
 
     Args:
         sources: videos, folders of videos, and patterns such as ``films/*.mov``; or ``-``, standard input.
         target: a video to write for one video that is named itself, or a folder, which is made where it is missing; or
             ``-``, standard output. In a folder, x.mov becomes x.mov and x.avi, which is read only, x.mp4; beside a film
-            x.mp4 it becomes x.avi.mp4.
+            x.mp4 it becomes x.avi.mp4. With several styles, ``-NAME`` of the style goes before the suffix.
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
         options: None is `VideoOptions()`.
-        color: whose colours the paintings have; MATCH takes them from each video for itself.
+        color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of each video.
         jobs: videos that are painted at a time; they share the cores.
         force: replace files that are there, and begin anew what was begun before.
         progress: show bars on stderr.
@@ -136,20 +126,90 @@ def convert_videos(
         StyleError: the colours of a preset or a mix are to be matched.
         OutputError: a result cannot be written.
     """
+    check_strength(strength)
+    timelines = [Timeline.of(style) for style in styles]
+    _check_color(color, [style for timeline in timelines for style in timeline.styles])
     options = options or VideoOptions()
+    plan = _plan_videos(sources, target, options, jobs)
+    if STDIO in plan.ends and len(timelines) > 1:
+        raise InputError("a pipe (-) takes one film in one style at a time")
+    if STDIO in plan.sources and color is ColorMode.MATCH:
+        raise InputError("a film from a pipe cannot be looked at before it is painted: leave --color match out")
+    tasks: list[_Task] = []
+    complete: list[_Task] = []
+    for task in plan.tasks(timelines):
+        wanted = _is_wanted(task.source, task.path, plan.several, options, force)
+        (tasks if wanted else complete).append(task)
+    check_taken([task.path for task in tasks], plan.sources, force)
+    plan.make_folder()
+    for task in complete:
+        log.warning("%s is there already and stays as it is", task.path)
+        if done is not None:
+            done(Skipped(task.source, task.path))
+
+    def paint(task: _Task, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
+        label = "standard input" if task.source == STDIO else task.source.name
+        if len(timelines) > 1:
+            label += f" in {task.timeline.name}"
+        film = Film(task.source, task.path, task.timeline, strength, color, options)
+        return film.paint(stylizer, display, label, cancelled)
+
+    return _run(tasks, paint, "videos", plan.several, stylizer, jobs, progress, done)
+
+
+def check_videos(
+    sources: Sequence[Path],
+    target: Path,
+    options: VideoOptions | None = None,
+    *,
+    jobs: int = 1,
+    force: bool = False,
+    one_style: bool = True,
+) -> None:
+    """Refuse what `convert_videos` would refuse of these, before a model is loaded and styles are found for it.
+
+    Args:
+        sources: as all of these, see `convert_videos`.
+        target: to write to.
+        options: None is `VideoOptions()`.
+        jobs: videos that are painted at a time.
+        force: replace files that are there.
+        one_style: the names of the results are known, since those of styles do not go into them.
+
+    Raises:
+        InputError: a source is missing, or an option is out of range.
+        OutputError: a result cannot be written.
+    """
+    options = options or VideoOptions()
+    plan = _plan_videos(sources, target, options, jobs)
+    if one_style:
+        pairs = [pair for pair in plan.pairs if _is_wanted(*pair, plan.several, options, force)]
+        check_taken([path for _, path in pairs], plan.sources, force)
+
+
+def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions, jobs: int) -> _Plan:
+    _check_jobs(jobs)
     videos = expand_videos(sources)
     several = len(videos) > 1 or not all(source.is_file() for source in sources)
     if STDIO in (target, *videos) or (not several and not target.is_dir()):
-        pairs = [(video, target) for video in videos]
+        plan = _Plan([(video, target) for video in videos], several and STDIO not in videos)
+        if target != STDIO:
+            check_target(target, FORMATS, "painted.mp4")
+            container_of(target, options.encoding)
     else:
-        if not target.is_dir():
-            if target.suffix.lower() in FORMATS:
-                raise OutputError(f"{target} is one video: for several, name a folder to write them to")
-            make_folder(target)
+        if target.suffix.lower() in FORMATS and not target.is_dir():
+            raise OutputError(f"{target} is one video: for several, name a folder to write them to")
+        check_folder(target)
         names = name_results(videos, lambda video: _result_suffix(video, options.encoding))
-        pairs = [(video, target / name) for video, name in zip(videos, names, strict=True)]
-    job = _VideoJob(styles, strength, color, options, force)
-    return job.run(pairs, several and STDIO not in videos, stylizer, jobs, progress, done)
+        plan = _Plan([(video, target / name) for video, name in zip(videos, names, strict=True)], several, target)
+        for _, path in plan.pairs:
+            container_of(path, options.encoding)
+    if STDIO not in plan.ends:
+        if options.raw is not None:
+            raise InputError("raw frames come from standard input or go to standard output: give - for one of them")
+    elif len(videos) > 1:
+        raise InputError("a pipe (-) takes one film in one style at a time")
+    return plan
 
 
 def _result_suffix(video: Path, encoding: Encoding) -> str:
@@ -161,85 +221,21 @@ def _result_suffix(video: Path, encoding: Encoding) -> str:
     return ".mov"
 
 
-class _VideoJob:
-    """Videos that are painted in the same way."""
-
-    def __init__(
-        self,
-        styles: Sequence[Style | Timeline],
-        strength: float,
-        color: ColorMode,
-        options: VideoOptions,
-        force: bool,
-    ) -> None:
-        check_strength(strength)
-        self._timelines = [Timeline.of(style) for style in styles]
-        _check_color(color, [style for timeline in self._timelines for style in timeline.styles])
-        self._strength = strength
-        self._color = color
-        self._options = options
-        self._force = force
-
-    def run(
-        self,
-        pairs: Sequence[tuple[Path, Path]],
-        several: bool,
-        stylizer: Stylizer,
-        jobs: int,
-        progress: bool,
-        done: Done | None,
-    ) -> list[Result]:
-        tasks: list[_Task] = []
-        complete: list[_Task] = []
-        self._check_pipes(pairs)
-        for source, target in pairs:
-            if target != STDIO:
-                check_target(target, FORMATS, "painted.mp4")
-                container_of(target, self._options.encoding)
-            for path, timeline in zip(name_by_style(target, self._timelines), self._timelines, strict=True):
-                task = _Task(source, path, timeline)
-                (tasks if self._is_wanted(self._film(task), several) else complete).append(task)
-        check_taken([task.path for task in tasks], [source for source, _ in pairs], self._force)
-        for task in complete:
-            log.warning("%s is there already and stays as it is", task.path)
-            if done is not None:
-                done(Skipped(task.source, task.path))
-        return _run(tasks, self._paint, "videos", several, stylizer, jobs, progress, done)
-
-    def _check_pipes(self, pairs: Sequence[tuple[Path, Path]]) -> None:
-        ends = [end for pair in pairs for end in pair]
-        if STDIO not in ends:
-            if self._options.raw is not None:
-                raise InputError("raw frames come from standard input or go to standard output: give - for one of them")
-        elif len(pairs) > 1 or len(self._timelines) > 1:
-            raise InputError("a pipe (-) takes one film in one style at a time")
-        elif pairs[0][0] == STDIO and self._color is ColorMode.MATCH:
-            raise InputError("a film from a pipe cannot be looked at before it is painted: leave --color match out")
-
-    def _film(self, task: _Task) -> Film:
-        return Film(task.source, task.path, task.timeline, self._strength, self._color, self._options)
-
-    def _is_wanted(self, film: Film, several: bool) -> bool:
-        path = film.path
-        begun = store_folder(path).is_dir()
-        if begun and not self._force and path.exists():
-            raise OutputError(
-                f"{path} exists, and to replace it was begun before: go on with --resume --force, "
-                "or begin anew with --force alone"
-            )
-        if not self._options.resume:
-            if begun and not self._force:
-                raise OutputError(f"{path} was begun before: go on with --resume, or begin anew with --force")
-            return True
-        if not film.can_be_resumed and not several:
-            raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
-        return begun or self._force or not path.exists()
-
-    def _paint(self, task: _Task, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
-        label = "standard input" if task.source == STDIO else task.source.name
-        if len(self._timelines) > 1:
-            label += f" in {task.timeline.name}"
-        return self._film(task).paint(stylizer, display, label, cancelled)
+def _is_wanted(source: Path, path: Path, several: bool, options: VideoOptions, force: bool) -> bool:
+    """Whether a result is to be made, and not there already and to be kept."""
+    begun = store_folder(path).is_dir()
+    if begun and not force and path.exists():
+        raise OutputError(
+            f"{path} exists, and to replace it was begun before: go on with --resume --force, "
+            "or begin anew with --force alone"
+        )
+    if not options.resume:
+        if begun and not force:
+            raise OutputError(f"{path} was begun before: go on with --resume, or begin anew with --force")
+        return True
+    if not can_be_resumed(source, path) and not several:
+        raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
+    return begun or force or not path.exists()
 
 
 def convert_images(
@@ -287,25 +283,11 @@ def convert_images(
     check_strength(strength)
     _check_color(color, styles)
     check_size(size)
-    pictures = expand_pictures(sources)
-    several = len(pictures) > 1 or not all(source.is_file() for source in sources)
-    into_folder = target.is_dir() or not target.suffix or (several and not is_picture(target))
-    if several and not into_folder:
-        raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
-    if into_folder:
-        bases = [target / name for name in name_results(pictures, lambda p: p.suffix if is_picture(p) else ".png")]
-    else:
-        check_target(target, SUFFIXES, "painted.png")
-        bases = [target]
-    tasks = [
-        _Task(picture, path, Timeline.of(style))
-        for picture, base in zip(pictures, bases, strict=True)
-        for path, style in zip(name_by_style(base, styles), styles, strict=True)
-    ]
-    check_taken([task.path for task in tasks], pictures, force)
-    if into_folder:
-        make_folder(target)
-    for picture in filter(is_animated, pictures):
+    plan = _plan_images(sources, target, jobs)
+    tasks = list(plan.tasks([Timeline.of(style) for style in styles]))
+    check_taken([task.path for task in tasks], plan.sources, force)
+    plan.make_folder()
+    for picture in filter(is_animated, plan.sources):
         log.warning("%s is animated and only its first frame is painted: livestyle video paints all of it", picture)
 
     def paint(task: _Task, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
@@ -322,7 +304,42 @@ def convert_images(
         write_picture(task.path, painted)
         return Result(task.source, task.path, painted.shape[1], painted.shape[0], 1, perf_counter() - started)
 
-    return _run(tasks, paint, "pictures", several, stylizer, jobs, progress, done)
+    return _run(tasks, paint, "pictures", plan.several, stylizer, jobs, progress, done)
+
+
+def check_images(
+    sources: Sequence[Path], target: Path, *, jobs: int = 1, force: bool = False, one_style: bool = True
+) -> None:
+    """Refuse what `convert_images` would refuse of these, before a model is loaded and styles are found for it.
+
+    Args:
+        sources: as all of these, see `convert_images`.
+        target: to write to.
+        jobs: pictures that are painted at a time.
+        force: replace files that are there.
+        one_style: the names of the results are known, since those of styles do not go into them.
+
+    Raises:
+        InputError: a source is missing, or an option is out of range.
+        OutputError: a result cannot be written.
+    """
+    plan = _plan_images(sources, target, jobs)
+    if one_style:
+        check_taken([path for _, path in plan.pairs], plan.sources, force)
+
+
+def _plan_images(sources: Sequence[Path], target: Path, jobs: int) -> _Plan:
+    _check_jobs(jobs)
+    pictures = expand_pictures(sources)
+    several = len(pictures) > 1 or not all(source.is_file() for source in sources)
+    if not (target.is_dir() or not target.suffix or (several and not is_picture(target))):
+        if several:
+            raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
+        check_target(target, SUFFIXES, "painted.png")
+        return _Plan([(picture, target) for picture in pictures], several)
+    check_folder(target)
+    names = name_results(pictures, lambda picture: picture.suffix if is_picture(picture) else ".png")
+    return _Plan([(picture, target / name) for picture, name in zip(pictures, names, strict=True)], several, target)
 
 
 @dataclass(frozen=True)
@@ -332,6 +349,39 @@ class _Task:
     source: Path
     path: Path
     timeline: Timeline
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which files a job reads and writes.
+
+    Attributes:
+        pairs: each source with its target, into whose name those of styles go where there are several.
+        several: whether the failure of one source leaves the others to be done.
+        folder: of the targets, which may be missing; None where that is not to be made.
+    """
+
+    pairs: list[tuple[Path, Path]]
+    several: bool
+    folder: Path | None = None
+
+    @property
+    def sources(self) -> list[Path]:
+        return [source for source, _ in self.pairs]
+
+    @property
+    def ends(self) -> list[Path]:
+        """Sources and targets."""
+        return [end for pair in self.pairs for end in pair]
+
+    def tasks(self, timelines: Sequence[Timeline]) -> Iterator[_Task]:
+        for source, target in self.pairs:
+            for path, timeline in zip(name_by_style(target, timelines), timelines, strict=True):
+                yield _Task(source, path, timeline)
+
+    def make_folder(self) -> None:
+        if self.folder is not None:
+            make_folder(self.folder)
 
 
 Paint = Callable[[_Task, "Stylizer", Display, Event], Result]
@@ -375,8 +425,6 @@ def _outcomes(
     tasks: Sequence[_Task], paint: Paint, stylizer: Stylizer, jobs: int, display: Display
 ) -> Iterator[Result | Failure]:
     """What becomes of each task, as soon as it is known."""
-    if jobs < 1:
-        raise InputError(f"at least one job is done at a time, not {jobs}")
     cancelled = Event()
 
     def attempt(task: _Task, stylizer: Stylizer) -> Result | Failure:
@@ -429,6 +477,11 @@ def _explained(source: Path, error: Exception) -> LivestyleError:
     explained = LivestyleError(text)
     explained.__cause__ = error
     return explained
+
+
+def _check_jobs(jobs: int) -> None:
+    if jobs < 1:
+        raise InputError(f"at least one job is done at a time, not {jobs}")
 
 
 def _check_color(color: ColorMode, styles: Iterable[Style]) -> None:

@@ -132,7 +132,7 @@ class Film:
                 )
             shown = replace(info, width=2 * info.width) if self.options.compare else info
             store = None
-            if self.can_be_resumed:
+            if can_be_resumed(self.source, self.path):
                 store = SegmentStore(self.path, self._job(timeline, stylizer))
                 if self.options.resume:
                     store.resume()
@@ -165,11 +165,6 @@ class Film:
     def name(self) -> str:
         """What the source is called."""
         return "standard input" if self.source == STDIO else str(self.source)
-
-    @property
-    def can_be_resumed(self) -> bool:
-        """Whether it is written in segments; not to or from a pipe, which cannot be read or written twice."""
-        return STDIO not in (self.source, self.path) and self.path.suffix.lower() not in ONE_PIECE
 
     def _open(self) -> VideoFileSource | RawSource:
         start, end = self.options.start, self.options.end
@@ -335,6 +330,11 @@ class _Painter:
         painted = self._stylizer.stylize(frame.image, stats, self._strength, self.state)
         self._last = frame.image, stats, painted
         return painted
+
+
+def can_be_resumed(source: Path, path: Path) -> bool:
+    """Whether a film is written in segments; not to or from a pipe, which cannot be read or written twice."""
+    return STDIO not in (source, path) and path.suffix.lower() not in ONE_PIECE
 
 
 def at_rate(frames: Iterable[Frame], fps: Fraction, last: Fraction) -> Iterator[Frame]:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from .errors import InputError, OutputError
 from .media.files import is_animated
@@ -144,8 +145,29 @@ def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
         raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}, make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}: the folder {path.parent} may not be written to")
+    _check_writable(path.parent, path)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder for results that is something else, or that cannot be made or written to.
+
+    Raises:
+        OutputError: it is refused.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise OutputError(f"cannot write to the folder {path}: {there} is a file")
+    _check_writable(there, path)
+
+
+def _check_writable(folder: Path, path: Path) -> None:
+    try:
+        # Permissions do not tell: the superuser has all of them, and some file systems take no files.
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = f"in the folder {folder} no file can be made ({error.strerror or error})"
+        raise OutputError(f"cannot write {path}: {reason}, choose another") from error
 
 
 def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -> None:

@@ -196,6 +196,9 @@ def test_pictures_of_one_name_keep_their_suffixes(tmp_path: Path, convert: Conve
     [
         ("out.gif", "end the name with one of"),
         ("missing/out.png", "there is no folder"),
+        ("/proc/out.png", "in the folder /proc no file can be made .*, choose another"),
+        ("/proc/painted", "in the folder /proc no file can be made .*, choose another"),
+        ("photo.png/painted", "photo.png is a file"),
         ("photo.png", "is the source itself"),
         (".", "is the source itself"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -462,7 +461,7 @@ def unreadable(tmp_path: Path, kind: str, make: Make) -> Path:
     ("kind", "words"),
     [
         ("missing", "there is no video"),
-        ("folder", "is a folder"),
+        ("folder", "no video in the folder"),
         ("text", "is not a video"),
         ("empty", "is not a video"),
         ("without its index", "lacks its index"),
@@ -487,8 +486,9 @@ def test_what_is_no_video_is_refused(tmp_path: Path, make: Make, convert: Conver
         ("out.webm", "end the name with one of .m4v .mkv .mov .mp4"),
         ("out", "end the name with one of"),
         ("missing/out.mp4", "there is no folder"),
-        (".", "is a folder"),
+        (".", "is the source itself"),
         ("clip.mp4", "is the source itself"),
+        ("/proc/out.mp4", "in the folder /proc no file can be made .*, choose another"),
     ],
 )
 def test_a_target_that_cannot_be_written_is_refused_at_once(
@@ -501,16 +501,6 @@ def test_a_target_that_cannot_be_written_is_refused_at_once(
 
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
     assert clip.read_bytes() == before
-
-
-def test_a_folder_without_permission_is_refused(
-    clip: Path, tmp_path: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Root, as whom many containers run tests, may write everywhere.
-    monkeypatch.setattr(os, "access", lambda *_: False)
-
-    with pytest.raises(OutputError, match="may not be written"):
-        convert(clip, tmp_path / "out.mp4")
 
 
 def test_an_existing_target_is_kept(clip: Path, tmp_path: Path, convert: Convert) -> None:
