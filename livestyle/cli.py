@@ -192,7 +192,8 @@ def video(
     raw: Annotated[
         str | None,
         typer.Option(
-            metavar="WxH@RATE", help="Frames on standard input and output are bare bgr24, such as 640x360@25."
+            metavar="WxH@RATE",
+            help="Frames on standard input and output are bare: bgr24 for 640x360@25, or 640x360@25:rgb24.",
         ),
     ] = None,
     resume: Annotated[

@@ -209,6 +209,8 @@ def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions, j
             raise InputError("raw frames come from standard input or go to standard output: give - for one of them")
     elif len(videos) > 1:
         raise InputError("a pipe (-) takes one film in one style at a time")
+    elif target == STDIO and options.raw is not None and options.encoding != Encoding():
+        raise OutputError("raw frames are not encoded: leave codec, crf, preset and hardware out")
     return plan
 
 

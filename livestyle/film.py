@@ -24,7 +24,7 @@ from .errors import InputError
 from .media.base import Frame
 from .media.files import Encoding, VideoFileSink, VideoFileSource, VideoInfo
 from .media.libav import av
-from .media.pipe import STDIO, RawSink, RawSource, open_stdin, open_stdout, read_pipe, write_pipe
+from .media.pipe import STDIO, RawFormat, RawSink, RawSource, open_stdin, open_stdout, read_pipe, write_pipe
 from .model import MINIMUM_SIDE
 from .pipeline import Pace, Stopwatch, WriteBehind, read_ahead
 from .progress import Display
@@ -58,8 +58,8 @@ class VideoOptions:
         end: seconds of the source at which it ends.
         compare: the source on the left of its painting.
         encoding: of the pictures.
-        raw: width, height and frames per second of frames without a container on standard input; such frames go to
-            standard output too.
+        raw: of frames without a container on standard input; such frames go to standard output too. Where they only do
+            that, they are to have this size and rate.
         resume: go on with what an interrupted conversion left, if it left anything; results that are there are kept.
 
     Raises:
@@ -72,7 +72,7 @@ class VideoOptions:
     end: Fraction | None = None
     compare: bool = False
     encoding: Encoding = field(default_factory=Encoding)
-    raw: tuple[int, int, Fraction] | None = None
+    raw: RawFormat | None = None
     resume: bool = False
 
     def __post_init__(self) -> None:
@@ -131,6 +131,8 @@ class Film:
                     "enlarge it first"
                 )
             shown = replace(info, width=2 * info.width) if self.options.compare else info
+            if self.options.raw is not None and self.source != STDIO:
+                self._check_raw(self.options.raw, shown)
             store = None
             if can_be_resumed(self.source, self.path):
                 store = SegmentStore(self.path, self._job(timeline, stylizer))
@@ -176,6 +178,15 @@ class Film:
             raise InputError("raw frames cannot be cut: leave start and end out")
         return RawSource(open_stdin(), *self.options.raw)
 
+    def _check_raw(self, raw: RawFormat, shown: VideoInfo) -> None:
+        """Refuse to write raw frames that are not as their reader was told."""
+        given = RawFormat(shown.width, shown.height, shown.rate)
+        if given[:3] != raw[:3]:
+            raise InputError(
+                f"the frames of {self.name} come as {given} and not as {raw}: name what they are, "
+                "or change them with --size and --fps"
+            )
+
     def _run(
         self,
         frames: Iterable[Frame],
@@ -220,7 +231,9 @@ class Film:
             return SegmentSink(self.path, info, video, encoding, store)
         if self.path != STDIO:
             return VideoFileSink(self.path, info, video, encoding)
-        return write_pipe(open_stdout(), info, video, encoding) if self.options.raw is None else RawSink(open_stdout())
+        if self.options.raw is None:
+            return write_pipe(open_stdout(), info, video, encoding)
+        return RawSink(open_stdout(), self.options.raw.pixel_format)
 
     def _info(self, info: VideoInfo) -> VideoInfo:
         """Of the frames as they are painted."""

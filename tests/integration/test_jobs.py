@@ -33,6 +33,7 @@ from livestyle.engine import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.film import resize
 from livestyle.media.encoding import Encoding
+from livestyle.media.pipe import RawFormat
 from livestyle.media.pixels import Packer, Unpacker
 from livestyle.results import Outcome
 from livestyle.segments import SEGMENT_FRAMES
@@ -757,27 +758,30 @@ def test_less_than_one_job_is_refused(clip: Path, tmp_path: Path, stylizer: Styl
         convert_videos([clip], tmp_path / "out.mp4", stylizer, [style], jobs=0)
 
 
+RAW = RawFormat(64, 64, Fraction(25))
 PIPED = """if True:
     import pathlib, sys
     from livestyle import StyleLibrary, Stylizer
     from livestyle.convert import VideoOptions, convert_videos, print_result
+    from livestyle.media.pipe import parse_raw
     stylizer = Stylizer(device="cpu")
     style = StyleLibrary(stylizer).first()
-    raw = (64, 64, 25) if "raw" in sys.argv else None
+    raw = parse_raw(sys.argv[3]) if sys.argv[3:] else None
     sources, target = [pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2])
     convert_videos(sources, target, stylizer, [style], 0.0, VideoOptions(raw=raw), progress=True, done=print_result)
 """
 
 
 @pytest.mark.parametrize("source", ["-", "clip.mkv"])
-@pytest.mark.parametrize("kind", ["matroska", "raw"])
+@pytest.mark.parametrize("kind", ["matroska", "bgr24", "rgb24"])
 def test_films_go_through_pipes(make: Make, tmp_path: Path, ffmpeg: str, source: str, kind: str) -> None:
     clip = make("clip.mkv", *lavfi(), *H264)
-    raw = ["-f", "rawvideo", "-pix_fmt", "bgr24"]
-    read = [*raw, "-s", "64x64", "-r", "25"] if kind == "raw" else ["-f", "matroska"]
-    write = raw if kind == "raw" else ["-c", "copy", "-f", "matroska"]
+    raw = ["-f", "rawvideo", "-pix_fmt", kind]
+    read = ["-f", "matroska"] if kind == "matroska" else [*raw, "-s", "64x64", "-r", "25"]
+    write = ["-c", "copy", "-f", "matroska"] if kind == "matroska" else raw
     sent = subprocess.run([ffmpeg, "-v", "error", "-i", str(clip), *write, "-"], check=True, capture_output=True).stdout
-    program = [sys.executable, "-c", PIPED, source, "-", kind]
+    form = {"bgr24": ["64x64@25"], "rgb24": ["64x64@25:rgb24"]}.get(kind, [])
+    program = [sys.executable, "-c", PIPED, source, "-", *form]
 
     done = subprocess.run(program, input=sent, check=True, capture_output=True, cwd=tmp_path)
     received = [ffmpeg, "-v", "error", *read, "-i", "-", "-c:v", "ffv1", str(tmp_path / "out.mkv")]
@@ -793,10 +797,14 @@ def test_films_go_through_pipes(make: Make, tmp_path: Path, ffmpeg: str, source:
     ("sources", "target", "options", "words"),
     [
         (["-", "clip.mp4"], "out.mp4", VideoOptions(), "one film in one style"),
-        (["clip.mp4"], "out.mp4", VideoOptions(raw=(64, 64, Fraction(25))), "raw frames come from standard input"),
+        (["clip.mp4"], "out.mp4", VideoOptions(raw=RAW), "raw frames come from standard input"),
         (["-"], "out.mp4", VideoOptions(resume=True), "cannot be resumed"),
-        (["-"], "out.mp4", VideoOptions(raw=(64, 64, Fraction(25)), start=Fraction(1)), "cannot be cut"),
+        (["-"], "out.mp4", VideoOptions(raw=RAW, start=Fraction(1)), "cannot be cut"),
         (["-"], ".", VideoOptions(), "is a folder"),
+        (["clip.mp4"], "-", VideoOptions(raw=RAW._replace(width=80)), "come as 64x64@25 and not as 80x64@25: name"),
+        (["clip.mp4"], "-", VideoOptions(raw=RAW, fps=Fraction(30)), "come as 64x64@30 and not as 64x64@25: name"),
+        (["clip.mp4"], "-", VideoOptions(raw=RAW, compare=True), "come as 128x64@25 and not as 64x64@25: name"),
+        (["-"], "-", VideoOptions(raw=RAW, encoding=Encoding(crf=20)), "raw frames are not encoded: leave codec, crf"),
     ],
 )
 def test_what_a_pipe_cannot_do_is_refused(
