@@ -22,7 +22,6 @@ from .film import Film, VideoOptions, can_be_resumed, check_size, fit_size, matc
 from .media.files import FORMATS, Encoding, container_of, is_animated
 from .media.pictures import SUFFIXES, is_picture, read_picture, write_picture
 from .media.pipe import STDIO
-from .model import MINIMUM_SIDE
 from .paths import (
     check_folder,
     check_taken,
@@ -37,11 +36,12 @@ from .progress import Display, shown_display
 from .providers import default_threads, first_line
 from .results import Done, Failure, Result, Skipped, print_json, print_result
 from .segments import store_folder
+from .still import paint_picture
 from .styles import Style, style_picture
 from .timeline import Timeline
 
 if TYPE_CHECKING:
-    from .engine import StyleStats, Stylizer
+    from .engine import Stylizer
 
 __all__ = [
     "Failure",
@@ -298,7 +298,7 @@ def convert_images(
         if size is not None:
             image = resize(image, *fit_size(image.shape[1], image.shape[0], size))
         timeline = match_timeline(task.timeline, image, stylizer) if color is ColorMode.MATCH else task.timeline
-        painted = _paint_picture(image, stylizer, timeline.stats(0), strength)
+        painted = paint_picture(image, stylizer, timeline.stats(0), strength)
         if color is ColorMode.CONTENT:
             painted = keep_colors(image, painted)
         if compare:
@@ -491,14 +491,3 @@ def _check_color(color: ColorMode, styles: Iterable[Style]) -> None:
     if color is ColorMode.MATCH:
         for style in styles:
             style_picture(style)
-
-
-def _paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, strength: float) -> np.ndarray:
-    import cv2
-
-    height, width = image.shape[:2]
-    if min(height, width) < MINIMUM_SIDE:
-        # The network takes no less: mirror what is there around it, and cut that off again.
-        below, right = max(0, MINIMUM_SIDE - height), max(0, MINIMUM_SIDE - width)
-        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
-    return stylizer.stylize(image, style, strength)[:height, :width]

@@ -115,7 +115,7 @@ class SegmentStore:
         """
         assert self._file is not None
         with self._state(self.finished).open("wb") as file:
-            arrays: dict[str, Any] = {n: value for n, value in vars(state).items() if isinstance(value, np.ndarray)}
+            arrays: dict[str, Any] = state.snapshot()
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
@@ -153,7 +153,7 @@ class SegmentStore:
         """
         try:
             with self._state(self.finished - 1).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                vars(state).update(arrays)
+                state.restore(dict(arrays))
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise self._damaged() from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .errors import InputError
@@ -42,6 +43,16 @@ class ContentState:
         """Forget the frames before."""
         self.values = None
         self._last = None
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """What `restore` takes, to go on from here in another process: arrays by name, fewer where nothing is known."""
+        known = {"values": self.values, "last": self._last}
+        return {name: array for name, array in known.items() if array is not None}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Be as another state was when its `snapshot` was taken."""
+        self.values = snapshot.get("values")
+        self._last = snapshot.get("last")
 
     def look(self, frame: np.ndarray) -> None:
         """Compare a frame (uint8 [H, W, 3]) with the last one, and `reset` at a scene cut."""
