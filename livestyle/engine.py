@@ -94,8 +94,8 @@ class Stylizer:
             frames: uint8 [H, W, 3] or [N, H, W, 3], BGR, 64 pixels or more each way.
             style: of this model.
             strength: 0..1; 0 gives the frames back, in between the AdaIN statistics are interpolated.
-            state: the running content statistics of the film that the frames belong to; they are read and updated. None
-                treats every frame on its own.
+            state: of the film that the frames belong to, see `ContentState`; it is read and updated. None treats every
+                frame on its own.
 
         Returns:
             The painted frames, uint8, the shape of ``frames``.
@@ -128,6 +128,7 @@ class Stylizer:
         values, momentum = None, 0.0
         if state is not None:
             state.look(frames[0])
+            frames = state.steady(frames[0])[None]
             values = state.values
             momentum = state.momentum if values is not None else 0.0
         if values is None:

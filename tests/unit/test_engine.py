@@ -87,6 +87,23 @@ def test_a_scene_cut_forgets_the_scene_before(stylizer: Stylizer, style: Style, 
     assert np.array_equal(after_cut, stylizer.stylize(255 - frame, style.stats))
 
 
+def test_noise_is_averaged_away_where_nothing_moves(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    noisy = [np.clip(frame + random.normal(0, 4, frame.shape), 0, 255).astype(np.uint8) for _ in range(6)]
+    alone = [stylizer.stylize(f, style.stats).astype(int) for f in noisy]
+    state = ContentState()
+    film = [stylizer.stylize(f, style.stats, state=state).astype(int) for f in noisy]
+    assert abs(film[-1] - film[-2]).mean() < abs(alone[-1] - alone[-2]).mean() / 2
+
+
+def test_what_moves_leaves_no_trail() -> None:
+    state = ContentState()
+    dark, bright = np.full((64, 96, 3), 60, np.uint8), np.full((64, 96, 3), 60, np.uint8)
+    bright[16:48, 16:48] = 200
+    state.steady(bright)
+    assert abs(state.steady(dark).astype(int) - dark).max() <= 1
+
+
 def test_a_film_in_a_batch_is_painted_as_frame_by_frame(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
     frames = np.stack([frame, np.roll(frame, 3, axis=1)])
     first, second = ContentState(), ContentState()
