@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,9 @@ def fit(
     vgg_weights: Annotated[
         Path | None, typer.Option(help="Loss network, .safetensors; without it torchvision downloads its VGG-19.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pairs of pictures an iteration.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pairs of pictures an iteration, of all processes together.")
+    ] = 8,
     content_weight: Annotated[float, typer.Option(help="Weight of the relu4_1 content loss.")] = 1.0,
     style_weight: Annotated[float, typer.Option(help="Weight of the style loss over four layers.")] = 5.0,
     tv_weight: Annotated[float, typer.Option(help="Weight of the total variation.")] = 0.0,
@@ -59,6 +62,12 @@ def fit(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs of this machine to train on, or processes on the CPU; each takes its part.")
+    ] = 1,
+    num_nodes: Annotated[
+        int, typer.Option(min=1, help="Machines, each of which torchrun starts; they share --checkpoint.")
+    ] = 1,
     precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = 2,
@@ -89,6 +98,8 @@ def fit(
             start_from=start_from,
             resume=resume,
             device=device,
+            devices=devices,
+            num_nodes=num_nodes,
             precision=precision,
             seed=seed,
             workers=workers,
@@ -155,7 +166,9 @@ def evaluate(
 
 def main() -> None:
     """Run the command line; a `LivestyleError` ends it with one sentence and exit code 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # Of several processes, the first speaks for all.
+    first = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
     try:
         app()
     except LivestyleError as error:

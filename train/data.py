@@ -163,9 +163,9 @@ class CropSource:
         raise LivestyleError("none of the pictures could be read")
 
     @property
-    def skipped(self) -> int:
-        """Damaged and tiny pictures met so far."""
-        return len(self._bad)
+    def skipped(self) -> set[int]:
+        """Places of the damaged and tiny pictures met so far."""
+        return set(self._bad)
 
     def _skip(self, place: int, error: OSError) -> None:
         with self._lock:
@@ -240,7 +240,8 @@ class FeatureBank:
 
     @classmethod
     def load(cls, path: Path) -> FeatureBank:
-        return cls(**torch.load(path, weights_only=True))
+        """Map a saved bank into memory, where all processes of a machine share it."""
+        return cls(**torch.load(path, weights_only=True, mmap=True))
 
 
 def to_float(images: Tensor, device: torch.device) -> Tensor:

@@ -127,11 +127,11 @@ class Stop(Stylizer):
         super().__init__(device="cpu")
         self.left = frames
 
-    def stylize(self, *arguments: Any) -> np.ndarray:
+    def stylize(self, *arguments: Any, **options: Any) -> np.ndarray:
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
-        return super().stylize(*arguments)
+        return super().stylize(*arguments, **options)
 
 
 def interrupt(
