@@ -32,9 +32,9 @@ _PACKET = struct.Struct("<qqqI?")
 class SegmentStore:
     """The complete segments of a film that is being converted, in a hidden folder beside its target.
 
-    ``job.json`` says what is converted and how. ``00000.packets`` are the encoded pictures of a segment, ``00000.npz``
-    is the running content statistics at its end; a segment is complete when it has both. The file that they are joined
-    in grows there as well, so that nothing is left elsewhere by a program that was killed.
+    ``job.json`` says what is converted and how. ``00000.packets`` are the encoded pictures of a complete segment,
+    ``00000.npz`` is what is carried from frame to frame, at the end of the last one. The file that they are joined in
+    grows there as well, so that nothing is left elsewhere by a program that was killed.
 
     Args:
         target: the video that is to be written.
@@ -72,7 +72,7 @@ class SegmentStore:
                 f"the conversion of {self.target} cannot be resumed, since it was begun with another "
                 f"{' and another '.join(different)}: take the same, or begin anew with --force and without --resume"
             )
-        while self._packets(self.finished).exists() and self._state(self.finished).exists():
+        while self._packets(self.finished).exists():
             # Damage is found now, and not hours later.
             for _ in self.packets(self.finished):
                 pass
@@ -125,6 +125,8 @@ class SegmentStore:
         self._file = None
         self._partial.replace(self._packets(self.finished))
         self.finished += 1
+        # It is of the size of frames, and only the last one is gone on from.
+        self._state(self.finished - 2).unlink(missing_ok=True)
 
     def packets(self, index: int) -> Iterator[av.Packet[Any]]:
         """The encoded pictures of a complete segment.

@@ -56,13 +56,14 @@ class ContentState:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """What `restore` takes, to go on from here in another process: arrays by name, fewer where nothing is known."""
-        known = {"values": self.values, "last": self._last}
+        known = {"values": self.values, "last": self._last, "steady": self._steady}
         return {name: array for name, array in known.items() if array is not None}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Be as another state was when its `snapshot` was taken."""
         self.values = snapshot.get("values")
         self._last = snapshot.get("last")
+        self._steady = snapshot.get("steady")
 
     def look(self, frame: np.ndarray) -> None:
         """Compare a frame (uint8 [H, W, 3]) with the last one, and `reset` at a scene cut."""

@@ -152,6 +152,7 @@ def test_what_was_interrupted_goes_on_and_comes_out_identical(
     assert names(tmp_path) == [".out.mp4.livestyle", "film.mp4", "whole.mp4"]
     assert f"out.mp4 is unfinished, {SEGMENT_FRAMES} frames of it are kept: go on with --resume" in caplog.text
     interrupt(film, target, style, SEGMENT_FRAMES + 5, VideoOptions(resume=True))
+    assert names(tmp_path / ".out.mp4.livestyle") == ["00000.packets", "00001.npz", "00001.packets", "job.json"]
     (result,) = convert_video(film, target, Stop(60), [style], options=VideoOptions(resume=True))
 
     assert (result.frames, result.resumed) == (LONG, 2 * SEGMENT_FRAMES)
@@ -604,10 +605,10 @@ def test_failures_are_listed_while_the_rest_is_done(
 class Broken(Stylizer):
     """A Stylizer with an error that nobody foresaw, in films of one size."""
 
-    def stylize(self, frames: np.ndarray, *arguments: Any) -> np.ndarray:
+    def stylize(self, frames: np.ndarray, *arguments: Any, **options: Any) -> np.ndarray:
         if frames.shape[1] == 80:
             raise cv2.error("one line\nand another")
-        return super().stylize(frames, *arguments)
+        return super().stylize(frames, *arguments, **options)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
