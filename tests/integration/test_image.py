@@ -35,12 +35,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture(scope="module")
-def style(stylizer: Stylizer) -> Style:
-    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-    return Style("noise", stylizer.encode_style(noise))
-
-
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     return picture(tmp_path / "photo.png")

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import CodeType, FrameType
@@ -39,42 +38,15 @@ from livestyle.results import Outcome
 from livestyle.segments import SEGMENT_FRAMES
 from livestyle.styles import Style, StyleLibrary
 from livestyle.timeline import Timeline
+from tests.ffmpeg import Make, pixels, probe, stream, times
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 LONG = 2 * SEGMENT_FRAMES + 60
 """Frames of a film that has two segments and a part of a third."""
 
-Make = Callable[..., Path]
-
 
 def lavfi(frames: int = 10, rate: str = "25", size: str = "64x64") -> list[str]:
     return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={frames / float(rate)}"]
-
-
-def probe(path: Path, *what: str) -> dict[str, Any]:
-    command = ["ffprobe", "-v", "error", "-of", "json", *what, str(path)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return found
-
-
-def stream(path: Path) -> dict[str, Any]:
-    first: dict[str, Any] = probe(path, "-select_streams", "v:0", "-show_streams")["streams"][0]
-    return first
-
-
-def times(path: Path) -> list[Fraction]:
-    """When each frame is shown, in seconds."""
-    base = Fraction(stream(path)["time_base"])
-    frames = probe(path, "-select_streams", "v:0", "-show_entries", "frame=pts")["frames"]
-    return [frame["pts"] * base for frame in frames]
-
-
-def pixels(ffmpeg: str, path: Path, width: int, height: int) -> np.ndarray:
-    """What ffmpeg shows of a file: int [N, H, W, 3] RGB."""
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-vf", "scale=flags=accurate_rnd+full_chroma_int"]
-    raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    data = subprocess.run([*command, *raw], check=True, capture_output=True).stdout
-    return np.frombuffer(data, np.uint8).reshape(-1, height, width, 3).astype(int)
 
 
 def checksums(ffmpeg: str, path: Path) -> str:
@@ -85,25 +57,6 @@ def checksums(ffmpeg: str, path: Path) -> str:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture(scope="module")
-def style(stylizer: Stylizer) -> Style:
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    return Style("noise", stylizer.encode_style(noise))
-
-
-@pytest.fixture
-def make(ffmpeg: str, tmp_path: Path) -> Make:
-    """Runs ffmpeg and gives the file that it wrote."""
-
-    def run(name: str, *arguments: str) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(path)], check=True)
-        return path
-
-    return run
 
 
 @pytest.fixture
