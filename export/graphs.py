@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.networks import ClassicStylizer, CompactStylizer, Model, Running
+from train.networks import ClassicStylizer, CompactStylizer, Model, Running, UpsampleConv
 
 
 class StyleGraph(nn.Module):
@@ -61,7 +62,8 @@ class CompactStylizeGraph(nn.Module):
     """`PlainStylizeGraph` of a compact network, made quick: what can happen to bytes happens to bytes.
 
     Space-to-depth and the stem's convolution become one convolution of stride 2; the scaling of bytes, the order of the
-    colours and the order in which bytes leave move into the weights of the first and the last convolution.
+    colours and the order in which bytes leave move into the weights of the first and the last convolution. Upsampling
+    becomes a part of the convolution after it.
     """
 
     def __init__(self, stylizer: CompactStylizer, half: bool = False) -> None:
@@ -71,6 +73,8 @@ class CompactStylizeGraph(nn.Module):
         with torch.no_grad():
             self.stem = self._byte_stem()
             self._fold_output()
+            assert isinstance(self.stylizer.up, UpsampleConv)
+            self.stylizer.up = MergedUpsampleConv(self.stylizer.up)
         self.to(self.dtype)
 
     def _byte_stem(self) -> nn.Conv2d:
@@ -120,6 +124,31 @@ def mask_shares(mask: Tensor, multiple: int) -> Tensor:
     """A mask, uint8 [N, H, W], as float32 [N, 1, H', W'] in 0..1, mirrored until ``multiple`` divides both sides."""
     rows, columns = (mirrored_index(n, multiple) for n in (mask.shape[1], mask.shape[2]))
     return mask.index_select(1, rows).index_select(2, columns)[:, None].float() / 255
+
+
+class MergedUpsampleConv(nn.Module):
+    """What `UpsampleConv` gives, by a convolution at its input's resolution: 2.25 times fewer multiplications.
+
+    After nearest upsampling a 3x3 kernel sees each pixel of a 2x2 neighbourhood one, two or four times. So a 2x2
+    kernel with summed weights gives the same, one for each of the four pixels that a pixel becomes.
+    """
+
+    def __init__(self, up: UpsampleConv) -> None:
+        super().__init__()
+        conv = up.conv
+        assert conv.bias is not None
+        # Of the two rows (or columns) that a kernel sees, the upsampled pixel is a lower one of the first, then an
+        # upper one of the second: [which, row seen, row of the 3x3 kernel].
+        rows = conv.weight.new_tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
+        weight = torch.einsum("ocyx,pay,qbx->opqcab", conv.weight, rows, rows)
+        self.conv = nn.Conv2d(conv.in_channels, 4 * conv.out_channels, 2)
+        self.conv.weight = nn.Parameter(weight.flatten(0, 2))
+        self.conv.bias = nn.Parameter(conv.bias.repeat_interleave(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Reflect padding of what is upsampled repeats the border of what is not.
+        x = F.pixel_shuffle(self.conv(F.pad(x, (1, 1, 1, 1), mode="replicate")), 2)
+        return x[:, :, 1:-1, 1:-1]
 
 
 def mirrored_index(size: int, multiple: int) -> Tensor:
