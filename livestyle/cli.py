@@ -15,12 +15,22 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from . import __version__
-from .cli_options import COLOR_HELP, ColorOption, DeviceOption, ForceOption, ModelOption, StrengthOption
+from .cli_options import (
+    COLOR_HELP,
+    BackgroundOption,
+    ColorOption,
+    DeviceOption,
+    ForceOption,
+    MaskOption,
+    ModelOption,
+    StrengthOption,
+)
 from .cli_styles import styles_app
 from .color import ColorMode
 from .errors import LivestyleError
 
 if TYPE_CHECKING:
+    from .convert import Regions
     from .engine import Stylizer
     from .styles import Style, StyleLibrary
     from .timeline import Timeline
@@ -173,6 +183,8 @@ def video(
     ] = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
+    mask: MaskOption = None,
+    background: BackgroundOption = None,
     crossfade: Annotated[float, typer.Option(min=0, help="Seconds from style to style, where they have times.")] = 0.6,
     start: Annotated[str | None, typer.Option(help="Begin there: seconds, 1:12.5 or 1:02:03.")] = None,
     end: Annotated[str | None, typer.Option(help="End there.")] = None,
@@ -208,7 +220,7 @@ def video(
     force: ForceOption = False,
 ) -> None:
     """Paint videos; sound, subtitles, chapters and timing stay as they are."""
-    from .convert import VideoOptions, convert_videos, print_json, print_result
+    from .convert import Regions, VideoOptions, convert_videos, print_json, print_result
     from .film import parse_rate
     from .media.camera import parse_size
     from .media.files import Encoding
@@ -226,10 +238,16 @@ def video(
         resume=resume,
     )
 
-    def find(library: StyleLibrary) -> list[Style | Timeline]:
-        return [library.first()] if style is None else read_styles(library, style, crossfade)
+    regions = Regions.of(mask, background)
 
-    stylizer, styles = _prepare(strength, device, model, find)
+    def find(library: StyleLibrary) -> tuple[list[Style | Timeline], Regions | None]:
+        def read(text: str) -> list[Style | Timeline]:
+            return read_styles(library, text, crossfade)
+
+        styles: list[Style | Timeline] = [library.first()] if style is None else read(style)
+        return styles, None if regions is None else regions.find_background(background, read)
+
+    stylizer, (styles, regions) = _prepare(strength, device, model, find)
     done = print_json if as_json else print_result
     convert_videos(
         sources,
@@ -239,6 +257,7 @@ def video(
         strength,
         options,
         color=color,
+        regions=regions,
         jobs=jobs,
         force=force,
         progress=True,
@@ -255,6 +274,8 @@ def image(
     style: StyleOption = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
+    mask: MaskOption = None,
+    background: BackgroundOption = None,
     size: SizeOption = None,
     compare: CompareOption = False,
     jobs: JobsOption = 1,
@@ -264,11 +285,17 @@ def image(
     force: ForceOption = False,
 ) -> None:
     """Paint pictures."""
-    from .convert import convert_images, print_json, print_result
+    from .convert import Regions, convert_images, print_json, print_result
     from .media.camera import parse_size
 
     fits = None if size is None else parse_size(size)
-    stylizer, styles = _prepare(strength, device, model, _finder(style))
+    regions = Regions.of(mask, background)
+
+    def find(library: StyleLibrary) -> tuple[list[Style], Regions | None]:
+        styles = _finder(style)(library)
+        return styles, None if regions is None else regions.find_background(background, library.find)
+
+    stylizer, (styles, regions) = _prepare(strength, device, model, find)
     done = print_json if as_json else print_result
     convert_images(
         sources,
@@ -277,6 +304,7 @@ def image(
         styles,
         strength,
         color=color,
+        regions=regions,
         size=fits,
         compare=compare,
         jobs=jobs,
@@ -307,10 +335,8 @@ def demo(
         show_video(result.path)
 
 
-def _prepare(
-    strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], list[T]]
-) -> tuple[Stylizer, list[T]]:
-    """A stylizer on the device, which is said in one line, and the styles that ``find`` finds."""
+def _prepare(strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], T]) -> tuple[Stylizer, T]:
+    """A stylizer on the device, which is said in one line, and what ``find`` finds among the styles."""
     from .engine import Stylizer, check_strength
     from .styles import StyleLibrary
 
@@ -319,11 +345,11 @@ def _prepare(
     stylizer = Stylizer(model, device)
     print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
-    styles = find(library)
+    found = find(library)
     if library.encoded:
         pictures = "1 style picture" if library.encoded == 1 else f"{library.encoded} style pictures"
         print(f"{pictures} encoded; from now on the cache has them", file=sys.stderr, flush=True)
-    return stylizer, styles
+    return stylizer, found
 
 
 def _finder(style: str | None) -> Callable[[StyleLibrary], list[Style]]:

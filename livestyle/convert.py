@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from .color import ColorMode, keep_colors
 from .engine import check_strength
 from .errors import InputError, LivestyleError, OutputError
 from .film import Film, VideoOptions, check_size, fit_size, match_timeline, resize
+from .mask import Mask, Regions
 from .media.files import FORMATS, Encoding, container_of
 from .media.pictures import SUFFIXES, is_picture, read_picture, write_picture
 from .media.pipe import STDIO
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Failure",
+    "Regions",
     "Result",
     "VideoOptions",
     "convert_images",
@@ -57,6 +59,7 @@ def convert_video(
     options: VideoOptions | None = None,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     force: bool = False,
     progress: bool = False,
     done: Done | None = None,
@@ -77,6 +80,8 @@ def convert_video(
         strength: 0..1.
         options: None is `VideoOptions()`.
         color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of the video.
+        regions: a mask for a foreground in the style and a background in another, or as it is; a video as the mask runs
+            with the source. None paints all.
         force: replace files that are there, and begin anew what was begun before.
         progress: show a bar on stderr.
         done: called with each result, or with the failure before it is raised, when no bar is on the screen.
@@ -89,7 +94,7 @@ def convert_video(
         StyleError: the colours of a preset or a mix are to be matched.
         OutputError: the target cannot be written; nothing is left of it.
     """
-    job = _VideoJob(styles, strength, color, options or VideoOptions(), force)
+    job = _VideoJob(styles, strength, color, regions, options or VideoOptions(), force)
     return job.run([(source, target)], False, stylizer, 1, progress, done)
 
 
@@ -102,6 +107,7 @@ def convert_videos(
     options: VideoOptions | None = None,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     jobs: int = 1,
     force: bool = False,
     progress: bool = False,
@@ -118,6 +124,7 @@ def convert_videos(
         strength: 0..1.
         options: None is `VideoOptions()`.
         color: whose colours the paintings have; MATCH takes them from each video for itself.
+        regions: as `convert_video` takes it, the same mask for all.
         jobs: videos that are painted at a time; they share the cores.
         force: replace files that are there, and begin anew what was begun before.
         progress: show bars on stderr.
@@ -143,7 +150,7 @@ def convert_videos(
                 raise OutputError(f"{target} is one video: for several, name a folder to write them to")
             make_folder(target)
         pairs = [(video, target / _result_name(video, options.encoding)) for video in videos]
-    job = _VideoJob(styles, strength, color, options, force)
+    job = _VideoJob(styles, strength, color, regions, options, force)
     return job.run(pairs, several and STDIO not in videos, stylizer, jobs, progress, done)
 
 
@@ -164,14 +171,16 @@ class _VideoJob:
         styles: Sequence[Style | Timeline],
         strength: float,
         color: ColorMode,
+        regions: Regions | None,
         options: VideoOptions,
         force: bool,
     ) -> None:
         check_strength(strength)
         self._timelines = [Timeline.of(style) for style in styles]
-        _check_color(color, [style for timeline in self._timelines for style in timeline.styles])
+        _check_color(color, styles, regions)
         self._strength = strength
         self._color = color
+        self._regions = regions
         self._options = options
         self._force = force
 
@@ -207,7 +216,7 @@ class _VideoJob:
             raise InputError("a film from a pipe cannot be looked at before it is painted: leave --color match out")
 
     def _film(self, task: _Task) -> Film:
-        return Film(task.source, task.path, task.timeline, self._strength, self._color, self._options)
+        return Film(task.source, task.path, task.timeline, self._strength, self._color, self._options, self._regions)
 
     def _is_wanted(self, film: Film, several: bool) -> bool:
         path = film.path
@@ -238,6 +247,7 @@ def convert_images(
     strength: float = 1.0,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     size: tuple[int, int] | None = None,
     compare: bool = False,
     jobs: int = 1,
@@ -255,6 +265,8 @@ def convert_images(
         styles: of the stylizer's model.
         strength: 0..1.
         color: whose colours the paintings have; MATCH takes them from each picture for itself.
+        regions: a mask, the same for all, for a foreground in the style and a background in another, or as it is; of a
+            video, its first frame. None paints all.
         size: width and height in pixels that pictures are scaled to fit in, up or down, with their shape kept.
         compare: the picture on the left of its painting.
         jobs: pictures that are painted at a time; they share the cores.
@@ -272,7 +284,7 @@ def convert_images(
         OutputError: a result cannot be written.
     """
     check_strength(strength)
-    _check_color(color, styles)
+    _check_color(color, styles, regions)
     check_size(size)
     pictures = expand_pictures(sources)
     several = len(pictures) > 1 or not all(source.is_file() for source in sources)
@@ -298,8 +310,17 @@ def convert_images(
         image = read_picture(task.source)
         if size is not None:
             image = resize(image, *fit_size(image.shape[1], image.shape[0], size))
-        timeline = match_timeline(task.timeline, image, stylizer) if color is ColorMode.MATCH else task.timeline
-        painted = _paint_picture(image, stylizer, timeline.stats(0), strength)
+        background = None if regions is None or regions.background is None else Timeline.of(regions.background)
+        stats = [
+            (match_timeline(timeline, image, stylizer) if color is ColorMode.MATCH else timeline).stats(0)
+            for timeline in (task.timeline, background)
+            if timeline is not None
+        ]
+        mask = None
+        if regions is not None:
+            with Mask(regions.mask) as file:
+                mask = file.at(0, image.shape[1], image.shape[0])
+        painted = _paint_picture(image, stylizer, stats, strength, mask)
         if color is ColorMode.CONTENT:
             painted = keep_colors(image, painted)
         if compare:
@@ -401,14 +422,19 @@ def _outcomes(
             cancelled.set()
 
 
-def _check_color(color: ColorMode, styles: Iterable[Style]) -> None:
+def _check_color(color: ColorMode, styles: Sequence[Style | Timeline], regions: Regions | None) -> None:
     """Refuse before any work to match the colours of a style that has no picture."""
     if color is ColorMode.MATCH:
-        for style in styles:
-            style_picture(style)
+        background = [] if regions is None or regions.background is None else [regions.background]
+        for timeline in map(Timeline.of, [*styles, *background]):
+            for style in timeline.styles:
+                style_picture(style)
 
 
-def _paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, strength: float) -> np.ndarray:
+def _paint_picture(
+    image: np.ndarray, stylizer: Stylizer, styles: Sequence[StyleStats], strength: float, mask: np.ndarray | None
+) -> np.ndarray:
+    """Painted in a style, and outside the mask in a second one if there is one."""
     import cv2
 
     height, width = image.shape[:2]
@@ -416,4 +442,6 @@ def _paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, str
         # The network takes no less: mirror what is there around it, and cut that off again.
         below, right = max(0, MINIMUM_SIDE - height), max(0, MINIMUM_SIDE - width)
         image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
-    return stylizer.stylize(image, style, strength)[:height, :width]
+        mask = None if mask is None else cv2.copyMakeBorder(mask, 0, below, 0, right, cv2.BORDER_REFLECT)
+    background = styles[1] if len(styles) > 1 else None
+    return stylizer.stylize(image, styles[0], strength, mask=mask, background=background)[:height, :width]
