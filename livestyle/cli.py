@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -30,8 +31,8 @@ from .color import ColorMode
 from .errors import LivestyleError
 
 if TYPE_CHECKING:
-    from .convert import Regions
     from .engine import Stylizer
+    from .mask import Regions
     from .styles import Style, StyleLibrary
     from .timeline import Timeline
 
@@ -88,6 +89,14 @@ def webcam(
         float | None, typer.Option(help="0 (the camera as it is) to 1 (all of the style). (default: 1)")
     ] = None,
     color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} (default: style)")] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="A picture whose white, or whose opaque part, is the foreground: only that is painted in the style. "
+            "It is stretched over the camera's picture and mirrored with it."
+        ),
+    ] = None,
+    background: BackgroundOption = None,
     crossfade: Annotated[float | None, typer.Option(help="Seconds from style to style. (default: 0.6)")] = None,
     cycle: Annotated[float | None, typer.Option(help="Go through all styles, so many seconds each.")] = None,
     mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Left and right change places.")] = None,
@@ -134,6 +143,8 @@ def webcam(
         styles=None if styles is None else str(styles),
         strength=strength,
         color=color,
+        mask=None if mask is None else str(mask),
+        background=background,
         mirror=mirror,
         side_by_side=side_by_side,
         stabilise=stabilise,
@@ -220,8 +231,9 @@ def video(
     force: ForceOption = False,
 ) -> None:
     """Paint videos; sound, subtitles, chapters and timing stay as they are."""
-    from .convert import Regions, VideoOptions, convert_videos, print_json, print_result
+    from .convert import VideoOptions, convert_videos, print_json, print_result
     from .film import parse_rate
+    from .mask import Regions, find_background
     from .media.camera import parse_size
     from .media.files import Encoding
     from .media.pipe import parse_raw
@@ -245,7 +257,8 @@ def video(
             return read_styles(library, text, crossfade)
 
         styles: list[Style | Timeline] = [library.first()] if style is None else read(style)
-        return styles, None if regions is None else regions.find_background(background, read)
+        behind = find_background(background, read)
+        return styles, None if regions is None else replace(regions, background=behind)
 
     stylizer, (styles, regions) = _prepare(strength, device, model, find)
     done = print_json if as_json else print_result
@@ -285,7 +298,8 @@ def image(
     force: ForceOption = False,
 ) -> None:
     """Paint pictures."""
-    from .convert import Regions, convert_images, print_json, print_result
+    from .convert import convert_images, print_json, print_result
+    from .mask import Regions, find_background
     from .media.camera import parse_size
 
     fits = None if size is None else parse_size(size)
@@ -293,7 +307,8 @@ def image(
 
     def find(library: StyleLibrary) -> tuple[list[Style], Regions | None]:
         styles = _finder(style)(library)
-        return styles, None if regions is None else regions.find_background(background, library.find)
+        behind = find_background(background, library.find)
+        return styles, None if regions is None else replace(regions, background=behind)
 
     stylizer, (styles, regions) = _prepare(strength, device, model, find)
     done = print_json if as_json else print_result

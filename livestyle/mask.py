@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from .errors import InputError, StyleError
 from .media.pictures import decode_mask, is_picture
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .media.files import VideoFileSource
     from .styles import Style
     from .timeline import Timeline
+
+T = TypeVar("T")
 
 ORIGINAL = "original"
 """As the name of a background: the content as it is."""
@@ -44,7 +46,7 @@ class Regions:
 
     @classmethod
     def of(cls, mask: Path | None, background: str | None) -> Regions | None:
-        """What is asked for, with the background still to be found, see `find_background`; None without a mask.
+        """What is asked for, before the style of the background is found; None without a mask.
 
         Raises:
             InputError: the mask cannot be read, or is missing where a background is named.
@@ -55,22 +57,23 @@ class Regions:
             raise InputError("a background needs a mask: say with --mask FILE where the foreground is")
         return None
 
-    def find_background(self, text: str | None, find: Callable[[str], Sequence[Style | Timeline]]) -> Regions:
-        """With the background that a text names.
 
-        Args:
-            text: of one style, or ``original``; None is that too.
-            find: the styles that a text names, such as `livestyle.StyleLibrary.find`.
+def find_background(text: str | None, find: Callable[[str], Sequence[T]]) -> T | None:
+    """The style of the background that a text names; None for the content as it is.
 
-        Raises:
-            StyleError: there is no such style, or it is a folder of several.
-        """
-        if text is None or text == ORIGINAL:
-            return self
-        found = find(text)
-        if len(found) != 1:
-            raise StyleError(f"{text} is a folder: name one style for the background")
-        return replace(self, background=found[0])
+    Args:
+        text: of one style, or ``original``; None is that too.
+        find: the styles that a text names, such as `livestyle.StyleLibrary.find`.
+
+    Raises:
+        StyleError: there is no such style, or it is a folder of several.
+    """
+    if text is None or text == ORIGINAL:
+        return None
+    found = find(text)
+    if len(found) != 1:
+        raise StyleError(f"{text} is a folder: name one style for the background")
+    return found[0]
 
 
 class Mask:
