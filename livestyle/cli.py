@@ -9,19 +9,30 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from . import __version__
-from .cli_options import COLOR_HELP, ColorOption, DeviceOption, ForceOption, ModelOption, StrengthOption
+from .cli_options import (
+    COLOR_HELP,
+    BackgroundOption,
+    ColorOption,
+    DeviceOption,
+    ForceOption,
+    MaskOption,
+    ModelOption,
+    StrengthOption,
+)
 from .cli_styles import styles_app
 from .color import ColorMode
 from .errors import LivestyleError
 
 if TYPE_CHECKING:
     from .engine import Stylizer
+    from .mask import Regions
     from .styles import Style, StyleLibrary
     from .timeline import Timeline
 
@@ -78,6 +89,14 @@ def webcam(
         float | None, typer.Option(help="0 (the camera as it is) to 1 (all of the style). (default: 1)")
     ] = None,
     color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} (default: style)")] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="A picture whose white, or whose opaque part, is the foreground: only that is painted in the style. "
+            "It is stretched over the camera's picture and mirrored with it."
+        ),
+    ] = None,
+    background: BackgroundOption = None,
     crossfade: Annotated[float | None, typer.Option(help="Seconds from style to style. (default: 0.6)")] = None,
     cycle: Annotated[float | None, typer.Option(help="Go through all styles, so many seconds each.")] = None,
     mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Left and right change places.")] = None,
@@ -124,6 +143,8 @@ def webcam(
         styles=None if styles is None else str(styles),
         strength=strength,
         color=color,
+        mask=None if mask is None else str(mask),
+        background=background,
         mirror=mirror,
         side_by_side=side_by_side,
         stabilise=stabilise,
@@ -173,6 +194,8 @@ def video(
     ] = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
+    mask: MaskOption = None,
+    background: BackgroundOption = None,
     crossfade: Annotated[float, typer.Option(help="Seconds from style to style, where they have times.")] = 0.6,
     start: Annotated[str | None, typer.Option(help="Begin there: seconds, 1:12.5 or 1:02:03.")] = None,
     end: Annotated[str | None, typer.Option(help="End there.")] = None,
@@ -211,6 +234,7 @@ def video(
     """Paint videos; sound, subtitles, chapters and timing stay as they are."""
     from .convert import VideoOptions, check_videos, convert_videos, print_json, print_result
     from .film import parse_rate
+    from .mask import Regions, find_background
     from .media.camera import parse_size
     from .media.files import Encoding
     from .media.pipe import parse_raw
@@ -228,12 +252,18 @@ def video(
         resume=resume,
     )
 
+    regions = Regions.of(mask, background)
     check_videos(sources, output, options, jobs=jobs, force=force, one_style=not _is_folder(style))
 
-    def find(library: StyleLibrary) -> list[Style | Timeline]:
-        return [library.first()] if style is None else read_styles(library, style, crossfade)
+    def find(library: StyleLibrary) -> tuple[list[Style | Timeline], Regions | None]:
+        def read(text: str) -> list[Style | Timeline]:
+            return read_styles(library, text, crossfade)
 
-    stylizer, styles = _prepare(strength, device, model, find, jobs)
+        styles: list[Style | Timeline] = [library.first()] if style is None else read(style)
+        behind = find_background(background, read)
+        return styles, None if regions is None else replace(regions, background=behind)
+
+    stylizer, (styles, regions) = _prepare(strength, device, model, find, jobs)
     done = print_json if as_json else print_result
     convert_videos(
         sources,
@@ -243,6 +273,7 @@ def video(
         strength,
         options,
         color=color,
+        regions=regions,
         jobs=jobs,
         force=force,
         progress=True,
@@ -259,6 +290,8 @@ def image(
     style: StyleOption = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
+    mask: MaskOption = None,
+    background: BackgroundOption = None,
     size: SizeOption = None,
     compare: CompareOption = False,
     jobs: JobsOption = 1,
@@ -269,11 +302,19 @@ def image(
 ) -> None:
     """Paint pictures."""
     from .convert import check_images, convert_images, print_json, print_result
+    from .mask import Regions, find_background
     from .media.camera import parse_size
 
     fits = None if size is None else parse_size(size)
+    regions = Regions.of(mask, background)
     check_images(sources, output, jobs=jobs, force=force, one_style=not _is_folder(style))
-    stylizer, styles = _prepare(strength, device, model, _finder(style), jobs)
+
+    def find(library: StyleLibrary) -> tuple[list[Style], Regions | None]:
+        styles = _finder(style)(library)
+        behind = find_background(background, library.find)
+        return styles, None if regions is None else replace(regions, background=behind)
+
+    stylizer, (styles, regions) = _prepare(strength, device, model, find, jobs)
     done = print_json if as_json else print_result
     convert_images(
         sources,
@@ -282,6 +323,7 @@ def image(
         styles,
         strength,
         color=color,
+        regions=regions,
         size=fits,
         compare=compare,
         jobs=jobs,
@@ -314,9 +356,9 @@ def demo(
 
 
 def _prepare(
-    strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], list[T]], jobs: int = 1
-) -> tuple[Stylizer, list[T]]:
-    """A stylizer on the device, which is said in one line, and the styles that ``find`` finds."""
+    strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], T], jobs: int = 1
+) -> tuple[Stylizer, T]:
+    """A stylizer on the device, which is said in one line, and what ``find`` finds among the styles."""
     from .engine import Stylizer, check_strength
     from .styles import StyleLibrary
 
@@ -326,11 +368,11 @@ def _prepare(
     shared = f", shared by up to {jobs} jobs" if jobs > 1 else ""
     print(f"{stylizer.device.text}{shared}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
-    styles = find(library)
+    found = find(library)
     if library.encoded:
         pictures = "1 style picture" if library.encoded == 1 else f"{library.encoded} style pictures"
         print(f"{pictures} encoded; from now on the cache has them", file=sys.stderr, flush=True)
-    return stylizer, styles
+    return stylizer, found
 
 
 def _is_folder(style: str | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from .color import ColorMode, keep_colors
 from .engine import check_strength
 from .errors import InputError, LivestyleError, OutputError
 from .film import Film, VideoOptions, can_be_resumed, check_size, fit_size, match_timeline, resize
+from .mask import Mask, Regions
 from .media.files import FORMATS, Encoding, container_of, is_animated
 from .media.pictures import SUFFIXES, is_picture, read_picture, write_picture
 from .media.pipe import STDIO
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Failure",
+    "Regions",
     "Result",
     "Skipped",
     "VideoOptions",
@@ -69,13 +71,24 @@ def convert_video(
     options: VideoOptions | None = None,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     force: bool = False,
     progress: bool = False,
     done: Done | None = None,
 ) -> list[Result]:
     """Paint one video: `convert_videos`, whose arguments these are, of a single source."""
     return convert_videos(
-        [source], target, stylizer, styles, strength, options, color=color, force=force, progress=progress, done=done
+        [source],
+        target,
+        stylizer,
+        styles,
+        strength,
+        options,
+        color=color,
+        regions=regions,
+        force=force,
+        progress=progress,
+        done=done,
     )
 
 
@@ -88,6 +101,7 @@ def convert_videos(
     options: VideoOptions | None = None,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     jobs: int = 1,
     force: bool = False,
     progress: bool = False,
@@ -111,6 +125,8 @@ def convert_videos(
         strength: 0..1.
         options: None is `VideoOptions()`.
         color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of each video.
+        regions: a mask for a foreground in the style and a background in another, or as it is; a video as the mask runs
+            with the source. None paints all.
         jobs: videos that are painted at a time; they share the cores.
         force: replace files that are there, and begin anew what was begun before.
         progress: show bars on stderr.
@@ -128,7 +144,7 @@ def convert_videos(
     """
     check_strength(strength)
     timelines = [Timeline.of(style) for style in styles]
-    _check_color(color, [style for timeline in timelines for style in timeline.styles])
+    _check_color(color, styles, regions)
     options = options or VideoOptions()
     plan = _plan_videos(sources, target, options, jobs)
     if STDIO in plan.ends and len(timelines) > 1:
@@ -151,7 +167,7 @@ def convert_videos(
         label = "standard input" if task.source == STDIO else task.source.name
         if len(timelines) > 1:
             label += f" in {task.timeline.name}"
-        film = Film(task.source, task.path, task.timeline, strength, color, options)
+        film = Film(task.source, task.path, task.timeline, strength, color, options, regions)
         return film.paint(stylizer, display, label, cancelled)
 
     return _run(tasks, paint, "videos", plan.several, stylizer, jobs, progress, done)
@@ -248,6 +264,7 @@ def convert_images(
     strength: float = 1.0,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     size: tuple[int, int] | None = None,
     compare: bool = False,
     jobs: int = 1,
@@ -266,6 +283,8 @@ def convert_images(
         styles: of the stylizer's model.
         strength: 0..1.
         color: whose colours the paintings have; MATCH takes them from each picture for itself.
+        regions: a mask, the same for all, for a foreground in the style and a background in another, or as it is; of a
+            video, its first frame. None paints all.
         size: width and height in pixels that pictures are scaled to fit in, up or down, with their shape kept.
         compare: the picture on the left of its painting.
         jobs: pictures that are painted at a time; they share the cores.
@@ -283,7 +302,7 @@ def convert_images(
         OutputError: a result cannot be written.
     """
     check_strength(strength)
-    _check_color(color, styles)
+    _check_color(color, styles, regions)
     check_size(size)
     plan = _plan_images(sources, target, jobs)
     tasks = list(plan.tasks([Timeline.of(style) for style in styles]))
@@ -297,8 +316,17 @@ def convert_images(
         image = read_picture(task.source)
         if size is not None:
             image = resize(image, *fit_size(image.shape[1], image.shape[0], size))
-        timeline = match_timeline(task.timeline, image, stylizer) if color is ColorMode.MATCH else task.timeline
-        painted = paint_picture(image, stylizer, timeline.stats(0), strength)
+        background = None if regions is None or regions.background is None else Timeline.of(regions.background)
+        stats = [
+            (match_timeline(timeline, image, stylizer) if color is ColorMode.MATCH else timeline).stats(0)
+            for timeline in (task.timeline, background)
+            if timeline is not None
+        ]
+        mask = None
+        if regions is not None:
+            with Mask(regions.mask) as file:
+                mask = file.at(0, image.shape[1], image.shape[0])
+        painted = paint_picture(image, stylizer, stats[0], strength, mask, stats[1] if background else None)
         if color is ColorMode.CONTENT:
             painted = keep_colors(image, painted)
         if compare:
@@ -486,8 +514,10 @@ def _check_jobs(jobs: int) -> None:
         raise InputError(f"at least one job is done at a time, not {jobs}")
 
 
-def _check_color(color: ColorMode, styles: Iterable[Style]) -> None:
+def _check_color(color: ColorMode, styles: Sequence[Style | Timeline], regions: Regions | None) -> None:
     """Refuse before any work to match the colours of a style that has no picture."""
     if color is ColorMode.MATCH:
-        for style in styles:
-            style_picture(style)
+        background = [] if regions is None or regions.background is None else [regions.background]
+        for timeline in map(Timeline.of, [*styles, *background]):
+            for style in timeline.styles:
+                style_picture(style)

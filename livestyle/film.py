@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from math import floor
+from operator import is_
 from pathlib import Path
 from threading import Event
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import __version__
 from .color import ColorMode, keep_colors
 from .errors import InputError
+from .mask import Mask, Regions
 from .media.base import Frame
 from .media.files import Encoding, VideoFileSink, VideoFileSource, VideoInfo
 from .media.libav import av
@@ -98,6 +100,7 @@ class Film:
         strength: 0..1.
         color: whose colours the painting has; MATCH takes them from the first ten seconds or so.
         options: the rest.
+        regions: a mask, whose time is that of the source, and what is outside of it; None paints the whole frames.
     """
 
     source: Path
@@ -106,6 +109,7 @@ class Film:
     strength: float
     color: ColorMode
     options: VideoOptions
+    regions: Regions | None = None
 
     def paint(self, stylizer: Stylizer, display: Display, label: str, cancelled: Event) -> Result:
         """Paint it, or what is left of it to paint.
@@ -122,8 +126,8 @@ class Film:
             KeyboardInterrupt: it was cancelled.
         """
         started = perf_counter()
-        timeline = self._matched(stylizer) if self.color is ColorMode.MATCH else self.timeline
-        with self._open() as video:
+        timelines = self._timelines(stylizer)
+        with self._open() as video, nullcontext() if self.regions is None else Mask(self.regions.mask) as mask:
             info = self._info(video.info)
             if min(info.width, info.height) < MINIMUM_SIDE:
                 raise InputError(
@@ -135,11 +139,11 @@ class Film:
                 self._check_raw(self.options.raw, shown)
             store = None
             if can_be_resumed(self.source, self.path):
-                store = SegmentStore(self.path, self._job(timeline, stylizer))
+                store = SegmentStore(self.path, self._job(timelines, stylizer))
                 if self.options.resume:
                     store.resume()
             kept = store.finished * SEGMENT_FRAMES if store is not None else 0
-            painter = _Painter(stylizer, timeline, self.strength, store)
+            painter = _Painter(stylizer, timelines, self.strength, store, mask, self.options.start or 0)
             clocks = [Stopwatch() for _ in range(3)]
             try:
                 with (
@@ -265,21 +269,28 @@ class Film:
             painted = keep_colors(content, painted)
         return np.hstack([content, painted]) if self.options.compare else painted
 
-    def _matched(self, stylizer: Stylizer) -> Timeline:
-        """The styles with the colours of the video's beginning. A first frame alone is often black."""
+    def _timelines(self, stylizer: Stylizer) -> tuple[Timeline, Timeline | None]:
+        """The styles, and those of the background if it has any, their colours matched where that is asked for."""
+        background = None if self.regions is None else self.regions.background
+        timelines = self.timeline, None if background is None else Timeline.of(background)
+        if self.color is not ColorMode.MATCH:
+            return timelines
+        # To the colours of the video's beginning. A first frame alone is often black.
         with self._open() as video:
             sample = [frame.image[::4, ::4].copy() for frame in islice(video, 0, SAMPLE_FRAMES, SAMPLE_STEP)]
-        return match_timeline(self.timeline, np.stack(sample), stylizer)
+        first, second = (None if t is None else match_timeline(t, np.stack(sample), stylizer) for t in timelines)
+        assert first is not None
+        return first, second
 
-    def _job(self, timeline: Timeline, stylizer: Stylizer) -> dict[str, Any]:
+    def _job(self, timelines: tuple[Timeline, Timeline | None], stylizer: Stylizer) -> dict[str, Any]:
         """All that the result follows from, in the words of the error that `SegmentStore.resume` raises."""
-        options, found = self.options, self.source.stat()
-        style = hashlib.sha256(repr((timeline.starts, timeline.crossfade)).encode())
-        for member in timeline.styles:
-            style.update(member.stats.values.tobytes())
+        options = self.options
+        style, background = (None if timeline is None else _digest(timeline) for timeline in timelines)
         return {
-            "source": [found.st_size, found.st_mtime_ns],
-            "style": style.hexdigest(),
+            "source": _version(self.source),
+            "style": style,
+            "mask": None if self.regions is None else _version(self.regions.mask),
+            "background": background,
             "strength": self.strength,
             "color": str(self.color),
             "size": None if options.size is None else list(options.size),
@@ -314,40 +325,78 @@ class _Painter:
 
     Args:
         stylizer: paints.
-        timeline: of styles.
+        timelines: of styles, and of styles of the background.
         strength: 0..1.
         store: whose running content statistics to go on with, if it has any.
+        mask: where the foreground is.
+        start: of the film, in seconds of the mask.
     """
 
-    def __init__(self, stylizer: Stylizer, timeline: Timeline, strength: float, store: SegmentStore | None) -> None:
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        timelines: tuple[Timeline, Timeline | None],
+        strength: float,
+        store: SegmentStore | None,
+        mask: Mask | None,
+        start: Fraction | int,
+    ) -> None:
         self.state = ContentState()
         if store is not None and store.finished:
             store.restore(self.state)
         self._stylizer = stylizer
-        self._timeline = timeline
+        self._timeline, self._background = timelines
         self._strength = strength
-        self._last: tuple[np.ndarray, StyleStats, np.ndarray] | None = None
+        self._mask = mask
+        self._start = start
+        self._last: tuple[_Inputs, np.ndarray] | None = None
 
     def paint(self, frame: Frame, number: int) -> np.ndarray:
         """The painting of the frame of a number, counted from 0."""
-        stats = self._timeline.stats(frame.time)
+        image, time = frame.image, frame.time
+        inputs = _Inputs(
+            image,
+            self._timeline.stats(time),
+            None if self._mask is None else self._mask.at(time + self._start, image.shape[1], image.shape[0]),
+            None if self._background is None else self._background.stats(time),
+        )
         # A frame that stays for several ticks of a constant rate is painted once; but a segment, which may be the first
         # of a run, follows from nothing but the state.
-        if (
-            self._last is not None
-            and number % SEGMENT_FRAMES
-            and frame.image is self._last[0]
-            and stats is self._last[1]
-        ):
-            return self._last[2]
-        painted = self._stylizer.stylize(frame.image, stats, self._strength, self.state)
-        self._last = frame.image, stats, painted
+        if self._last is not None and number % SEGMENT_FRAMES and all(map(is_, inputs, self._last[0])):
+            return self._last[1]
+        painted = self._stylizer.stylize(
+            image, inputs.style, self._strength, self.state, mask=inputs.mask, background=inputs.background
+        )
+        self._last = inputs, painted
         return painted
 
 
 def can_be_resumed(source: Path, path: Path) -> bool:
     """Whether a film is written in segments; not to or from a pipe, which cannot be read or written twice."""
     return STDIO not in (source, path) and path.suffix.lower() not in ONE_PIECE
+
+
+class _Inputs(NamedTuple):
+    """What a painting follows from, beside what was before it."""
+
+    image: np.ndarray
+    style: StyleStats
+    mask: np.ndarray | None
+    background: StyleStats | None
+
+
+def _digest(timeline: Timeline) -> str:
+    """Changes with what a timeline paints."""
+    digest = hashlib.sha256(repr((timeline.starts, timeline.crossfade)).encode())
+    for style in timeline.styles:
+        digest.update(style.stats.values.tobytes())
+    return digest.hexdigest()
+
+
+def _version(path: Path) -> list[int]:
+    """Changes with a file."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
 def at_rate(frames: Iterable[Frame], fps: Fraction, last: Fraction) -> Iterator[Frame]:

@@ -12,8 +12,15 @@ if TYPE_CHECKING:
     from .engine import StyleStats, Stylizer
 
 
-def paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, strength: float) -> np.ndarray:
-    """Paint a picture, uint8 [H, W, 3] BGR of any size, see `Stylizer.stylize`."""
+def paint_picture(
+    image: np.ndarray,
+    stylizer: Stylizer,
+    style: StyleStats,
+    strength: float,
+    mask: np.ndarray | None = None,
+    background: StyleStats | None = None,
+) -> np.ndarray:
+    """Paint a picture, uint8 [H, W, 3] BGR of any size; the rest is that of `Stylizer.stylize`."""
     import cv2
 
     height, width = image.shape[:2]
@@ -21,4 +28,5 @@ def paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, stre
     if below or right:
         # The network takes no less: mirror what is there around it, and cut that off again.
         image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
-    return stylizer.stylize(image, style, strength)[:height, :width]
+        mask = None if mask is None else cv2.copyMakeBorder(mask, 0, below, 0, right, cv2.BORDER_REFLECT)
+    return stylizer.stylize(image, style, strength, mask=mask, background=background)[:height, :width]

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from livestyle.convert import (
+    Regions,
     VideoOptions,
     convert_images,
     convert_video,
@@ -247,6 +248,30 @@ def test_another_source_or_style_is_not_mixed_into_a_film(
     os.utime(film, (1, 1))
     with pytest.raises(OutputError, match="begun with another source"):
         convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
+
+
+def test_another_mask_or_background_is_not_mixed_into_a_film(
+    film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, library: StyleLibrary
+) -> None:
+    masks = [tmp_path / "first.png", tmp_path / "second.png"]
+    for path in masks:
+        cv2.imwrite(str(path), np.random.default_rng(len(path.name)).integers(0, 256, (64, 64), np.uint8))
+    target, options, background = tmp_path / "out.mp4", VideoOptions(resume=True), library.first()
+    regions = Regions(masks[0], background)
+    with pytest.raises(KeyboardInterrupt):
+        convert_video(film, target, Stop(SEGMENT_FRAMES + 20), [style], regions=regions)
+
+    for other, words in (
+        (None, "another mask and another background"),
+        (Regions(masks[0], style), "another background"),
+        (Regions(masks[1], background), "another mask"),
+    ):
+        with pytest.raises(OutputError, match=f"begun with {words}: take the same"):
+            convert_video(film, target, stylizer, [style], options=options, regions=other)
+    convert_video(film, target, stylizer, [style], options=options, regions=regions)
+    convert_video(film, tmp_path / "whole.mp4", stylizer, [style], regions=regions)
+
+    assert target.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
 def test_what_was_begun_is_not_lost_by_mistake_but_by_force(
