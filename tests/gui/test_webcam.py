@@ -472,7 +472,7 @@ def test_saved_settings_are_used_the_next_time_and_flags_win(
 def test_m_mirrors_a_mask_and_w_saves_it(
     start: Start, still_clip: Path, style_folder: Path, tmp_path: Path, scene: np.ndarray
 ) -> None:
-    mask = np.zeros(scene.shape[:2], np.uint8)
+    mask = np.zeros_like(scene)
     mask[:, : scene.shape[1] // 2] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
     arguments = ("--camera", str(still_clip), "--styles", str(style_folder), "--fps", "0")
