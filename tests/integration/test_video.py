@@ -67,7 +67,9 @@ class Recorder:
         self.states: list[ContentState | None] = []
         self.fail = fail
 
-    def stylize(self, frames: np.ndarray, _style: Any, _strength: float, state: ContentState | None) -> np.ndarray:
+    def stylize(
+        self, frames: np.ndarray, _style: Any, _strength: float, state: ContentState | None, **_: Any
+    ) -> np.ndarray:
         self.states.append(state)
         if self.fail and len(self.states) == 4:
             raise self.fail
