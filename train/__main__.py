@@ -133,9 +133,9 @@ def study(
         Path | None, typer.Option(help="Folder of styles to show them in; else some that are held out.")
     ] = None,
     max_iter: Annotated[int, typer.Option(min=8, help="Iterations of the longest run, a multiple of 8.")] = 800,
-    pictures: Annotated[int, typer.Option(min=2, help="Pictures of each kind at most.")] = 1024,
+    pictures: Annotated[int, typer.Option(min=2, help="Pictures of each kind at most.")] = 512,
     cache: Annotated[int, typer.Option(min=1, help="Crops of each picture, kept with their features.")] = 2,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pairs of pictures an iteration.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pairs of pictures an iteration.")] = 4,
     crop: Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",

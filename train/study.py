@@ -50,9 +50,9 @@ class StudyOptions:
     show_content: Path | None = None
     show_style: Path | None = None
     max_iter: int = 800
-    pictures: int = 1024
+    pictures: int = 512
     cache: int = 2
-    batch_size: int = 8
+    batch_size: int = 4
     crop: int = 64
     device: str = "auto"
     precision: str = "32"
@@ -231,7 +231,7 @@ def study(options: StudyOptions, output: Path) -> None:
     Raises:
         LivestyleError: as `Trainer`, and where the folder cannot be made.
     """
-    from .report import write_report
+    from .study_page import write_page
 
     questions, shown = plan_study(options), Shown.find(options)
     try:
@@ -246,7 +246,7 @@ def study(options: StudyOptions, output: Path) -> None:
     answers = {
         question: {label: results[run.key] for label, run in runs.items()} for question, runs in questions.items()
     }
-    write_report(options, answers, shown, output)
+    write_page(options, answers, shown, output)
 
 
 def _merged(runs: Iterable[Run]) -> list[Run]:

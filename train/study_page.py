@@ -23,7 +23,7 @@ LABEL_HEIGHT = 24
 JPEG_QUALITY = 85
 
 
-def write_report(options: StudyOptions, answers: Answers, shown: Shown, output: Path) -> None:
+def write_page(options: StudyOptions, answers: Answers, shown: Shown, output: Path) -> None:
     """Write README.md, its pictures and results.json into a folder.
 
     Args:
@@ -75,8 +75,8 @@ pictures and longer runs give other figures: see `--max-iter`, `--pictures` and 
 Content is the mean squared difference of VGG-19's relu4_1, style that of channel means and deviations over four layers,
 and "sum" is content + {USUAL_WEIGHT:g} x style. All are of the moving average of the weights, at full strength:
 held-out losses on {pairs} pairs of crops of pictures that no model is trained on, training losses on {pairs} pairs that
-the model is trained on. Each setting ran once, with one seed, so small differences say nothing. All figures are in
-[results.json](results.json).
+the model is trained on, whose styles also have their colour channels exchanged half of the time. Each setting ran once,
+with one seed, so small differences say nothing. All figures are in [results.json](results.json).
 """
 
 
