@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ class Candidate(Protocol):
     """A stylizer to measure. Pictures are uint8 [H, W, 3] RGB, sides multiples of 8."""
 
     name: str
+    holds_still: ClassVar[bool] = False
+    """Whether `film` gives other paintings than `stylize`."""
 
     def encode(self, style: np.ndarray) -> Any:
         """What `stylize` takes for a style picture."""
@@ -30,7 +32,7 @@ class Candidate(Protocol):
         """The painting, uint8, the size of ``content``."""
 
     def film(self, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
-        """The paintings of frames that follow each other; unlike `stylize`, they may hold each other still."""
+        """The paintings of frames that follow each other."""
         return [self.stylize(frame, code) for frame in frames]
 
 
@@ -56,6 +58,8 @@ def find_candidate(text: str, network: LossNetwork) -> Candidate:
 
 class ModelCandidate(Candidate):
     """A model folder, as people run it on the CPU."""
+
+    holds_still = True
 
     def __init__(self, text: str) -> None:
         find_model(text)

@@ -97,6 +97,12 @@ def split_held_out(pictures: Sequence[PictureFile]) -> tuple[list[PictureFile], 
     return training, [p for p, out in zip(pictures, held, strict=True) if out] or training
 
 
+def choose(pictures: Sequence[PictureFile], count: int, seed: int) -> list[PictureFile]:
+    """``count`` pictures at most, at random but in their order; a smaller choice is a part of a larger one."""
+    order = np.random.default_rng((seed, 2)).permutation(len(pictures))
+    return [pictures[place] for place in sorted(order[:count])]
+
+
 def random_crop(image: Image.Image, size: int, rng: np.random.Generator, zoom: tuple[float, float]) -> Tensor:
     """A random square of a picture at a random scale, mirrored half of the time: uint8 [3, size, size].
 

@@ -142,13 +142,11 @@ def evaluate(
                             distance(painted, image) if distance is not None else math.nan,
                         ))  # fmt: skip
                     progress.advance(task)
-            reports[name] = _report(
-                np.array(figures),
-                stillness(partial(_one_by_one, candidate), stills, codes),
-                stillness(candidate.film, stills, codes),
-                _film_style_ratio(candidate, stills, codes, targets, network),
-                rates[len(reports)],
-            )
+            alone, film, film_style_ratio = stillness(partial(_one_by_one, candidate), stills, codes), None, 1.0
+            if candidate.holds_still:
+                film = stillness(candidate.film, stills, codes)
+                film_style_ratio = _film_style_ratio(candidate, stills, codes, targets, network)
+            reports[name] = _report(np.array(figures), alone, film or alone, film_style_ratio, rates[len(reports)])
             if sheet is not None:
                 _write_sheet(sheet / f"{name}.jpg", contents, styles, paintings)
     return reports

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from livestyle.errors import LivestyleError
 
-from .data import LEAST_SIDE, CropSource, FeatureBank, find_pictures, split_held_out, to_float
+from .data import LEAST_SIDE, CropSource, FeatureBank, choose, find_pictures, split_held_out, to_float
 from .losses import (
     LossWeights,
     content_loss,
@@ -41,7 +41,18 @@ BEST = "best.pt"
 NORMALISING_CROPS = 64
 GRADIENT_LIMIT = 5.0
 LOG_EVERY = 20
-FREE_OPTIONS = {"checkpoint", "vgg_weights", "save_iter", "resume", "device", "devices", "num_nodes", "workers"}
+MEASURING_BATCHES = 8
+FREE_OPTIONS = {
+    "checkpoint",
+    "vgg_weights",
+    "features",
+    "save_iter",
+    "resume",
+    "device",
+    "devices",
+    "num_nodes",
+    "workers",
+}
 """Options that may change when a run is resumed without its being another run."""
 RANGE_WEIGHT = 50.0
 NOISE = 4 / 255
@@ -71,7 +82,9 @@ class FitOptions:
     save_iter: int = 500
     crop: int = 128
     style_crop: int = 160
+    pictures: int = 0
     cache: int = 0
+    features: Path | None = None
     partial_strength: float = 0.15
     stages: str = "frame:0.5,encoder:0.25,joint:0.25"
     start_from: Path | None = None
@@ -276,6 +289,8 @@ class Sources:
             ("style", options.style_path, options.style_crop, (0.6, 1.5)),
         ):
             pictures, held = split_held_out(find_pictures(paths))
+            if options.pictures:
+                pictures = choose(pictures, options.pictures, options.seed)
             sources.training[kind] = CropSource(pictures, size, zoom, options.seed, recolor=kind == "style")
             sources.held_out[kind] = CropSource(held, size, zoom, options.seed)
             log.info("%s: %d pictures, %d held out", kind, len(pictures), len(held))
@@ -299,7 +314,8 @@ class Batches:
             network.normalise(to_float(torch.stack(list(crops)), device))
         self._network_checksum = sha256(network.state_dict()["layers.29.weight"].cpu().numpy().tobytes()).hexdigest()
         kinds = ("content", "style")
-        self.held_out = {k: self._bank(sources.held_out[k], 8 * options.batch_size, f"held-out-{k}") for k in kinds}
+        held = MEASURING_BATCHES * options.batch_size
+        self.held_out = {k: self._bank(sources.held_out[k], held, f"held-out-{k}") for k in kinds}
         self.banks: dict[str, FeatureBank] = {}
         if options.cache:
             self.banks = {
@@ -307,12 +323,13 @@ class Batches:
             }
 
     def _bank(self, source: CropSource, count: int, name: str) -> FeatureBank:
-        """The bank of a source, from the checkpoint folder if it was made of the same things."""
+        """The bank of a source, from the features' folder if it was made of the same things."""
         made_of = repr((
             [(p.name, p.size) for p in source.pictures],
             (source.size, source.zoom, source.seed, source.recolor, count, self._network_checksum),
         ))  # fmt: skip
-        path = self.options.checkpoint / f"{name}-{sha256(made_of.encode()).hexdigest()[:16]}.bank.pt"
+        folder = self.options.features or self.options.checkpoint
+        path = folder / f"{name}-{sha256(made_of.encode()).hexdigest()[:16]}.bank.pt"
         content = "content" in name
 
         def build() -> None:
@@ -321,7 +338,7 @@ class Batches:
 
         self.processes.first_does(build)
         if not path.is_file():
-            raise LivestyleError(f"{path} is not here: --checkpoint is a folder that all machines share")
+            raise LivestyleError(f"{path} is not here: {folder} has to be a folder that all machines share")
         return FeatureBank.load(path)
 
     def iterate(self, start: int, end: int) -> Iterator[Batch]:
@@ -344,12 +361,13 @@ class Batches:
             crops = [torch.stack([next(stream) for _ in mine]) for stream in streams]
             yield self._computed(crops[0], crops[1], self._strengths(self._generator(step)), self.part.start)
 
-    def validation(self) -> Iterator[Batch]:
-        """The same few batches of held-out pictures every time, whole and at full strength."""
+    def measuring(self, banks: dict[str, FeatureBank]) -> Iterator[Batch]:
+        """The same few batches of a content and a style bank every time, whole and at full strength."""
         size = self.options.batch_size
-        for index in range(8):
+        for index in range(MEASURING_BATCHES):
             pick = torch.arange(index * size, (index + 1) * size)
-            yield self._from_banks(self.held_out, [pick, pick], torch.ones(size), 0)
+            picks = [pick % len(banks[kind].crops) for kind in ("content", "style")]
+            yield self._from_banks(banks, picks, torch.ones(size), 0)
 
     def generator(self, step: int) -> torch.Generator:
         """The source of an iteration's other random numbers."""
@@ -518,6 +536,11 @@ class Trainer:
     """One training run; `run` takes it to its last iteration.
 
     With ``devices`` above 1 it starts the command that it is part of once more for each other process.
+
+    Attributes:
+        iteration: how many are done.
+        validation: the loss terms on held-out pictures when it was last saved after a validation, as the stage computes
+            them.
     """
 
     def __init__(self, options: FitOptions) -> None:
@@ -565,6 +588,7 @@ class Trainer:
         self.average = Average(self.model)
         self.iteration = 0
         self.best = math.inf
+        self.validation: dict[str, float] = {}
         if saved is not None:
             self._restore(saved)
 
@@ -583,10 +607,11 @@ class Trainer:
                 "--batch-size 1 is too small: the style encoder is normalised over batches of 2 or more"
             )
         check_processes(options.devices, options.num_nodes, options.batch_size, device)
-        try:
-            options.checkpoint.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LivestyleError(f"cannot make the folder {options.checkpoint}: {error.strerror or error}") from error
+        for folder in (options.checkpoint, options.features or options.checkpoint):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LivestyleError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
     def _saved(self) -> dict[str, Any] | None:
         """The checkpoint to go on from, if there is one and it is asked for."""
@@ -601,7 +626,8 @@ class Trainer:
                 f"{self.options.checkpoint} holds a run of {saved['arch']}, not of {self.options.arch}"
             )
         now = self._options_as_text()
-        changed = [name for name, text in now.items() if saved["options"].get(name) != text]
+        # A run from before there was an option had none of it.
+        changed = [name for name, text in now.items() if saved["options"].get(name, text) != text]
         if set(changed) - FREE_OPTIONS:
             log.warning("going on with other options than before: %s", ", ".join(sorted(set(changed) - FREE_OPTIONS)))
         return saved
@@ -654,6 +680,7 @@ class Trainer:
         self.fabric.strategy.precision.load_state_dict(saved["precision"])
         torch.set_rng_state(saved["random"])
         self.iteration, self.best = saved["iteration"], saved["best"]
+        self.validation = saved.get("validation", {})
 
     def _checkpoint(self) -> dict[str, Any]:
         return {
@@ -663,6 +690,7 @@ class Trainer:
             "iteration": self.iteration,
             "last_iteration": self.options.max_iter,
             "best": self.best,
+            "validation": self.validation,
             "model": self.model.state_dict(),
             "average": self.average.values,
             "optimizer": self.optimizer.state_dict(),
@@ -732,25 +760,37 @@ class Trainer:
         self.average.update(self.model, self.iteration)
         return {name: value.detach() for name, value in terms.items()}
 
-    @torch.no_grad()
-    def _validate(self, stage: Stage, board: Any) -> float:
+    @contextmanager
+    def averaged(self) -> Iterator[Model]:
+        """The model with its averaged weights, in evaluation mode and without gradients; afterwards it trains on."""
         kept = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average.values)
-        self.model.eval()
+        try:
+            with torch.no_grad():
+                yield self.model.eval()
+        finally:
+            self.model.load_state_dict(kept)
+
+    def measure(self, banks: dict[str, FeatureBank], stage: str) -> dict[str, float]:
+        """The loss terms of the averaged model on a content and a style bank, as a stage computes them."""
         sums: dict[str, float] = {}
-        for index, batch in enumerate(self.batches.validation()):
-            # Past the wrapper, which would wait for the other processes.
-            with self.fabric.autocast():
-                terms = self.step.module(batch, stage.name, self.batches.generator(-1 - index))
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(value) / 8
-            if index == 0:
-                board.add_image("pictures", self._grid(batch, stage), self.iteration)
-        for name, value in sums.items():
+        with self.averaged():
+            for index, batch in enumerate(self.batches.measuring(banks)):
+                # Past the wrapper, which would wait for the other processes.
+                with self.fabric.autocast():
+                    terms = self.step.module(batch, stage, self.batches.generator(-1 - index))
+                for name, value in terms.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) / MEASURING_BATCHES
+        return sums
+
+    def _validate(self, stage: Stage, board: Any) -> None:
+        self.validation = terms = self.measure(self.batches.held_out, stage.name)
+        for name, value in terms.items():
             board.add_scalar(f"validation/{name}", value, self.iteration)
-        self.model.load_state_dict(kept)
-        log.info("iteration %d, held-out pictures: %s", self.iteration, {k: round(v, 4) for k, v in sums.items()})
-        return sums["loss"]
+        with self.averaged():
+            batch = next(self.batches.measuring(self.batches.held_out))
+            board.add_image("pictures", self._grid(batch, stage), self.iteration)
+        log.info("iteration %d, held-out pictures: %s", self.iteration, {k: round(v, 4) for k, v in terms.items()})
 
     def _grid(self, batch: Batch, stage: Stage) -> Tensor:
         """Rows of content, style and result, uint8 [3, H, W]."""
@@ -766,11 +806,11 @@ class Trainer:
         return (make_grid(rows, nrow=len(batch)) * 255).byte().cpu()
 
     def _save(self, stage: Stage, board: Any) -> None:
-        loss = self._validate(stage, board)
+        self._validate(stage, board)
         last = stage.name == self.stages[-1].name
-        better = last and loss < self.best
+        better = last and self.validation["loss"] < self.best
         if better:
-            self.best = loss
+            self.best = self.validation["loss"]
         content = self._save_last()
         if better:
             save_checkpoint(self.options.checkpoint / BEST, content)
