@@ -253,7 +253,7 @@ def video(
     )
 
     regions = Regions.of(mask, background)
-    check_videos(sources, output, options, jobs=jobs, force=force, one_style=not _is_folder(style))
+    check_videos(sources, output, options, mask=mask, jobs=jobs, force=force, one_style=not _is_folder(style))
 
     def find(library: StyleLibrary) -> tuple[list[Style | Timeline], Regions | None]:
         def read(text: str) -> list[Style | Timeline]:
@@ -307,7 +307,7 @@ def image(
 
     fits = None if size is None else parse_size(size)
     regions = Regions.of(mask, background)
-    check_images(sources, output, jobs=jobs, force=force, one_style=not _is_folder(style))
+    check_images(sources, output, mask=mask, jobs=jobs, force=force, one_style=not _is_folder(style))
 
     def find(library: StyleLibrary) -> tuple[list[Style], Regions | None]:
         styles = _finder(style)(library)

@@ -156,7 +156,7 @@ def convert_videos(
     for task in plan.tasks(timelines):
         wanted = _is_wanted(task.source, task.path, plan.several, options, force)
         (tasks if wanted else complete).append(task)
-    check_taken([task.path for task in tasks], plan.sources, force)
+    check_taken([task.path for task in tasks], plan.sources, force, None if regions is None else regions.mask)
     plan.make_folder()
     for task in complete:
         log.warning("%s is there already and stays as it is", task.path)
@@ -178,6 +178,7 @@ def check_videos(
     target: Path,
     options: VideoOptions | None = None,
     *,
+    mask: Path | None = None,
     jobs: int = 1,
     force: bool = False,
     one_style: bool = True,
@@ -188,6 +189,7 @@ def check_videos(
         sources: as all of these, see `convert_videos`.
         target: to write to.
         options: None is `VideoOptions()`.
+        mask: that is read, see `Regions`.
         jobs: videos that are painted at a time.
         force: replace files that are there.
         one_style: the names of the results are known, since those of styles do not go into them.
@@ -200,7 +202,7 @@ def check_videos(
     plan = _plan_videos(sources, target, options, jobs)
     if one_style:
         pairs = [pair for pair in plan.pairs if _is_wanted(*pair, plan.several, options, force)]
-        check_taken([path for _, path in pairs], plan.sources, force)
+        check_taken([path for _, path in pairs], plan.sources, force, mask)
 
 
 def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions, jobs: int) -> _Plan:
@@ -306,7 +308,7 @@ def convert_images(
     check_size(size)
     plan = _plan_images(sources, target, jobs)
     tasks = list(plan.tasks([Timeline.of(style) for style in styles]))
-    check_taken([task.path for task in tasks], plan.sources, force)
+    check_taken([task.path for task in tasks], plan.sources, force, None if regions is None else regions.mask)
     plan.make_folder()
     for picture in filter(is_animated, plan.sources):
         log.warning("%s is animated and only its first frame is painted: livestyle video paints all of it", picture)
@@ -338,13 +340,20 @@ def convert_images(
 
 
 def check_images(
-    sources: Sequence[Path], target: Path, *, jobs: int = 1, force: bool = False, one_style: bool = True
+    sources: Sequence[Path],
+    target: Path,
+    *,
+    mask: Path | None = None,
+    jobs: int = 1,
+    force: bool = False,
+    one_style: bool = True,
 ) -> None:
     """Refuse what `convert_images` would refuse of these, before a model is loaded and styles are found for it.
 
     Args:
         sources: as all of these, see `convert_images`.
         target: to write to.
+        mask: that is read, see `Regions`.
         jobs: pictures that are painted at a time.
         force: replace files that are there.
         one_style: the names of the results are known, since those of styles do not go into them.
@@ -355,7 +364,7 @@ def check_images(
     """
     plan = _plan_images(sources, target, jobs)
     if one_style:
-        check_taken([path for _, path in plan.pairs], plan.sources, force)
+        check_taken([path for _, path in plan.pairs], plan.sources, force, mask)
 
 
 def _plan_images(sources: Sequence[Path], target: Path, jobs: int) -> _Plan:

@@ -170,8 +170,8 @@ def _check_writable(folder: Path, path: Path) -> None:
         raise OutputError(f"cannot write {path}: {reason}, choose another") from error
 
 
-def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -> None:
-    """Refuse to write two files to one place, or one over a source, or, unless forced, over what is there.
+def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, mask: Path | None = None) -> None:
+    """Refuse to write two files to one place, or one over a source or the mask, or, unless forced, over what is there.
 
     Raises:
         OutputError: it is refused.
@@ -179,6 +179,7 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -
     seen: set[str] = set()
     taken = [path for path in targets if path.exists()]
     sources_there = {_identity(source) for source in sources if source.exists()}
+    masks_there = {_identity(mask)} if mask is not None and mask.exists() else set()
     for path in targets:
         key = os.path.normcase(path)
         if key in seen:
@@ -187,6 +188,8 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -
     for path in taken:
         if _identity(path) in sources_there:
             raise OutputError(f"{path} is the source itself: write to another name or folder")
+        if _identity(path) in masks_there:
+            raise OutputError(f"{path} is the mask: write to another name or folder")
     if taken and not force:
         others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
         raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it with --force")

@@ -297,3 +297,15 @@ def test_what_cannot_be_a_mask_or_a_background_is_refused_in_one_sentence(
 def test_a_mask_that_is_gone_is_named_before_anything_is_painted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no mask"):
         Regions(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("verb", ["image", "video"])
+def test_a_mask_is_never_written_over(photo: Path, clip: Path, left: Path, wandering: Path, verb: str) -> None:
+    source, mask = (photo, left) if verb == "image" else (clip, wandering)
+    before = mask.read_bytes()
+
+    result = livestyle(verb, source, "-o", mask, "--mask", mask, "--force", "-s", "scream")
+
+    assert result.returncode == 1
+    assert f"{mask.name} is the mask: write to another name or folder" in result.stderr
+    assert mask.read_bytes() == before
