@@ -29,6 +29,8 @@ from .paths import (
     check_target,
     expand_pictures,
     expand_videos,
+    is_folder,
+    is_there,
     make_folder,
     name_by_style,
     name_results,
@@ -209,13 +211,13 @@ def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions, j
     _check_jobs(jobs)
     videos = expand_videos(sources)
     several = len(videos) > 1 or not all(source.is_file() for source in sources)
-    if STDIO in (target, *videos) or (not several and not target.is_dir()):
+    if STDIO in (target, *videos) or (not several and not is_folder(target)):
         plan = _Plan([(video, target) for video in videos], several and STDIO not in videos)
         if target != STDIO:
             check_target(target, FORMATS, "painted.mp4")
             container_of(target, options.encoding)
     else:
-        if target.suffix.lower() in FORMATS and not target.is_dir():
+        if target.suffix.lower() in FORMATS and not is_folder(target):
             raise OutputError(f"{target} is one video: for several, name a folder to write them to")
         check_folder(target)
         names = name_results(videos, lambda video: _result_suffix(video, options.encoding))
@@ -243,8 +245,8 @@ def _result_suffix(video: Path, encoding: Encoding) -> str:
 
 def _is_wanted(source: Path, path: Path, several: bool, options: VideoOptions, force: bool) -> bool:
     """Whether a result is to be made, and not there already and to be kept."""
-    begun = store_folder(path).is_dir()
-    if begun and not force and path.exists():
+    begun = is_folder(store_folder(path))
+    if begun and not force and is_there(path):
         raise OutputError(
             f"{path} exists, and to replace it was begun before: go on with --resume --force, "
             "or begin anew with --force alone"
@@ -255,7 +257,7 @@ def _is_wanted(source: Path, path: Path, several: bool, options: VideoOptions, f
         return True
     if not can_be_resumed(source, path) and not several:
         raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
-    return begun or force or not path.exists()
+    return begun or force or not is_there(path)
 
 
 def convert_images(
@@ -371,7 +373,7 @@ def _plan_images(sources: Sequence[Path], target: Path, jobs: int) -> _Plan:
     _check_jobs(jobs)
     pictures = expand_pictures(sources)
     several = len(pictures) > 1 or not all(source.is_file() for source in sources)
-    if not (target.is_dir() or not target.suffix or (several and not is_picture(target))):
+    if not (is_folder(target) or not target.suffix or (several and not is_picture(target))):
         if several:
             raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
         check_target(target, SUFFIXES, "painted.png")

@@ -97,9 +97,11 @@ class Mask:
         self._frames: Iterator[Frame] = iter(())
         self._next: Frame | None = None
         self._scaled: np.ndarray | None = None
-        if not path.is_file():
-            raise InputError(f"there is no mask {path}: name a picture or a video, in which white is the foreground")
         try:
+            if not path.is_file():
+                raise InputError(
+                    f"there is no mask {path}: name a picture or a video, in which white is the foreground"
+                )
             self.is_still = is_picture(path) and not is_animated_webp(path)
             """Whether it is the same at all times."""
             data = path.read_bytes() if self.is_still else b""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
 
 from livestyle.color import ColorMode, keep_colors
-from livestyle.convert import convert_images, convert_video
+from livestyle.convert import check_images, check_videos, convert_images, convert_video
 from livestyle.engine import Stylizer
-from livestyle.errors import InputError, StyleError
+from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
 from livestyle.film import VideoOptions
 from livestyle.mask import Mask, Regions
 from livestyle.styles import Style, StyleLibrary
@@ -309,3 +311,36 @@ def test_a_mask_is_never_written_over(photo: Path, clip: Path, left: Path, wande
     assert result.returncode == 1
     assert f"{mask.name} is the mask: write to another name or folder" in result.stderr
     assert mask.read_bytes() == before
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder that may not be entered, with a picture in it as there is one beside it."""
+    with TemporaryDirectory() as name:
+        folder = Path(name) / "closed"
+        folder.mkdir()
+        for path in (folder / "a.png", folder.parent / "a.png"):
+            cv2.imwrite(str(path), np.zeros((8, 8), np.uint8))
+        folder.chmod(0)
+        folder.parent.chmod(0o755)
+        user = os.geteuid()
+        if user == 0:
+            # The superuser may enter any.
+            os.seteuid(65534)
+        yield folder
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+
+def test_what_lies_in_a_folder_that_may_not_be_entered_is_refused_in_one_sentence(closed: Path) -> None:
+    source = closed.parent / "a.png"
+    jobs: list[tuple[type[LivestyleError], Callable[[], object]]] = [
+        (InputError, lambda: Regions(closed / "a.png")),
+        (InputError, lambda: check_images([closed / "a.png"], closed.parent / "b.png")),
+        (OutputError, lambda: check_images([source], closed / "b.png")),
+        (OutputError, lambda: check_images([source], closed / "x" / "out")),
+        (OutputError, lambda: check_videos([source], closed / "b.mp4")),
+    ]
+    for kind, job in jobs:
+        with pytest.raises(kind, match="closed"):
+            job()
