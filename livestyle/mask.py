@@ -113,7 +113,7 @@ class Mask:
             self._video = VideoFileSource(path)
             self._frames = iter(self._video)
             self._grey = _grey(next(self._frames).image)
-            self._next = next(self._frames, None)
+            self._next = self._following()
 
     def at(self, time: Fraction | float, width: int, height: int) -> np.ndarray:
         """The mask at a time: the video's frame that is shown then, the first one before it and the last one after it.
@@ -130,7 +130,7 @@ class Mask:
 
         shown = None
         while self._next is not None and self._next.time <= time:
-            shown, self._next = self._next, next(self._frames, None)
+            shown, self._next = self._next, self._following()
         if shown is not None:
             self._grey, self._scaled = _grey(shown.image), None
         if self._scaled is None or self._scaled.shape != (height, width):
@@ -138,6 +138,12 @@ class Mask:
             method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
             self._scaled = cv2.resize(self._grey, (width, height), interpolation=method)
         return self._scaled
+
+    def _following(self) -> Frame | None:
+        assert self._video is not None
+        # Nobody takes the sound of a mask.
+        self._video.packets.clear()
+        return next(self._frames, None)
 
     def close(self) -> None:
         """Let go of the file; again is harmless."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -344,3 +346,16 @@ def test_what_lies_in_a_folder_that_may_not_be_entered_is_refused_in_one_sentenc
     for kind, job in jobs:
         with pytest.raises(kind, match="closed"):
             job()
+
+
+def test_the_sound_of_a_mask_is_not_kept(make: Make) -> None:
+    sources = ("-f", "lavfi", "-i", "color=white:size=64x64:rate=5:duration=9", "-f", "lavfi", "-i", "sine=duration=9")
+    path = make("sound.mkv", *sources)
+
+    def packets() -> int:
+        return sum(isinstance(thing, av.Packet) for thing in gc.get_objects())
+
+    before = packets()
+    with Mask(path) as mask:
+        mask.at(8, 64, 64)
+        assert packets() - before < 20
