@@ -90,7 +90,7 @@ class Mask:
     """
 
     def __init__(self, path: Path) -> None:
-        from .media.animation import is_animated_webp
+        from .media.animation import is_animated
         from .media.files import VideoFileSource
 
         self._video: VideoFileSource | None = None
@@ -102,7 +102,7 @@ class Mask:
                 raise InputError(
                     f"there is no mask {path}: name a picture or a video, in which white is the foreground"
                 )
-            self.is_still = is_picture(path) and not is_animated_webp(path)
+            self.is_still = (is_picture(path) or path.suffix.lower() == ".gif") and not is_animated(path)
             """Whether it is the same at all times."""
             data = path.read_bytes() if self.is_still else b""
         except OSError as error:

@@ -128,17 +128,19 @@ def test_image_paints_foreground_and_background_in_two_styles(
         assert distance(read(both), alone[own], part) < distance(read(both), alone[other], part) / 3
 
 
-@pytest.mark.parametrize("name", ["photo.png", "small.png"])
+@pytest.mark.parametrize(
+    ("name", "cut_out_name"), [("photo.png", "cut-out.png"), ("small.png", "cut-out.png"), ("photo.png", "cut-out.gif")]
+)
 def test_a_mask_of_a_cut_out_is_what_is_opaque(
-    photo: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], name: str
+    photo: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], name: str, cut_out_name: str
 ) -> None:
     # White all over, so that grey would be everything.
     cut_out = np.full((HEIGHT, WIDTH, 4), 255, np.uint8)
     cut_out[:, WIDTH // 2 :, 3] = 0
-    cv2.imwrite(str(tmp_path / "cut-out.png"), cut_out)
+    cv2.imwrite(str(tmp_path / cut_out_name), cut_out)
     cv2.imwrite(str(tmp_path / "small.png"), cv2.resize(read(photo).astype(np.uint8), (WIDTH, 40)))
 
-    regions = Regions(tmp_path / "cut-out.png")
+    regions = Regions(tmp_path / cut_out_name)
     convert_images([tmp_path / name], tmp_path / "out.png", stylizer, styles[:1], regions=regions)
 
     painted, source = read(tmp_path / "out.png"), read(tmp_path / name)
@@ -301,6 +303,11 @@ def test_what_cannot_be_a_mask_or_a_background_is_refused_in_one_sentence(
 def test_a_mask_that_is_gone_is_named_before_anything_is_painted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no mask"):
         Regions(tmp_path / "gone.png")
+
+
+def test_an_animated_picture_is_a_mask_that_moves(wandering: Path, make: Make) -> None:
+    with Mask(make("moving.png", "-i", str(wandering), "-f", "apng")) as mask:
+        assert [mask.at(time, 2, 1).tolist() for time in (0, 0.5)] == [[[255, 0]], [[0, 255]]]
 
 
 @pytest.mark.parametrize("verb", ["image", "video"])
