@@ -160,8 +160,9 @@ class Film:
                         "%s is unfinished, %d frames of it are kept: go on with %s", self.path, frames_kept, options
                     )
                 raise
-            if video.damage:
-                log.warning("%s", video.damage)
+            for damage in (video.damage, None if mask is None else mask.damage):
+                if damage is not None:
+                    log.warning("%s", damage)
         seconds = perf_counter() - started
         pace = Pace(*(min(1.0, clock.seconds / seconds) for clock in clocks))
         size, resumed, concealed = (shown.width, shown.height), min(count, kept), video.concealed

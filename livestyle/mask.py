@@ -145,6 +145,11 @@ class Mask:
         self._video.packets.clear()
         return next(self._frames, None)
 
+    @property
+    def damage(self) -> str | None:
+        """One sentence on what could not be read of a video so far; None for a sound file."""
+        return None if self._video is None else self._video.damage
+
     def close(self) -> None:
         """Let go of the file; again is harmless."""
         if self._video is not None:

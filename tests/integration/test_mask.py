@@ -366,3 +366,20 @@ def test_the_sound_of_a_mask_is_not_kept(make: Make) -> None:
     with Mask(path) as mask:
         mask.at(8, 64, 64)
         assert packets() - before < 20
+
+
+def test_what_a_mask_lacks_is_said(
+    clip: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], caplog: pytest.LogCaptureFixture
+) -> None:
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+
+    def warnings(end: Fraction | None) -> str:
+        caplog.clear()
+        options = VideoOptions(end=end)
+        convert_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(cut), force=True)
+        return caplog.text
+
+    assert "cut.mkv ends at 0.9 of 2.0 seconds" in warnings(None)
+    # What comes behind the end is nobody's loss.
+    assert "cut.mkv" not in warnings(Fraction(1, 2))
