@@ -90,10 +90,10 @@ def webcam(
     ] = None,
     color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} (default: style)")] = None,
     mask: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="A picture whose white, or whose opaque part, is the foreground: only that is painted in the style. "
-            "It is stretched over the camera's picture and mirrored with it."
+            "It is stretched over the camera's picture and mirrored with it. none: paint all, whatever was saved."
         ),
     ] = None,
     background: BackgroundOption = None,
@@ -143,7 +143,7 @@ def webcam(
         styles=None if styles is None else str(styles),
         strength=strength,
         color=color,
-        mask=None if mask is None else str(mask),
+        mask=mask,
         background=background,
         mirror=mirror,
         side_by_side=side_by_side,

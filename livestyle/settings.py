@@ -30,7 +30,7 @@ class Settings:
         styles: a folder of pictures.
         strength: 0..1.
         color: whose colours a painting has.
-        mask: a picture whose white is the foreground.
+        mask: a picture whose white is the foreground, or ``none``.
         background: a style for what is outside the mask, or ``original``.
         mirror: left and right change places.
         side_by_side: the camera beside its painting.

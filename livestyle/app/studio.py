@@ -58,7 +58,7 @@ def open_studio(plan: Plan, device: str, model: str | Path | None) -> Studio:
     if folder is not None and plan.styles_are_saved and not folder.is_dir():
         log.warning("the folder of styles of your saved settings is gone: %s", folder)
         folder = None
-    region, background = _find_region(library, plan) or (None, None)
+    region, background = _find_region(stylizer, library, plan) or (None, None)
     presets = list(library.presets.values())
     # Before the shelf would encode the same picture.
     first = found[0] if found else _first_picture(library, folder) or library.first()
@@ -67,7 +67,7 @@ def open_studio(plan: Plan, device: str, model: str | Path | None) -> Studio:
     return Studio(stylizer, library, shelf, first, region, background)
 
 
-def _find_region(library: StyleLibrary, plan: Plan) -> tuple[Region, Style | None] | None:
+def _find_region(stylizer: Stylizer, library: StyleLibrary, plan: Plan) -> tuple[Region, Style | None] | None:
     if plan.mask is None:
         return None
     try:
@@ -75,6 +75,8 @@ def _find_region(library: StyleLibrary, plan: Plan) -> tuple[Region, Style | Non
             if not mask.is_still:
                 raise InputError(f"{plan.mask} is a video: the mask of a camera is a picture")
         background = find_background(plan.background, library.find)
+        if background is not None:
+            stylizer.check_regions()
     except LivestyleError as error:
         if not plan.mask_is_saved:
             raise
