@@ -61,7 +61,7 @@ class VideoOptions:
         compare: the source on the left of its painting.
         encoding: of the pictures.
         raw: of frames without a container on standard input; such frames go to standard output too. Where they only do
-            that, they are to have this size and rate.
+            that, they are to have this size, and they get this rate, which is then what ``fps`` is without a choice.
         resume: go on with what an interrupted conversion left, if it left anything; results that are there are kept.
 
     Raises:
@@ -183,6 +183,12 @@ class Film:
             raise InputError("raw frames cannot be cut: leave start and end out")
         return RawSource(open_stdin(), *self.options.raw)
 
+    @property
+    def _fps(self) -> Fraction | None:
+        """Frames per second, constant; None keeps every frame's time, which raw frames cannot."""
+        raw = self.options.raw
+        return raw.rate if self.options.fps is None and raw is not None and self.source != STDIO else self.options.fps
+
     def _check_raw(self, raw: RawFormat, shown: VideoInfo) -> None:
         """Refuse to write raw frames that are not as their reader was told."""
         given = RawFormat(shown.width, shown.height, shown.rate)
@@ -246,19 +252,19 @@ class Film:
             # Even, as most codecs have it: nothing needs padding.
             width, height = fit_size(info.width, info.height, self.options.size, 2)
             info = replace(info, width=width, height=height)
-        if self.options.fps is not None:
-            info = replace(info, rate=self.options.fps, time_base=1 / self.options.fps)
+        if self._fps is not None:
+            info = replace(info, rate=self._fps, time_base=1 / self._fps)
         return info
 
     def _expected(self, video: VideoFileSource | RawSource) -> int | None:
-        if video.expected is None or self.options.fps is None:
+        if video.expected is None or self._fps is None:
             return video.expected
-        return round(video.expected * self.options.fps / video.info.rate)
+        return round(video.expected * self._fps / video.info.rate)
 
     def _frames(self, video: VideoFileSource | RawSource, info: VideoInfo, kept: int) -> Iterator[Frame]:
         frames: Iterator[Frame] = (frame.changed(lambda i: resize(i, info.width, info.height)) for frame in video)
-        if self.options.fps is not None:
-            frames = at_rate(frames, self.options.fps, 1 / video.info.rate)
+        if self._fps is not None:
+            frames = at_rate(frames, self._fps, 1 / video.info.rate)
         for number, frame in enumerate(frames):
             if number >= kept:
                 # Made here, on the thread that reads ahead; those before are looked at by nobody.

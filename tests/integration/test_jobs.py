@@ -772,6 +772,20 @@ def test_films_go_through_pipes(make: Make, tmp_path: Path, ffmpeg: str, source:
     assert abs(before - after).mean() < 12
 
 
+def test_raw_frames_of_a_film_of_varying_rate_keep_its_time(make: Make, tmp_path: Path) -> None:
+    # Every fifth frame of the first second, and all of the next.
+    vary = ["-vf", "select='gt(n,24)+not(mod(n,5))'", "-fps_mode", "vfr", "-c:v", "ffv1"]
+    make("clip.mkv", *lavfi(50), *vary)
+    program = [sys.executable, "-c", PIPED, "clip.mkv", "-", "64x64@25"]
+
+    done = subprocess.run(program, check=True, capture_output=True, cwd=tmp_path)
+
+    frames = np.frombuffer(done.stdout, np.uint8).reshape(-1, 64, 64, 3)
+    changes = [number for number in range(1, len(frames)) if (frames[number] != frames[number - 1]).any()]
+    assert len(frames) == 50
+    assert changes == [5, 10, 15, 20, *range(25, 50)]
+
+
 @pytest.mark.parametrize(
     ("sources", "target", "options", "words"),
     [
