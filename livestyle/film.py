@@ -130,9 +130,12 @@ class Film:
         with self._open() as video, nullcontext() if self.regions is None else Mask(self.regions.mask) as mask:
             info = self._info(video.info)
             if min(info.width, info.height) < MINIMUM_SIDE:
+                size, verb, advice = self.options.size, "is", "enlarge it first"
+                if size is not None:
+                    verb, advice = "becomes", f"--size {size[0]}x{size[1]} is too small for its shape"
                 raise InputError(
-                    f"{self.name} is {info.width}x{info.height}: a video has {MINIMUM_SIDE} pixels or more each way, "
-                    "enlarge it first"
+                    f"{self.name} {verb} {info.width}x{info.height}: a video has {MINIMUM_SIDE} pixels or more each "
+                    f"way, {advice}"
                 )
             shown = replace(info, width=2 * info.width) if self.options.compare else info
             if self.options.raw is not None and self.source != STDIO:

@@ -360,6 +360,15 @@ def test_a_small_film_can_be_enlarged_enough_to_be_painted(
     assert (result.width, result.height) == (96, 64)
 
 
+def test_a_size_that_makes_a_film_too_small_is_named(
+    make: Make, tmp_path: Path, stylizer: Stylizer, style: Style
+) -> None:
+    source = make("wide.mp4", *lavfi(3, size="128x96"), *H264)
+
+    with pytest.raises(InputError, match=r"becomes 64x48: .* --size 64x64 is too small for its shape"):
+        convert_video(source, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(size=(64, 64)))
+
+
 def test_the_source_can_stand_beside_its_painting(
     clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
 ) -> None:
