@@ -169,7 +169,7 @@ def convert_videos(
         label = "standard input" if task.source == STDIO else task.source.name
         if len(timelines) > 1:
             label += f" in {task.timeline.name}"
-        film = Film(task.source, task.path, task.timeline, strength, color, options, regions)
+        film = Film(task.source, task.path, task.timeline, strength, color, options, regions, len(tasks) > 1)
         return film.paint(stylizer, display, label, cancelled)
 
     return _run(tasks, paint, "videos", plan.several, stylizer, jobs, progress, done)

@@ -101,6 +101,7 @@ class Film:
         color: whose colours the painting has; MATCH takes them from the first ten seconds or so.
         options: the rest.
         regions: a mask, whose time is that of the source, and what is outside of it; None paints the whole frames.
+        is_one_of_several: others are painted in the same job, which the hint on how to go on with it thinks of.
     """
 
     source: Path
@@ -110,6 +111,7 @@ class Film:
     color: ColorMode
     options: VideoOptions
     regions: Regions | None = None
+    is_one_of_several: bool = False
 
     def paint(self, stylizer: Stylizer, display: Display, label: str, cancelled: Event) -> Result:
         """Paint it, or what is left of it to paint.
@@ -159,6 +161,8 @@ class Film:
                 if store is not None and store.finished:
                     frames_kept = store.finished * SEGMENT_FRAMES
                     options = "--resume --force" if self.path.exists() else "--resume"
+                    if self.path.exists() and self.is_one_of_several:
+                        options += ", which paints those that are complete again"
                     log.warning(
                         "%s is unfinished, %d frames of it are kept: go on with %s", self.path, frames_kept, options
                     )

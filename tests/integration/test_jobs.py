@@ -741,6 +741,20 @@ def test_pictures_in_jobs_scaled_and_beside_their_source(tmp_path: Path, stylize
         assert (both[:, 140:] == stylizer.stylize(small, style.stats)).all()
 
 
+def test_that_force_paints_complete_films_again_is_said(
+    make: Make, film: Path, tmp_path: Path, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = [make("first.mp4", *lavfi(3), *H264), film]
+    (tmp_path / "out").mkdir()
+    for source in sources:
+        (tmp_path / "out" / source.name).write_text("replace me")
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_videos(sources, tmp_path / "out", Stop(SEGMENT_FRAMES + 13), [style], force=True)
+
+    assert "go on with --resume --force, which paints those that are complete again" in caplog.text
+
+
 def test_less_than_one_job_is_refused(clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
     with pytest.raises(LivestyleError, match="at least one job"):
         convert_videos([clip], tmp_path / "out.mp4", stylizer, [style], jobs=0)
