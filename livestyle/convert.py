@@ -453,12 +453,12 @@ def _run(
             else:
                 raise outcome.error
     if failures:
-        errors = {failure.source: failure.error for failure in failures}
-        for error in errors.values():
-            log.warning("%s", error)
-        sources = {task.source for task in tasks}
-        names = ", ".join(str(source) for source in errors)
-        raise InputError(f"{len(errors)} of {len(sources)} {unit} failed, the rest is done: {names}")
+        # In several styles a source may fail in several ways, or for one reason several times.
+        for text in dict.fromkeys(str(failure.error) for failure in failures):
+            log.warning("%s", text)
+        failed, sources = dict.fromkeys(failure.source for failure in failures), {task.source for task in tasks}
+        names = ", ".join(map(str, failed))
+        raise InputError(f"{len(failed)} of {len(sources)} {unit} failed, the rest is done: {names}")
     return results
 
 
