@@ -106,7 +106,8 @@ def webcam(
     stabilise: Annotated[
         bool | None,
         typer.Option(
-            "--stabilise/--no-stabilise", help="Hold the painting still when the light changes. (default: on)"
+            "--stabilise/--no-stabilise",
+            help="Hold the painting still when the light changes, and take the camera's noise away. (default: on)",
         ),
     ] = None,
     full_screen: Annotated[bool | None, typer.Option("--full-screen/--no-full-screen", help="Fill the screen.")] = None,

@@ -326,7 +326,7 @@ class _Painted:
     Attributes:
         frame: of the source.
         image: the painting; None where an earlier run has painted it.
-        state: the running content statistics behind the last frame of a segment, else None.
+        state: what holds the film still, behind the last frame of a segment, else None.
     """
 
     frame: Frame
@@ -341,7 +341,7 @@ class _Painter:
         stylizer: paints.
         timelines: of styles, and of styles of the background.
         strength: 0..1.
-        store: whose running content statistics to go on with, if it has any.
+        store: whose content state to go on with, if it has any.
         mask: where the foreground is.
         start: of the film, in seconds of the mask.
     """

@@ -34,7 +34,7 @@ class Settings:
         background: a style for what is outside the mask, or ``original``.
         mirror: left and right change places.
         side_by_side: the camera beside its painting.
-        stabilise: running content statistics hold the painting still.
+        stabilise: hold the painting still, with running content statistics and less noise.
         full_screen: the window fills the screen.
         crossfade: seconds, 0 or more.
         cycle: seconds that each style stays when they go through by themselves, more than 0.
