@@ -26,6 +26,8 @@ class StyleGraph(nn.Module):
 class PlainStylizeGraph(nn.Module):
     """frames uint8 [N, H, W, 3] BGR, stats, strength, content_state, momentum -> stylized, next_content_state.
 
+    With a mask, uint8 [N, H, W], the statistics are those of two styles, [2, S], see `livestyle.model`.
+
     The trained network as it is: what `CompactStylizeGraph` is compared with, and what `classic` is exported as. Sizes
     that are no multiple of what the network halves are mirrored below and on the right, and cropped back.
     """
@@ -37,13 +39,20 @@ class PlainStylizeGraph(nn.Module):
         self.stylizer.to(self.dtype)
 
     def forward(
-        self, frames: Tensor, stats: Tensor, strength: Tensor, content_state: Tensor, momentum: Tensor
+        self,
+        frames: Tensor,
+        stats: Tensor,
+        strength: Tensor,
+        content_state: Tensor,
+        momentum: Tensor,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         height, width = frames.shape[1], frames.shape[2]
         rows, columns = (mirrored_index(n, self.stylizer.multiple) for n in (height, width))
         x = frames.index_select(1, rows).index_select(2, columns)
         x = x.permute(0, 3, 1, 2).flip(1).to(self.dtype) / 255
-        painted, state = self.stylizer(x, stats, strength, Running(content_state, momentum))
+        shares = None if mask is None else mask_shares(mask, self.stylizer.multiple)
+        painted, state = self.stylizer(x, stats, strength, Running(content_state, momentum), shares)
         assert state is not None
         levels = (painted * 255).clamp(0, 255).round().to(torch.uint8)
         return levels[:, :, :height, :width].flip(1).permute(0, 2, 3, 1), state
@@ -90,18 +99,31 @@ class CompactStylizeGraph(nn.Module):
         conv.bias.copy_(bias * (255 / 4) + 127.5)
 
     def forward(
-        self, frames: Tensor, stats: Tensor, strength: Tensor, content_state: Tensor, momentum: Tensor
+        self,
+        frames: Tensor,
+        stats: Tensor,
+        strength: Tensor,
+        content_state: Tensor,
+        momentum: Tensor,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         count, height, width = frames.shape[0], frames.shape[1], frames.shape[2]
         rows, columns = (stem_index(n, self.stylizer.multiple) for n in (height, width))
         x = frames.index_select(1, rows).index_select(2, columns).permute(0, 3, 1, 2).to(self.dtype)
-        x, state = self.stylizer.paint(self.stem(x), stats, strength, Running(content_state, momentum))
+        shares = None if mask is None else mask_shares(mask, self.stylizer.multiple)
+        x, state = self.stylizer.paint(self.stem(x), stats, strength, Running(content_state, momentum), shares)
         assert state is not None
         half_height, half_width = x.shape[2], x.shape[3]
         levels = x.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         levels = levels.reshape(count, half_height, half_width, 2, 6).permute(0, 1, 3, 2, 4)
         levels = levels.reshape(count, 2 * half_height, 2 * half_width, 3)
         return levels[:, :height, :width], state
+
+
+def mask_shares(mask: Tensor, multiple: int) -> Tensor:
+    """A mask, uint8 [N, H, W], as float32 [N, 1, H', W'] in 0..1, mirrored until ``multiple`` divides both sides."""
+    rows, columns = (mirrored_index(n, multiple) for n in (mask.shape[1], mask.shape[2]))
+    return mask.index_select(1, rows).index_select(2, columns)[:, None].float() / 255
 
 
 class MergedUpsampleConv(nn.Module):

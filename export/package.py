@@ -28,6 +28,8 @@ from livestyle.model import (
     CONTRACT_VERSION,
     MINIMUM_SIDE,
     PRESETS,
+    REGIONS,
+    REGIONS_FP16,
     STYLE,
     STYLIZE,
     STYLIZE_FP16,
@@ -49,6 +51,9 @@ LARGEST_DIFFERENCE = 1
 """Grey levels that onnxruntime's float32 output may be off, anywhere."""
 LEAST_FP16_PSNR = 40.0
 """Decibels between the float16 and the float32 output, at least."""
+LEAST_HALVED = 8192
+"""Values of a constant that a float32 network stores in float16, at least. Smaller ones are few bytes, and those of the
+stem and the last layer, which are scaled in the export, no longer fit into float16 exactly."""
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +91,8 @@ def export_model(
             written.
     """
     model, content = load_model(checkpoint)
+    # Networks and checkpoint are stored in half the bytes, and so hold the same values exactly.
+    model = model.half().float()
     if content["iteration"] < content.get("last_iteration", 0):
         log.warning("the run stopped at iteration %d of %d", content["iteration"], content["last_iteration"])
     found = find_pictures(pictures) if pictures else []
@@ -99,7 +106,7 @@ def export_model(
         work = Path(folder)
         write_networks(model, work)
         parity = compare(model, work, images)
-        names = [STYLE, STYLIZE, STYLIZE_FP16]
+        names = [STYLE, STYLIZE, STYLIZE_FP16, REGIONS, REGIONS_FP16]
         if not isinstance(model, ClassicModel):
             # The classic network carries torchvision's VGG, which is not ours to pass on as a checkpoint.
             _write_safetensors(model, content, work / CHECKPOINT)
@@ -132,7 +139,7 @@ def export_model(
 
 
 def write_networks(model: Model, folder: Path) -> None:
-    """Write style.onnx, stylize.onnx and stylize.fp16.onnx of a model."""
+    """Write style.onnx of a model and, each in float32 and float16, stylize.onnx and stylize.regions.onnx."""
     size = 2 * sum(model.site_channels)
     height, width = (torch.export.Dim(name, min=MINIMUM_SIDE, max=16384) for name in "HW")
     image = torch.zeros(MINIMUM_SIDE + 5, MINIMUM_SIDE + 14, 3, dtype=torch.uint8)
@@ -142,10 +149,13 @@ def write_networks(model: Model, folder: Path) -> None:
     names = ["frames", "stats", "strength", "content_state", "momentum"]
     dims: dict[str, Any] = dict.fromkeys(names)
     dims["frames"] = {0: torch.export.Dim("N", min=1, max=256), 1: height, 2: width}
+    outputs = ["stylized", "next_content_state"]
     for name, half in ((STYLIZE, False), (STYLIZE_FP16, True)):
-        _write(
-            stylize_graph(model.stylizer, half), inputs, folder / name, names, ["stylized", "next_content_state"], dims
-        )
+        _write(stylize_graph(model.stylizer, half), inputs, folder / name, names, outputs, dims)
+    two = (frames, torch.ones(2, size), *inputs[2:], frames[..., 0].contiguous())
+    names, dims = [*names, "mask"], dims | {"mask": dims["frames"]}
+    for name, half in ((REGIONS, False), (REGIONS_FP16, True)):
+        _write(stylize_graph(model.stylizer, half), two, folder / name, names, outputs, dims)
 
 
 def _write(
@@ -179,7 +189,20 @@ def _write(
     for node in proto.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
+    store_in_float16(proto.graph)
     path.write_bytes(proto.SerializeToString())
+
+
+def store_in_float16(graph: Any) -> None:
+    """Store large float32 constants of an ONNX graph in float16; onnxruntime makes them float32 when it loads them."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    large = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and np.prod(t.dims) >= LEAST_HALVED]
+    for index, tensor in enumerate(large):
+        name = tensor.name
+        values = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(values, f"{name}.float16"))
+        graph.node.insert(index, helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
 
 
 def compare(model: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
@@ -188,33 +211,42 @@ def compare(model: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
     Raises:
         LivestyleError: they differ by more than `LARGEST_DIFFERENCE` grey level or the float16 network is off.
     """
-    style_session = create_session(folder / STYLE, "cpu")
-    session = create_session(folder / STYLIZE, "cpu")
-    half_session = create_session(folder / STYLIZE_FP16, "cpu")
+    names = (STYLE, STYLIZE, STYLIZE_FP16, REGIONS, REGIONS_FP16)
+    sessions = {name: create_session(folder / name, "cpu") for name in names}
     largest, style_error, psnr = 0, 0.0, float("inf")
     style_graph, reference = StyleGraph(model).eval(), PlainStylizeGraph(model.stylizer).eval()
     state = np.zeros(2 * sum(model.site_channels), np.float32)
     for index, (height, width) in enumerate(PARITY_SIZES):
         frame = cv2.resize(images[index % len(images)], (width, height), interpolation=cv2.INTER_AREA)
         frames = np.stack([frame, np.ascontiguousarray(frame[:, ::-1])])
-        picture = scale_style_picture(images[(index + 1) % len(images)])
-        stats = style_session.run(None, {"image": picture})[0]
-        strength = np.array(1.0 if index % 2 == 0 else 0.6, np.float32)
-        momentum = np.array(0.0 if index == 0 else 0.5, np.float32)
-        feeds = dict(zip(("frames", "stats", "strength", "content_state", "momentum"),
-                         (frames, stats, strength, state, momentum), strict=True))  # fmt: skip
-        with torch.inference_mode():
-            expected_stats = style_graph(torch.from_numpy(picture)).numpy()
-            outputs = reference(*(torch.from_numpy(np.asarray(value)) for value in feeds.values()))
-        expected, expected_state = outputs[0].numpy().astype(np.int16), outputs[1].numpy()
-        painted, next_state = session.run(None, feeds)
-        style_error = max(style_error, float(np.abs(stats - expected_stats).max()))
-        largest = max(largest, int(np.abs(painted.astype(np.int16) - expected).max()))
-        if not np.allclose(next_state, expected_state, rtol=1e-3, atol=1e-3):
-            raise LivestyleError("onnxruntime's running content statistics differ from PyTorch's: nothing was written")
-        half_painted = half_session.run(None, feeds)[0]
-        error = np.square(half_painted.astype(np.float64) - expected).mean()
-        psnr = min(psnr, 10 * float(np.log10(255**2 / max(error, 1e-9))))
+        stats = []
+        for picture in (scale_style_picture(images[(index + n) % len(images)]) for n in (1, 2)):
+            stats.append(sessions[STYLE].run(None, {"image": picture})[0])
+            with torch.inference_mode():
+                expected_stats = style_graph(torch.from_numpy(picture)).numpy()
+            style_error = max(style_error, float(np.abs(stats[-1] - expected_stats).max()))
+        feeds = {
+            "frames": frames,
+            "stats": stats[0],
+            "strength": np.array(1.0 if index % 2 == 0 else 0.6, np.float32),
+            "content_state": state,
+            "momentum": np.array(0.0 if index == 0 else 0.5, np.float32),
+        }
+        # Any picture is a mask with soft and hard borders.
+        regions = feeds | {"stats": np.stack(stats), "mask": np.ascontiguousarray(frames[..., 1])}
+        for name, half_name, given in ((REGIONS, REGIONS_FP16, regions), (STYLIZE, STYLIZE_FP16, feeds)):
+            with torch.inference_mode():
+                outputs = reference(**{name: torch.from_numpy(value) for name, value in given.items()})
+            expected, expected_state = outputs[0].numpy().astype(np.int16), outputs[1].numpy()
+            painted, next_state = sessions[name].run(None, given)
+            largest = max(largest, int(np.abs(painted.astype(np.int16) - expected).max()))
+            if not np.allclose(next_state, expected_state, rtol=1e-3, atol=1e-3):
+                raise LivestyleError(
+                    "onnxruntime's running content statistics differ from PyTorch's: nothing was written"
+                )
+            half_painted = sessions[half_name].run(None, given)[0]
+            error = np.square(half_painted.astype(np.float64) - expected).mean()
+            psnr = min(psnr, 10 * float(np.log10(255**2 / max(error, 1e-9))))
         state = next_state
     if largest > LARGEST_DIFFERENCE or style_error > 1e-2:
         raise LivestyleError(
@@ -247,6 +279,7 @@ def _write_safetensors(model: Model, content: dict[str, Any], path: Path) -> Non
     from safetensors.torch import save_file
 
     values = {k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith("statistics_reader.")}
+    values = {k: v.half() if v.is_floating_point() else v for k, v in values.items()}
     save_file(values, path, {"arch": content["arch"], "iteration": str(content["iteration"])})
     path.chmod(0o644)
 

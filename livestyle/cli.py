@@ -9,19 +9,30 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from . import __version__
-from .cli_options import COLOR_HELP, ColorOption, DeviceOption, ForceOption, ModelOption, StrengthOption
+from .cli_options import (
+    COLOR_HELP,
+    BackgroundOption,
+    ColorOption,
+    DeviceOption,
+    ForceOption,
+    MaskOption,
+    ModelOption,
+    StrengthOption,
+)
 from .cli_styles import styles_app
 from .color import ColorMode
 from .errors import LivestyleError
 
 if TYPE_CHECKING:
     from .engine import Stylizer
+    from .mask import Regions
     from .styles import Style, StyleLibrary
     from .timeline import Timeline
 
@@ -45,7 +56,7 @@ StyleOption = Annotated[
 ]
 SizeOption = Annotated[str | None, typer.Option(help="Scale to fit in it, such as 1280x720, with the shape kept.")]
 CompareOption = Annotated[bool, typer.Option("--compare", help="The source on the left of its painting.")]
-JobsOption = Annotated[int, typer.Option(min=1, help="So many files at a time; they share the cores.")]
+JobsOption = Annotated[int, typer.Option(help="So many files at a time; they share the cores.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file, for scripts.")]
 
 
@@ -78,6 +89,14 @@ def webcam(
         float | None, typer.Option(help="0 (the camera as it is) to 1 (all of the style). (default: 1)")
     ] = None,
     color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} (default: style)")] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="A picture whose white, or whose opaque part, is the foreground: only that is painted in the style. "
+            "It is stretched over the camera's picture and mirrored with it."
+        ),
+    ] = None,
+    background: BackgroundOption = None,
     crossfade: Annotated[float | None, typer.Option(help="Seconds from style to style. (default: 0.6)")] = None,
     cycle: Annotated[float | None, typer.Option(help="Go through all styles, so many seconds each.")] = None,
     mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Left and right change places.")] = None,
@@ -124,6 +143,8 @@ def webcam(
         styles=None if styles is None else str(styles),
         strength=strength,
         color=color,
+        mask=None if mask is None else str(mask),
+        background=background,
         mirror=mirror,
         side_by_side=side_by_side,
         stabilise=stabilise,
@@ -168,12 +189,14 @@ def video(
             "--style",
             "-s",
             help="A preset, a picture, a folder of pictures, a mix: starry-night:0.7,scream:0.3, or styles with "
-            "times in the result: scream@0,starry-night@1:12.5. Without it, the first one.",
+            "times in the result: scream@0,starry-night@1:12.5, mixes too. Without it, the first one.",
         ),
     ] = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
-    crossfade: Annotated[float, typer.Option(min=0, help="Seconds from style to style, where they have times.")] = 0.6,
+    mask: MaskOption = None,
+    background: BackgroundOption = None,
+    crossfade: Annotated[float, typer.Option(help="Seconds from style to style, where they have times.")] = 0.6,
     start: Annotated[str | None, typer.Option(help="Begin there: seconds, 1:12.5 or 1:02:03.")] = None,
     end: Annotated[str | None, typer.Option(help="End there.")] = None,
     size: SizeOption = None,
@@ -192,7 +215,8 @@ def video(
     raw: Annotated[
         str | None,
         typer.Option(
-            metavar="WxH@RATE", help="Frames on standard input and output are bare bgr24, such as 640x360@25."
+            metavar="WxH@RATE",
+            help="Frames on standard input and output are bare: bgr24 for 640x360@25, or 640x360@25:rgb24.",
         ),
     ] = None,
     resume: Annotated[
@@ -208,13 +232,15 @@ def video(
     force: ForceOption = False,
 ) -> None:
     """Paint videos; sound, subtitles, chapters and timing stay as they are."""
-    from .convert import VideoOptions, convert_videos, print_json, print_result
+    from .convert import VideoOptions, check_videos, convert_videos, print_json, print_result
     from .film import parse_rate
+    from .mask import Regions, find_background
     from .media.camera import parse_size
     from .media.files import Encoding
     from .media.pipe import parse_raw
-    from .timeline import parse_time, read_styles
+    from .timeline import check_crossfade, parse_time, read_styles
 
+    check_crossfade(crossfade)
     options = VideoOptions(
         size=None if size is None else parse_size(size),
         fps=None if fps is None else parse_rate(fps),
@@ -226,10 +252,18 @@ def video(
         resume=resume,
     )
 
-    def find(library: StyleLibrary) -> list[Style | Timeline]:
-        return [library.first()] if style is None else read_styles(library, style, crossfade)
+    regions = Regions.of(mask, background)
+    check_videos(sources, output, options, jobs=jobs, force=force, one_style=not _is_folder(style))
 
-    stylizer, styles = _prepare(strength, device, model, find)
+    def find(library: StyleLibrary) -> tuple[list[Style | Timeline], Regions | None]:
+        def read(text: str) -> list[Style | Timeline]:
+            return read_styles(library, text, crossfade)
+
+        styles: list[Style | Timeline] = [library.first()] if style is None else read(style)
+        behind = find_background(background, read)
+        return styles, None if regions is None else replace(regions, background=behind)
+
+    stylizer, (styles, regions) = _prepare(strength, device, model, find, jobs)
     done = print_json if as_json else print_result
     convert_videos(
         sources,
@@ -239,6 +273,7 @@ def video(
         strength,
         options,
         color=color,
+        regions=regions,
         jobs=jobs,
         force=force,
         progress=True,
@@ -255,6 +290,8 @@ def image(
     style: StyleOption = None,
     strength: StrengthOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
+    mask: MaskOption = None,
+    background: BackgroundOption = None,
     size: SizeOption = None,
     compare: CompareOption = False,
     jobs: JobsOption = 1,
@@ -264,11 +301,20 @@ def image(
     force: ForceOption = False,
 ) -> None:
     """Paint pictures."""
-    from .convert import convert_images, print_json, print_result
+    from .convert import check_images, convert_images, print_json, print_result
+    from .mask import Regions, find_background
     from .media.camera import parse_size
 
     fits = None if size is None else parse_size(size)
-    stylizer, styles = _prepare(strength, device, model, _finder(style))
+    regions = Regions.of(mask, background)
+    check_images(sources, output, jobs=jobs, force=force, one_style=not _is_folder(style))
+
+    def find(library: StyleLibrary) -> tuple[list[Style], Regions | None]:
+        styles = _finder(style)(library)
+        behind = find_background(background, library.find)
+        return styles, None if regions is None else replace(regions, background=behind)
+
+    stylizer, (styles, regions) = _prepare(strength, device, model, find, jobs)
     done = print_json if as_json else print_result
     convert_images(
         sources,
@@ -277,6 +323,7 @@ def image(
         styles,
         strength,
         color=color,
+        regions=regions,
         size=fits,
         compare=compare,
         jobs=jobs,
@@ -297,33 +344,43 @@ def demo(
 ) -> None:
     """Paint the clip that comes with livestyle, say how fast, and show it where there is a screen."""
     from .app.window import show_video
-    from .convert import convert_video, print_result
+    from .convert import check_videos, convert_video, print_result
     from .model import package_folder
 
-    stylizer, styles = _prepare(1.0, device, model, _finder(style))
     clip = package_folder("assets") / "demo.mp4"
     target = output or Path("livestyle-demo.mp4")
+    check_videos([clip], target, force=output is None, one_style=not _is_folder(style))
+    stylizer, styles = _prepare(1.0, device, model, _finder(style))
     for result in convert_video(clip, target, stylizer, styles, force=output is None, progress=True, done=print_result):
         show_video(result.path)
 
 
 def _prepare(
-    strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], list[T]]
-) -> tuple[Stylizer, list[T]]:
-    """A stylizer on the device, which is said in one line, and the styles that ``find`` finds."""
+    strength: float, device: str, model: str | None, find: Callable[[StyleLibrary], T], jobs: int = 1
+) -> tuple[Stylizer, T]:
+    """A stylizer on the device, which is said in one line, and what ``find`` finds among the styles."""
     from .engine import Stylizer, check_strength
     from .styles import StyleLibrary
 
     # Before the model is loaded, for which nobody should wait in vain.
     check_strength(strength)
     stylizer = Stylizer(model, device)
-    print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
+    shared = f", shared by up to {jobs} jobs" if jobs > 1 else ""
+    print(f"{stylizer.device.text}{shared}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
-    styles = find(library)
+    found = find(library)
     if library.encoded:
         pictures = "1 style picture" if library.encoded == 1 else f"{library.encoded} style pictures"
         print(f"{pictures} encoded; from now on the cache has them", file=sys.stderr, flush=True)
-    return stylizer, styles
+    return stylizer, found
+
+
+def _is_folder(style: str | None) -> bool:
+    """Whether a text may name several styles."""
+    from .styles import existing_path
+
+    path = None if style is None else existing_path(style)
+    return path is not None and path.is_dir()
 
 
 def _finder(style: str | None) -> Callable[[StyleLibrary], list[Style]]:
@@ -337,6 +394,9 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.addLevelName(logging.WARNING, "warning")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    if os.environ.get("LIVESTYLE_DEBUG"):
+        # Where an error came from that nobody foresaw.
+        logging.getLogger(__package__).setLevel(logging.DEBUG)
     # So that nothing half-finished is left by kill, systemd or docker stop either.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = _run()

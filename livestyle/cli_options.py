@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,4 +17,15 @@ StrengthOption = Annotated[float, typer.Option(help="0 (the content as it is) to
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda. cuda never becomes the CPU in silence.")]
 ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite), or a model folder.")]
 ColorOption = Annotated[ColorMode, typer.Option(help=COLOR_HELP)]
+MaskOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A picture or a video whose white, or whose opaque part, is the foreground: only that is painted in the "
+        "style. It is stretched over the frames."
+    ),
+]
+BackgroundOption = Annotated[
+    str | None,
+    typer.Option(help="The style outside the mask: a preset, a picture or a mix. (default: original, the content)"),
+]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,26 +18,40 @@ import numpy as np
 from .color import ColorMode, keep_colors
 from .engine import check_strength
 from .errors import InputError, LivestyleError, OutputError
-from .film import Film, VideoOptions, check_size, fit_size, match_timeline, resize
-from .media.files import FORMATS, Encoding, container_of
+from .film import Film, VideoOptions, can_be_resumed, check_size, fit_size, match_timeline, resize
+from .mask import Mask, Regions
+from .media.files import FORMATS, Encoding, container_of, is_animated
 from .media.pictures import SUFFIXES, is_picture, read_picture, write_picture
 from .media.pipe import STDIO
-from .model import MINIMUM_SIDE
-from .paths import check_taken, check_target, expand_pictures, expand_videos, make_folder, name_by_style
+from .paths import (
+    check_folder,
+    check_taken,
+    check_target,
+    expand_pictures,
+    expand_videos,
+    make_folder,
+    name_by_style,
+    name_results,
+)
 from .progress import Display, shown_display
-from .providers import default_threads
-from .results import Done, Failure, Result, print_json, print_result
+from .providers import default_threads, first_line
+from .results import Done, Failure, Result, Skipped, print_json, print_result
 from .segments import store_folder
+from .still import paint_picture
 from .styles import Style, style_picture
 from .timeline import Timeline
 
 if TYPE_CHECKING:
-    from .engine import StyleStats, Stylizer
+    from .engine import Stylizer
 
 __all__ = [
     "Failure",
+    "Regions",
     "Result",
+    "Skipped",
     "VideoOptions",
+    "check_images",
+    "check_videos",
     "convert_images",
     "convert_video",
     "convert_videos",
@@ -57,40 +71,25 @@ def convert_video(
     options: VideoOptions | None = None,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     force: bool = False,
     progress: bool = False,
     done: Done | None = None,
 ) -> list[Result]:
-    """Paint a video, once for each style.
-
-    The sound is copied and every frame keeps its time, unless the options say otherwise. What cannot be kept is
-    said as a warning in the log.
-
-    What is complete of a video that is interrupted stays in a hidden folder beside the target, for
-    `VideoOptions.resume`.
-
-    Args:
-        source: a video file.
-        target: a video file to write; with several styles, ``-NAME`` of the style goes before its suffix.
-        stylizer: paints.
-        styles: of the stylizer's model.
-        strength: 0..1.
-        options: None is `VideoOptions()`.
-        color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of the video.
-        force: replace files that are there, and begin anew what was begun before.
-        progress: show a bar on stderr.
-        done: called with each result, or with the failure before it is raised, when no bar is on the screen.
-
-    Returns:
-        One result a style.
-
-    Raises:
-        InputError: the source cannot be used, or the strength is out of range.
-        StyleError: the colours of a preset or a mix are to be matched.
-        OutputError: the target cannot be written; nothing is left of it.
-    """
-    job = _VideoJob(styles, strength, color, options or VideoOptions(), force)
-    return job.run([(source, target)], False, stylizer, 1, progress, done)
+    """Paint one video: `convert_videos`, whose arguments these are, of a single source."""
+    return convert_videos(
+        [source],
+        target,
+        stylizer,
+        styles,
+        strength,
+        options,
+        color=color,
+        regions=regions,
+        force=force,
+        progress=progress,
+        done=done,
+    )
 
 
 def convert_videos(
@@ -102,29 +101,40 @@ def convert_videos(
     options: VideoOptions | None = None,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     jobs: int = 1,
     force: bool = False,
     progress: bool = False,
     done: Done | None = None,
 ) -> list[Result]:
-    """Paint videos, each as `convert_video` does.
+    """Paint videos, each once for each style.
+
+    The sound is copied and every frame keeps its time, unless the options say otherwise. What cannot be kept is
+    said as a warning in the log.
+
+    What is complete of a video that is interrupted stays in a hidden folder beside the target, for
+    `VideoOptions.resume`.
 
     Args:
         sources: videos, folders of videos, and patterns such as ``films/*.mov``; or ``-``, standard input.
         target: a video to write for one video that is named itself, or a folder, which is made where it is missing; or
-            ``-``, standard output.
+            ``-``, standard output. In a folder, x.mov becomes x.mov and x.avi, which is read only, x.mp4; beside a film
+            x.mp4 it becomes x.avi.mp4. With several styles, ``-NAME`` of the style goes before the suffix.
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
         options: None is `VideoOptions()`.
-        color: whose colours the paintings have; MATCH takes them from each video for itself.
+        color: whose colours the paintings have; MATCH takes them from the first ten seconds or so of each video.
+        regions: a mask for a foreground in the style and a background in another, or as it is; a video as the mask runs
+            with the source. None paints all.
         jobs: videos that are painted at a time; they share the cores.
         force: replace files that are there, and begin anew what was begun before.
         progress: show bars on stderr.
-        done: called with each result and each failure, when no bar is on the screen.
+        done: called with each result and each failure, when no bar is on the screen; and with what
+            `VideoOptions.resume` leaves as it is.
 
     Returns:
-        One result a video and style.
+        One result a video and style that was painted.
 
     Raises:
         InputError: a source is missing, or an option is out of range: before anything is painted. Or some of several
@@ -132,102 +142,118 @@ def convert_videos(
         StyleError: the colours of a preset or a mix are to be matched.
         OutputError: a result cannot be written.
     """
+    check_strength(strength)
+    timelines = [Timeline.of(style) for style in styles]
+    _check_color(color, styles, regions)
     options = options or VideoOptions()
+    plan = _plan_videos(sources, target, options, jobs)
+    if STDIO in plan.ends and len(timelines) > 1:
+        raise InputError("a pipe (-) takes one film in one style at a time")
+    if STDIO in plan.sources and color is ColorMode.MATCH:
+        raise InputError("a film from a pipe cannot be looked at before it is painted: leave --color match out")
+    tasks: list[_Task] = []
+    complete: list[_Task] = []
+    for task in plan.tasks(timelines):
+        wanted = _is_wanted(task.source, task.path, plan.several, options, force)
+        (tasks if wanted else complete).append(task)
+    check_taken([task.path for task in tasks], plan.sources, force)
+    plan.make_folder()
+    for task in complete:
+        log.warning("%s is there already and stays as it is", task.path)
+        if done is not None:
+            done(Skipped(task.source, task.path))
+
+    def paint(task: _Task, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
+        label = "standard input" if task.source == STDIO else task.source.name
+        if len(timelines) > 1:
+            label += f" in {task.timeline.name}"
+        film = Film(task.source, task.path, task.timeline, strength, color, options, regions)
+        return film.paint(stylizer, display, label, cancelled)
+
+    return _run(tasks, paint, "videos", plan.several, stylizer, jobs, progress, done)
+
+
+def check_videos(
+    sources: Sequence[Path],
+    target: Path,
+    options: VideoOptions | None = None,
+    *,
+    jobs: int = 1,
+    force: bool = False,
+    one_style: bool = True,
+) -> None:
+    """Refuse what `convert_videos` would refuse of these, before a model is loaded and styles are found for it.
+
+    Args:
+        sources: as all of these, see `convert_videos`.
+        target: to write to.
+        options: None is `VideoOptions()`.
+        jobs: videos that are painted at a time.
+        force: replace files that are there.
+        one_style: the names of the results are known, since those of styles do not go into them.
+
+    Raises:
+        InputError: a source is missing, or an option is out of range.
+        OutputError: a result cannot be written.
+    """
+    options = options or VideoOptions()
+    plan = _plan_videos(sources, target, options, jobs)
+    if one_style:
+        pairs = [pair for pair in plan.pairs if _is_wanted(*pair, plan.several, options, force)]
+        check_taken([path for _, path in pairs], plan.sources, force)
+
+
+def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions, jobs: int) -> _Plan:
+    _check_jobs(jobs)
     videos = expand_videos(sources)
     several = len(videos) > 1 or not all(source.is_file() for source in sources)
     if STDIO in (target, *videos) or (not several and not target.is_dir()):
-        pairs = [(video, target) for video in videos]
+        plan = _Plan([(video, target) for video in videos], several and STDIO not in videos)
+        if target != STDIO:
+            check_target(target, FORMATS, "painted.mp4")
+            container_of(target, options.encoding)
     else:
-        if not target.is_dir():
-            if target.suffix.lower() in FORMATS:
-                raise OutputError(f"{target} is one video: for several, name a folder to write them to")
-            make_folder(target)
-        pairs = [(video, target / _result_name(video, options.encoding)) for video in videos]
-    job = _VideoJob(styles, strength, color, options, force)
-    return job.run(pairs, several and STDIO not in videos, stylizer, jobs, progress, done)
+        if target.suffix.lower() in FORMATS and not target.is_dir():
+            raise OutputError(f"{target} is one video: for several, name a folder to write them to")
+        check_folder(target)
+        names = name_results(videos, lambda video: _result_suffix(video, options.encoding))
+        plan = _Plan([(video, target / name) for video, name in zip(videos, names, strict=True)], several, target)
+        for _, path in plan.pairs:
+            container_of(path, options.encoding)
+    if STDIO not in plan.ends:
+        if options.raw is not None:
+            raise InputError("raw frames come from standard input or go to standard output: give - for one of them")
+    elif len(videos) > 1:
+        raise InputError("a pipe (-) takes one film in one style at a time")
+    elif target == STDIO and options.raw is not None and options.encoding != Encoding():
+        raise OutputError("raw frames are not encoded: leave codec, crf, preset and hardware out")
+    return plan
 
 
-def _result_name(video: Path, encoding: Encoding) -> str:
-    """In a folder: the source's name, if its container carries the codec."""
+def _result_suffix(video: Path, encoding: Encoding) -> str:
+    """In a folder: the source's suffix, if its container carries the codec."""
     for path in (video, video.with_suffix(".mp4")):
         with suppress(OutputError):
             container_of(path, encoding)
-            return path.name
-    return f"{video.stem}.mov"
+            return path.suffix
+    return ".mov"
 
 
-class _VideoJob:
-    """Videos that are painted in the same way."""
-
-    def __init__(
-        self,
-        styles: Sequence[Style | Timeline],
-        strength: float,
-        color: ColorMode,
-        options: VideoOptions,
-        force: bool,
-    ) -> None:
-        check_strength(strength)
-        self._timelines = [Timeline.of(style) for style in styles]
-        _check_color(color, [style for timeline in self._timelines for style in timeline.styles])
-        self._strength = strength
-        self._color = color
-        self._options = options
-        self._force = force
-
-    def run(
-        self,
-        pairs: Sequence[tuple[Path, Path]],
-        several: bool,
-        stylizer: Stylizer,
-        jobs: int,
-        progress: bool,
-        done: Done | None,
-    ) -> list[Result]:
-        tasks: list[_Task] = []
-        self._check_pipes(pairs)
-        for source, target in pairs:
-            if target != STDIO:
-                check_target(target, FORMATS, "painted.mp4")
-                container_of(target, self._options.encoding)
-            for path, timeline in zip(name_by_style(target, self._timelines), self._timelines, strict=True):
-                if self._is_wanted(self._film(_Task(source, path, timeline)), several):
-                    tasks.append(_Task(source, path, timeline))
-        check_taken([task.path for task in tasks], [source for source, _ in pairs], self._force)
-        return _run(tasks, self._paint, "videos", several, stylizer, jobs, progress, done)
-
-    def _check_pipes(self, pairs: Sequence[tuple[Path, Path]]) -> None:
-        ends = [end for pair in pairs for end in pair]
-        if STDIO not in ends:
-            if self._options.raw is not None:
-                raise InputError("raw frames come from standard input or go to standard output: give - for one of them")
-        elif len(pairs) > 1 or len(self._timelines) > 1:
-            raise InputError("a pipe (-) takes one film in one style at a time")
-        elif pairs[0][0] == STDIO and self._color is ColorMode.MATCH:
-            raise InputError("a film from a pipe cannot be looked at before it is painted: leave --color match out")
-
-    def _film(self, task: _Task) -> Film:
-        return Film(task.source, task.path, task.timeline, self._strength, self._color, self._options)
-
-    def _is_wanted(self, film: Film, several: bool) -> bool:
-        path = film.path
-        begun = store_folder(path).is_dir()
-        if not self._options.resume:
-            if begun and not self._force:
-                raise OutputError(f"{path} was begun before: go on with --resume, or begin anew with --force")
-            return True
-        if not film.can_be_resumed and not several:
-            raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
-        if path.exists() and not begun and not self._force:
-            log.warning("%s is there already and stays as it is", path)
-            return False
+def _is_wanted(source: Path, path: Path, several: bool, options: VideoOptions, force: bool) -> bool:
+    """Whether a result is to be made, and not there already and to be kept."""
+    begun = store_folder(path).is_dir()
+    if begun and not force and path.exists():
+        raise OutputError(
+            f"{path} exists, and to replace it was begun before: go on with --resume --force, "
+            "or begin anew with --force alone"
+        )
+    if not options.resume:
+        if begun and not force:
+            raise OutputError(f"{path} was begun before: go on with --resume, or begin anew with --force")
         return True
-
-    def _paint(self, task: _Task, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
-        label = "standard input" if task.source == STDIO else task.source.name
-        if len(self._timelines) > 1:
-            label += f" in {task.timeline.name}"
-        return self._film(task).paint(stylizer, display, label, cancelled)
+    if not can_be_resumed(source, path) and not several:
+        raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
+    return begun or force or not path.exists()
 
 
 def convert_images(
@@ -238,6 +264,7 @@ def convert_images(
     strength: float = 1.0,
     *,
     color: ColorMode = ColorMode.STYLE,
+    regions: Regions | None = None,
     size: tuple[int, int] | None = None,
     compare: bool = False,
     jobs: int = 1,
@@ -249,12 +276,15 @@ def convert_images(
 
     Args:
         sources: pictures, folders of pictures, and patterns such as ``photos/*.jpg``.
-        target: a picture to write for one picture, or a folder, which is made where it is missing. With several styles,
-            ``-NAME`` of the style goes before the suffix.
+        target: a picture to write for one picture, or a folder, which is made where it is missing. In a folder, x.jpg
+            becomes x.jpg and x.jp2, which is read only, x.png; beside a picture x.png it becomes x.jp2.png. With
+            several styles, ``-NAME`` of the style goes before the suffix.
         stylizer: paints.
         styles: of the stylizer's model.
         strength: 0..1.
         color: whose colours the paintings have; MATCH takes them from each picture for itself.
+        regions: a mask, the same for all, for a foreground in the style and a background in another, or as it is; of a
+            video, its first frame. None paints all.
         size: width and height in pixels that pictures are scaled to fit in, up or down, with their shape kept.
         compare: the picture on the left of its painting.
         jobs: pictures that are painted at a time; they share the cores.
@@ -272,34 +302,31 @@ def convert_images(
         OutputError: a result cannot be written.
     """
     check_strength(strength)
-    _check_color(color, styles)
+    _check_color(color, styles, regions)
     check_size(size)
-    pictures = expand_pictures(sources)
-    several = len(pictures) > 1 or not all(source.is_file() for source in sources)
-    into_folder = target.is_dir() or not target.suffix or (several and not is_picture(target))
-    if several and not into_folder:
-        raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
-    if into_folder:
-        bases = [target / (p.name if is_picture(p) else f"{p.stem}.png") for p in pictures]
-    else:
-        check_target(target, SUFFIXES, "painted.png")
-        bases = [target]
-    tasks = [
-        _Task(picture, path, Timeline.of(style))
-        for picture, base in zip(pictures, bases, strict=True)
-        for path, style in zip(name_by_style(base, styles), styles, strict=True)
-    ]
-    check_taken([task.path for task in tasks], pictures, force)
-    if into_folder:
-        make_folder(target)
+    plan = _plan_images(sources, target, jobs)
+    tasks = list(plan.tasks([Timeline.of(style) for style in styles]))
+    check_taken([task.path for task in tasks], plan.sources, force)
+    plan.make_folder()
+    for picture in filter(is_animated, plan.sources):
+        log.warning("%s is animated and only its first frame is painted: livestyle video paints all of it", picture)
 
     def paint(task: _Task, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
         started = perf_counter()
         image = read_picture(task.source)
         if size is not None:
             image = resize(image, *fit_size(image.shape[1], image.shape[0], size))
-        timeline = match_timeline(task.timeline, image, stylizer) if color is ColorMode.MATCH else task.timeline
-        painted = _paint_picture(image, stylizer, timeline.stats(0), strength)
+        background = None if regions is None or regions.background is None else Timeline.of(regions.background)
+        stats = [
+            (match_timeline(timeline, image, stylizer) if color is ColorMode.MATCH else timeline).stats(0)
+            for timeline in (task.timeline, background)
+            if timeline is not None
+        ]
+        mask = None
+        if regions is not None:
+            with Mask(regions.mask) as file:
+                mask = file.at(0, image.shape[1], image.shape[0])
+        painted = paint_picture(image, stylizer, stats[0], strength, mask, stats[1] if background else None)
         if color is ColorMode.CONTENT:
             painted = keep_colors(image, painted)
         if compare:
@@ -307,7 +334,42 @@ def convert_images(
         write_picture(task.path, painted)
         return Result(task.source, task.path, painted.shape[1], painted.shape[0], 1, perf_counter() - started)
 
-    return _run(tasks, paint, "pictures", several, stylizer, jobs, progress, done)
+    return _run(tasks, paint, "pictures", plan.several, stylizer, jobs, progress, done)
+
+
+def check_images(
+    sources: Sequence[Path], target: Path, *, jobs: int = 1, force: bool = False, one_style: bool = True
+) -> None:
+    """Refuse what `convert_images` would refuse of these, before a model is loaded and styles are found for it.
+
+    Args:
+        sources: as all of these, see `convert_images`.
+        target: to write to.
+        jobs: pictures that are painted at a time.
+        force: replace files that are there.
+        one_style: the names of the results are known, since those of styles do not go into them.
+
+    Raises:
+        InputError: a source is missing, or an option is out of range.
+        OutputError: a result cannot be written.
+    """
+    plan = _plan_images(sources, target, jobs)
+    if one_style:
+        check_taken([path for _, path in plan.pairs], plan.sources, force)
+
+
+def _plan_images(sources: Sequence[Path], target: Path, jobs: int) -> _Plan:
+    _check_jobs(jobs)
+    pictures = expand_pictures(sources)
+    several = len(pictures) > 1 or not all(source.is_file() for source in sources)
+    if not (target.is_dir() or not target.suffix or (several and not is_picture(target))):
+        if several:
+            raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
+        check_target(target, SUFFIXES, "painted.png")
+        return _Plan([(picture, target) for picture in pictures], several)
+    check_folder(target)
+    names = name_results(pictures, lambda picture: picture.suffix if is_picture(picture) else ".png")
+    return _Plan([(picture, target / name) for picture, name in zip(pictures, names, strict=True)], several, target)
 
 
 @dataclass(frozen=True)
@@ -317,6 +379,39 @@ class _Task:
     source: Path
     path: Path
     timeline: Timeline
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which files a job reads and writes.
+
+    Attributes:
+        pairs: each source with its target, into whose name those of styles go where there are several.
+        several: whether the failure of one source leaves the others to be done.
+        folder: of the targets, which may be missing; None where that is not to be made.
+    """
+
+    pairs: list[tuple[Path, Path]]
+    several: bool
+    folder: Path | None = None
+
+    @property
+    def sources(self) -> list[Path]:
+        return [source for source, _ in self.pairs]
+
+    @property
+    def ends(self) -> list[Path]:
+        """Sources and targets."""
+        return [end for pair in self.pairs for end in pair]
+
+    def tasks(self, timelines: Sequence[Timeline]) -> Iterator[_Task]:
+        for source, target in self.pairs:
+            for path, timeline in zip(name_by_style(target, timelines), timelines, strict=True):
+                yield _Task(source, path, timeline)
+
+    def make_folder(self) -> None:
+        if self.folder is not None:
+            make_folder(self.folder)
 
 
 Paint = Callable[[_Task, "Stylizer", Display, Event], Result]
@@ -360,8 +455,6 @@ def _outcomes(
     tasks: Sequence[_Task], paint: Paint, stylizer: Stylizer, jobs: int, display: Display
 ) -> Iterator[Result | Failure]:
     """What becomes of each task, as soon as it is known."""
-    if jobs < 1:
-        raise InputError(f"at least one job is done at a time, not {jobs}")
     cancelled = Event()
 
     def attempt(task: _Task, stylizer: Stylizer) -> Result | Failure:
@@ -369,6 +462,8 @@ def _outcomes(
             return paint(task, stylizer, display, cancelled)
         except LivestyleError as error:
             return Failure(task.source, task.path, error)
+        except Exception as error:
+            return Failure(task.source, task.path, _explained(task.source, error))
 
     jobs = min(jobs, len(tasks))
     if jobs <= 1:
@@ -401,19 +496,28 @@ def _outcomes(
             cancelled.set()
 
 
-def _check_color(color: ColorMode, styles: Iterable[Style]) -> None:
+def _explained(source: Path, error: Exception) -> LivestyleError:
+    """What ends the job of one file and was not foreseen, as an error that keeps it as its cause."""
+    log.debug("%s could not be painted", source, exc_info=error)
+    if isinstance(error, MemoryError):
+        text = f"there is not enough memory to paint {source}: take a smaller size, or fewer jobs at a time"
+    else:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        text = f"{source} could not be painted ({reason}), which nobody foresaw: LIVESTYLE_DEBUG=1 shows where"
+    explained = LivestyleError(text)
+    explained.__cause__ = error
+    return explained
+
+
+def _check_jobs(jobs: int) -> None:
+    if jobs < 1:
+        raise InputError(f"at least one job is done at a time, not {jobs}")
+
+
+def _check_color(color: ColorMode, styles: Sequence[Style | Timeline], regions: Regions | None) -> None:
     """Refuse before any work to match the colours of a style that has no picture."""
     if color is ColorMode.MATCH:
-        for style in styles:
-            style_picture(style)
-
-
-def _paint_picture(image: np.ndarray, stylizer: Stylizer, style: StyleStats, strength: float) -> np.ndarray:
-    import cv2
-
-    height, width = image.shape[:2]
-    if min(height, width) < MINIMUM_SIDE:
-        # The network takes no less: mirror what is there around it, and cut that off again.
-        below, right = max(0, MINIMUM_SIDE - height), max(0, MINIMUM_SIDE - width)
-        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
-    return stylizer.stylize(image, style, strength)[:height, :width]
+        background = [] if regions is None or regions.background is None else [regions.background]
+        for timeline in map(Timeline.of, [*styles, *background]):
+            for style in timeline.styles:
+                style_picture(style)

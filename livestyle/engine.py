@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from .errors import DeviceError, InputError, ModelError, StyleError
-from .model import MINIMUM_SIDE, STYLE, STYLE_LONG_SIDE, STYLE_SIDE, STYLIZE, STYLIZE_FP16, Model
+from .model import (
+    MINIMUM_SIDE,
+    REGIONS,
+    REGIONS_FP16,
+    STYLE,
+    STYLE_LONG_SIDE,
+    STYLE_SIDE,
+    STYLIZE,
+    STYLIZE_FP16,
+    Model,
+)
 from .providers import Device, choose_device, create_session, first_line
 from .temporal import ContentState
 
@@ -57,6 +67,7 @@ class Stylizer:
         self.device: Device = choose_device(device, self.model.file(STYLIZE_FP16), threads)
         """The device that really runs; ``device.text`` says it in one line."""
         self._painter = _Painter(self.model, self.device.kind, threads)
+        self._regions_painter: _Painter | None = None
         self._encoder: Any = None
 
     @property
@@ -77,7 +88,7 @@ class Stylizer:
         if self._encoder is None:
             # Once per style and small: the CPU runs it everywhere, to the same statistics.
             self._encoder = create_session(self.model.file(STYLE), "cpu", self._threads)
-            check_shapes(self._encoder, {"stats": self.stats_size}, self.model)
+            check_shapes(self._encoder, {"stats": [self.stats_size]}, self.model)
         stats: np.ndarray = self._encoder.run(None, {"image": scale_style_picture(image)})[0]
         return StyleStats(stats)
 
@@ -87,71 +98,143 @@ class Stylizer:
         style: StyleStats,
         strength: float = 1.0,
         state: ContentState | None = None,
+        *,
+        mask: np.ndarray | None = None,
+        background: StyleStats | None = None,
     ) -> np.ndarray:
-        """Paint a frame, or several frames of one size.
+        """Paint a frame, or several frames of one size; with a mask, in two styles at once.
 
         Args:
             frames: uint8 [H, W, 3] or [N, H, W, 3], BGR, 64 pixels or more each way.
             style: of this model.
             strength: 0..1; 0 gives the frames back, in between the AdaIN statistics are interpolated.
-            state: the running content statistics of the film that the frames belong to; they are read and updated. None
-                treats every frame on its own.
+            state: of the film that the frames belong to, see `ContentState`; it is read and updated. None treats every
+                frame on its own.
+            mask: uint8 [H, W], for all frames, or [N, H, W]: 255 paints in ``style``, 0 in ``background``, and what
+                lies between blends them. None is ``style`` everywhere.
+            background: the style where the mask is 0, painted in the same pass; None leaves the frame as it is there.
 
         Returns:
             The painted frames, uint8, the shape of ``frames``.
 
         Raises:
-            InputError: ``frames`` is not such an array, or ``strength`` is out of range.
-            StyleError: the style belongs to another model.
+            InputError: ``frames`` or ``mask`` is no such array, ``strength`` is out of range, or a background has no
+                mask.
+            StyleError: a style belongs to another model.
+            ModelError: the model cannot paint in two styles at once.
         """
         _check_image(frames, "a frame", batch=True)
         check_strength(strength)
-        if style.values.shape != (self.stats_size,):
-            raise StyleError(
-                f"the style has {style.values.size} statistics and the model {self.model.manifest.name} "
-                f"takes {self.stats_size}: encode the style with this model"
-            )
+        self._check_style(style)
+        if background is not None:
+            self._check_style(background)
+            if mask is None:
+                raise InputError("a background needs a mask that says where it is")
+        if mask is not None:
+            _check_mask(mask, frames)
+            if background is None:
+                return lay_over(frames, self.stylize(frames, style, strength, state), mask)
         if strength == 0:
             if state is not None:
                 # The network does not see these frames, and what it saw before will be out of date.
                 state.reset()
             return frames.copy()
-        if frames.ndim == 3:
-            painted: np.ndarray = self._run(frames[None], style, strength, state)[0]
-            return painted
-        if state is None:
-            return self._run(frames, style, strength, None)
-        # One at a time where scenes may change between two frames of the batch.
-        return np.concatenate([self._run(frame[None], style, strength, state) for frame in frames])
+        batch = frames[None] if frames.ndim == 3 else frames
+        styles = (style,) if background is None else (style, background)
+        masks = None if mask is None else np.broadcast_to(mask, batch.shape[:3])
+        if state is None or len(batch) == 1:
+            painted = self._run(batch, styles, strength, state, masks)
+        else:
+            # One at a time where scenes may change between two frames of the batch.
+            places = [slice(n, n + 1) for n in range(len(batch))]
+            painted = np.concatenate(
+                [self._run(batch[n], styles, strength, state, None if masks is None else masks[n]) for n in places]
+            )
+        return painted.reshape(frames.shape)
 
-    def _run(self, frames: np.ndarray, style: StyleStats, strength: float, state: ContentState | None) -> np.ndarray:
+    def _check_style(self, style: StyleStats) -> None:
+        if style.values.shape != (self.stats_size,):
+            raise StyleError(
+                f"the style has {style.values.size} statistics and the model {self.model.manifest.name} "
+                f"takes {self.stats_size}: encode the style with this model"
+            )
+
+    def _run(
+        self,
+        frames: np.ndarray,
+        styles: tuple[StyleStats, ...],
+        strength: float,
+        state: ContentState | None,
+        mask: np.ndarray | None,
+    ) -> np.ndarray:
+        painter = self._painter if mask is None else self._painter_of_regions()
         values, momentum = None, 0.0
         if state is not None:
             state.look(frames[0])
+            frames = state.steady(frames[0])[None]
             values = state.values
             momentum = state.momentum if values is not None else 0.0
         if values is None:
             values = np.zeros(self.model.manifest.state_size, np.float32)
-        painted, next_values = self._painter.paint(frames, style, strength, values, momentum)
+        painted, next_values = painter.paint(frames, styles, strength, values, momentum, mask)
         if state is not None:
             state.values = next_values
         return painted
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Run once at a frame size, so that the first real frame is not the slow one."""
-        self.stylize(np.zeros((height, width, 3), np.uint8), StyleStats(np.ones(self.stats_size, np.float32)))
+    def _painter_of_regions(self) -> _Painter:
+        """Made on first use, for most never need it."""
+        if self._regions_painter is None:
+            self._regions_painter = _Painter(self.model, self.device.kind, self._threads, regions=True)
+        return self._regions_painter
+
+    def warm_up(self, height: int, width: int, regions: bool = False) -> None:
+        """Run once at a frame size, so that the first real frame is not the slow one.
+
+        Args:
+            height: of the frames, in pixels.
+            width: of the frames, in pixels.
+            regions: for two styles at once.
+
+        Raises:
+            ModelError: the model cannot paint in two styles at once.
+        """
+        frame, style = np.zeros((height, width, 3), np.uint8), StyleStats(np.ones(self.stats_size, np.float32))
+        if regions:
+            self.stylize(frame, style, mask=frame[..., 0], background=style)
+        else:
+            self.stylize(frame, style)
 
 
 class _Painter:
     """Sessions of stylize.onnx by the shape of frames, the last few shapes kept.
 
     On the CPU one session paints all shapes; on CUDA each has its own, which takes a while, see `create_session`.
+
+    Args:
+        model: whose network.
+        device: ``cpu`` or ``cuda``.
+        threads: of the CPU.
+        regions: stylize.regions.onnx, which takes two styles and a mask.
+
+    Raises:
+        ModelError: the model has no such network.
     """
 
-    def __init__(self, model: Model, device: str, threads: int | None) -> None:
-        self._path = model.file(STYLIZE_FP16 if device == "cuda" else STYLIZE)
+    def __init__(self, model: Model, device: str, threads: int | None, regions: bool = False) -> None:
+        single, half = (REGIONS, REGIONS_FP16) if regions else (STYLIZE, STYLIZE_FP16)
+        name = half if device == "cuda" else single
+        if name not in model.manifest.files:
+            raise ModelError(
+                f"the model in {model.folder} cannot paint in two styles at once, for it has no {name}: "
+                "export it again with python -m export, or leave the background out"
+            )
+        self._path = model.file(name)
         self._device = device
-        self._sizes = {"stats": model.manifest.stats_size, "content_state": model.manifest.state_size}
+        stats = model.manifest.stats_size
+        self._sizes: dict[str, list[int]] = {
+            "stats": [2, stats] if regions else [stats],
+            "content_state": [model.manifest.state_size],
+        }
         self._session: Any = None
         if device == "cpu":
             self._session = create_session(self._path, device, threads)
@@ -159,7 +242,13 @@ class _Painter:
         self._bound: dict[tuple[int, ...], _Binding] = {}
 
     def paint(
-        self, frames: np.ndarray, style: StyleStats, strength: float, state: np.ndarray, momentum: float
+        self,
+        frames: np.ndarray,
+        styles: tuple[StyleStats, ...],
+        strength: float,
+        state: np.ndarray,
+        momentum: float,
+        mask: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Painted frames and the next running content statistics; shapes as in the contract."""
         shape = frames.shape
@@ -171,44 +260,53 @@ class _Painter:
                 # A dict keeps its order: the first is the one that was used longest ago.
                 del self._bound[next(iter(self._bound))]
         self._bound[shape] = binding
-        return binding.run(frames, style, strength, state, momentum)
+        return binding.run(frames, styles, strength, state, momentum, mask)
 
 
 class _Binding:
     """A session with its inputs and outputs bound to buffers that stay on the device, for frames of one shape."""
 
-    def __init__(self, session: Any, device: str, shape: tuple[int, ...], lengths: dict[str, int]) -> None:
+    def __init__(self, session: Any, device: str, shape: tuple[int, ...], lengths: dict[str, list[int]]) -> None:
         import onnxruntime as ort
 
         self._session = session
-        self._style: StyleStats | None = None
-        state = ((lengths["content_state"],), np.float32)
+        self._styles: tuple[StyleStats, ...] = ()
+        state = (tuple(lengths["content_state"]), np.float32)
         sizes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
             "frames": (shape, np.uint8),
-            "stats": ((lengths["stats"],), np.float32),
+            "mask": (shape[:3], np.uint8),
+            "stats": (tuple(lengths["stats"]), np.float32),
             "strength": ((), np.float32),
             "content_state": state,
             "momentum": ((), np.float32),
             "stylized": (shape, np.uint8),
             "next_content_state": state,
         }
+        inputs, outputs = ([value.name for value in found] for found in (session.get_inputs(), session.get_outputs()))
         self._buffers: dict[str, Any] = {
-            name: ort.OrtValue.ortvalue_from_shape_and_type(size, dtype, device, 0)
-            for name, (size, dtype) in sizes.items()
+            name: ort.OrtValue.ortvalue_from_shape_and_type(*sizes[name], device, 0) for name in (*inputs, *outputs)
         }
         self._binding = session.io_binding()
-        for name in ("frames", "stats", "strength", "content_state", "momentum"):
+        for name in inputs:
             self._binding.bind_ortvalue_input(name, self._buffers[name])
-        for name in ("stylized", "next_content_state"):
+        for name in outputs:
             self._binding.bind_ortvalue_output(name, self._buffers[name])
 
     def run(
-        self, frames: np.ndarray, style: StyleStats, strength: float, state: np.ndarray, momentum: float
+        self,
+        frames: np.ndarray,
+        styles: tuple[StyleStats, ...],
+        strength: float,
+        state: np.ndarray,
+        momentum: float,
+        mask: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         self._set("frames", frames)
-        if style is not self._style:
-            self._set("stats", style.values)
-            self._style = style
+        if mask is not None:
+            self._set("mask", mask)
+        if styles != self._styles:
+            self._set("stats", np.reshape([style.values for style in styles], self._buffers["stats"].shape()))
+            self._styles = styles
         self._set("strength", np.float32(strength))
         self._set("content_state", state)
         self._set("momentum", np.float32(momentum))
@@ -226,10 +324,32 @@ class _Binding:
         self._buffers[name].update_inplace(np.asarray(value, order="C"))
 
 
-def check_shapes(session: Any, sizes: dict[str, int], model: Model) -> None:
-    """Raise a `ModelError` where the inputs or outputs of a network are not as long as the manifest says."""
+def lay_over(frames: np.ndarray, painted: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """What is painted where a mask is 255, frames as they are where it is 0, and between them both by their shares.
+
+    Args:
+        frames: uint8 [H, W, 3] or [N, H, W, 3].
+        painted: the same shape.
+        mask: uint8 [H, W], for all frames, or [N, H, W].
+
+    Returns:
+        uint8, the shape of ``frames``: exact where the mask is 0 or 255, elsewhere to a grey level.
+    """
+    import cv2
+
+    # OpenCV knows no batches, but one tall picture does as well.
+    width = frames.shape[-2]
+    share = cv2.merge([np.broadcast_to(mask, frames.shape[:-1]).reshape(-1, width)] * 3)
+    inside, outside = (np.ascontiguousarray(image).reshape(-1, width, 3) for image in (painted, frames))
+    inside = cv2.multiply(inside, share, scale=1 / 255)
+    outside = cv2.multiply(outside, cv2.bitwise_not(share), scale=1 / 255)
+    return cv2.add(inside, outside).reshape(frames.shape)
+
+
+def check_shapes(session: Any, sizes: dict[str, list[int]], model: Model) -> None:
+    """Raise a `ModelError` where the inputs or outputs of a network are not of the shapes that the manifest says."""
     for value in (*session.get_inputs(), *session.get_outputs()):
-        if value.name in sizes and value.shape != [sizes[value.name]]:
+        if value.name in sizes and value.shape != sizes[value.name]:
             raise ModelError(f"the networks in {model.folder} do not fit their manifest: export the model again")
 
 
@@ -270,3 +390,11 @@ def _check_image(image: np.ndarray, what: str, batch: bool = False) -> None:
         raise InputError(f"{what} has {MINIMUM_SIDE} pixels or more each way, not {width}x{height}: enlarge it first")
     if min(height, width) == 0:
         raise InputError(f"{what} has no pixels")
+
+
+def _check_mask(mask: np.ndarray, frames: np.ndarray) -> None:
+    height, width = frames.shape[-3:-1]
+    shapes = {(height, width), frames.shape[:-1]}
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.shape not in shapes:
+        shape = f"{getattr(mask, 'dtype', type(mask).__name__)} {list(getattr(mask, 'shape', []))}"
+        raise InputError(f"the mask of a frame of {width}x{height} is a uint8 array [{height}, {width}], not {shape}")

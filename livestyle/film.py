@@ -5,26 +5,28 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from math import floor
+from operator import is_
 from pathlib import Path
 from threading import Event
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import __version__
 from .color import ColorMode, keep_colors
 from .errors import InputError
+from .mask import Mask, Regions
 from .media.base import Frame
 from .media.files import Encoding, VideoFileSink, VideoFileSource, VideoInfo
 from .media.libav import av
-from .media.pipe import STDIO, RawSink, RawSource, open_stdin, open_stdout, read_pipe, write_pipe
+from .media.pipe import STDIO, RawFormat, RawSink, RawSource, open_stdin, open_stdout, read_pipe, write_pipe
 from .model import MINIMUM_SIDE
 from .pipeline import Pace, Stopwatch, WriteBehind, read_ahead
 from .progress import Display
@@ -58,8 +60,8 @@ class VideoOptions:
         end: seconds of the source at which it ends.
         compare: the source on the left of its painting.
         encoding: of the pictures.
-        raw: width, height and frames per second of frames without a container on standard input; such frames go to
-            standard output too.
+        raw: of frames without a container on standard input; such frames go to standard output too. Where they only do
+            that, they are to have this size and rate.
         resume: go on with what an interrupted conversion left, if it left anything; results that are there are kept.
 
     Raises:
@@ -72,7 +74,7 @@ class VideoOptions:
     end: Fraction | None = None
     compare: bool = False
     encoding: Encoding = field(default_factory=Encoding)
-    raw: tuple[int, int, Fraction] | None = None
+    raw: RawFormat | None = None
     resume: bool = False
 
     def __post_init__(self) -> None:
@@ -98,6 +100,7 @@ class Film:
         strength: 0..1.
         color: whose colours the painting has; MATCH takes them from the first ten seconds or so.
         options: the rest.
+        regions: a mask, whose time is that of the source, and what is outside of it; None paints the whole frames.
     """
 
     source: Path
@@ -106,6 +109,7 @@ class Film:
     strength: float
     color: ColorMode
     options: VideoOptions
+    regions: Regions | None = None
 
     def paint(self, stylizer: Stylizer, display: Display, label: str, cancelled: Event) -> Result:
         """Paint it, or what is left of it to paint.
@@ -122,8 +126,8 @@ class Film:
             KeyboardInterrupt: it was cancelled.
         """
         started = perf_counter()
-        timeline = self._matched(stylizer) if self.color is ColorMode.MATCH else self.timeline
-        with self._open() as video:
+        timelines = self._timelines(stylizer)
+        with self._open() as video, nullcontext() if self.regions is None else Mask(self.regions.mask) as mask:
             info = self._info(video.info)
             if min(info.width, info.height) < MINIMUM_SIDE:
                 raise InputError(
@@ -131,43 +135,42 @@ class Film:
                     "enlarge it first"
                 )
             shown = replace(info, width=2 * info.width) if self.options.compare else info
+            if self.options.raw is not None and self.source != STDIO:
+                self._check_raw(self.options.raw, shown)
             store = None
-            if self.can_be_resumed:
-                store = SegmentStore(self.path, self._job(timeline, stylizer))
+            if can_be_resumed(self.source, self.path):
+                store = SegmentStore(self.path, self._job(timelines, stylizer))
                 if self.options.resume:
                     store.resume()
             kept = store.finished * SEGMENT_FRAMES if store is not None else 0
-            painter = _Painter(stylizer, timeline, self.strength, store)
+            painter = _Painter(stylizer, timelines, self.strength, store, mask, self.options.start or 0)
             clocks = [Stopwatch() for _ in range(3)]
             try:
                 with (
                     display.bar(label, self._expected(video), "frames") as advance,
                     self._sink(shown, video, store) as sink,
                 ):
-                    frames = self._frames(video, info)
+                    frames = self._frames(video, info, kept)
                     count = self._run(frames, painter, sink, shown, kept, clocks, advance, cancelled)
             except BaseException:
                 if store is not None and store.finished:
                     frames_kept = store.finished * SEGMENT_FRAMES
+                    options = "--resume --force" if self.path.exists() else "--resume"
                     log.warning(
-                        "%s is unfinished, %d frames of it are kept: go on with --resume", self.path, frames_kept
+                        "%s is unfinished, %d frames of it are kept: go on with %s", self.path, frames_kept, options
                     )
                 raise
             if video.damage:
                 log.warning("%s", video.damage)
         seconds = perf_counter() - started
         pace = Pace(*(min(1.0, clock.seconds / seconds) for clock in clocks))
-        return Result(self.source, self.path, shown.width, shown.height, count, seconds, min(count, kept), pace)
+        size, resumed, concealed = (shown.width, shown.height), min(count, kept), video.concealed
+        return Result(self.source, self.path, *size, count, seconds, resumed, pace, concealed, video.damage)
 
     @property
     def name(self) -> str:
         """What the source is called."""
         return "standard input" if self.source == STDIO else str(self.source)
-
-    @property
-    def can_be_resumed(self) -> bool:
-        """Whether it is written in segments; not to or from a pipe, which cannot be read or written twice."""
-        return STDIO not in (self.source, self.path) and self.path.suffix.lower() not in ONE_PIECE
 
     def _open(self) -> VideoFileSource | RawSource:
         start, end = self.options.start, self.options.end
@@ -178,6 +181,15 @@ class Film:
         if start is not None or end is not None:
             raise InputError("raw frames cannot be cut: leave start and end out")
         return RawSource(open_stdin(), *self.options.raw)
+
+    def _check_raw(self, raw: RawFormat, shown: VideoInfo) -> None:
+        """Refuse to write raw frames that are not as their reader was told."""
+        given = RawFormat(shown.width, shown.height, shown.rate)
+        if given[:3] != raw[:3]:
+            raise InputError(
+                f"the frames of {self.name} come as {given} and not as {raw}: name what they are, "
+                "or change them with --size and --fps"
+            )
 
     def _run(
         self,
@@ -223,7 +235,9 @@ class Film:
             return SegmentSink(self.path, info, video, encoding, store)
         if self.path != STDIO:
             return VideoFileSink(self.path, info, video, encoding)
-        return write_pipe(open_stdout(), info, video, encoding) if self.options.raw is None else RawSink(open_stdout())
+        if self.options.raw is None:
+            return write_pipe(open_stdout(), info, video, encoding)
+        return RawSink(open_stdout(), self.options.raw.pixel_format)
 
     def _info(self, info: VideoInfo) -> VideoInfo:
         """Of the frames as they are painted."""
@@ -240,30 +254,43 @@ class Film:
             return video.expected
         return round(video.expected * self.options.fps / video.info.rate)
 
-    def _frames(self, video: VideoFileSource | RawSource, info: VideoInfo) -> Iterator[Frame]:
-        frames = (replace(frame, image=resize(frame.image, info.width, info.height)) for frame in video)
-        return frames if self.options.fps is None else at_rate(frames, self.options.fps, 1 / video.info.rate)
+    def _frames(self, video: VideoFileSource | RawSource, info: VideoInfo, kept: int) -> Iterator[Frame]:
+        frames: Iterator[Frame] = (frame.changed(lambda i: resize(i, info.width, info.height)) for frame in video)
+        if self.options.fps is not None:
+            frames = at_rate(frames, self.options.fps, 1 / video.info.rate)
+        for number, frame in enumerate(frames):
+            if number >= kept:
+                # Made here, on the thread that reads ahead; those before are looked at by nobody.
+                _ = frame.image
+            yield frame
 
     def _finish(self, content: np.ndarray, painted: np.ndarray) -> np.ndarray:
         if self.color is ColorMode.CONTENT:
             painted = keep_colors(content, painted)
         return np.hstack([content, painted]) if self.options.compare else painted
 
-    def _matched(self, stylizer: Stylizer) -> Timeline:
-        """The styles with the colours of the video's beginning. A first frame alone is often black."""
+    def _timelines(self, stylizer: Stylizer) -> tuple[Timeline, Timeline | None]:
+        """The styles, and those of the background if it has any, their colours matched where that is asked for."""
+        background = None if self.regions is None else self.regions.background
+        timelines = self.timeline, None if background is None else Timeline.of(background)
+        if self.color is not ColorMode.MATCH:
+            return timelines
+        # To the colours of the video's beginning. A first frame alone is often black.
         with self._open() as video:
             sample = [frame.image[::4, ::4].copy() for frame in islice(video, 0, SAMPLE_FRAMES, SAMPLE_STEP)]
-        return match_timeline(self.timeline, np.stack(sample), stylizer)
+        first, second = (None if t is None else match_timeline(t, np.stack(sample), stylizer) for t in timelines)
+        assert first is not None
+        return first, second
 
-    def _job(self, timeline: Timeline, stylizer: Stylizer) -> dict[str, Any]:
+    def _job(self, timelines: tuple[Timeline, Timeline | None], stylizer: Stylizer) -> dict[str, Any]:
         """All that the result follows from, in the words of the error that `SegmentStore.resume` raises."""
-        options, found = self.options, self.source.stat()
-        style = hashlib.sha256(repr((timeline.starts, timeline.crossfade)).encode())
-        for member in timeline.styles:
-            style.update(member.stats.values.tobytes())
+        options = self.options
+        style, background = (None if timeline is None else _digest(timeline) for timeline in timelines)
         return {
-            "source": [found.st_size, found.st_mtime_ns],
-            "style": style.hexdigest(),
+            "source": _version(self.source),
+            "style": style,
+            "mask": None if self.regions is None else _version(self.regions.mask),
+            "background": background,
             "strength": self.strength,
             "color": str(self.color),
             "size": None if options.size is None else list(options.size),
@@ -298,35 +325,78 @@ class _Painter:
 
     Args:
         stylizer: paints.
-        timeline: of styles.
+        timelines: of styles, and of styles of the background.
         strength: 0..1.
         store: whose running content statistics to go on with, if it has any.
+        mask: where the foreground is.
+        start: of the film, in seconds of the mask.
     """
 
-    def __init__(self, stylizer: Stylizer, timeline: Timeline, strength: float, store: SegmentStore | None) -> None:
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        timelines: tuple[Timeline, Timeline | None],
+        strength: float,
+        store: SegmentStore | None,
+        mask: Mask | None,
+        start: Fraction | int,
+    ) -> None:
         self.state = ContentState()
         if store is not None and store.finished:
             store.restore(self.state)
         self._stylizer = stylizer
-        self._timeline = timeline
+        self._timeline, self._background = timelines
         self._strength = strength
-        self._last: tuple[np.ndarray, StyleStats, np.ndarray] | None = None
+        self._mask = mask
+        self._start = start
+        self._last: tuple[_Inputs, np.ndarray] | None = None
 
     def paint(self, frame: Frame, number: int) -> np.ndarray:
         """The painting of the frame of a number, counted from 0."""
-        stats = self._timeline.stats(frame.time)
+        image, time = frame.image, frame.time
+        inputs = _Inputs(
+            image,
+            self._timeline.stats(time),
+            None if self._mask is None else self._mask.at(time + self._start, image.shape[1], image.shape[0]),
+            None if self._background is None else self._background.stats(time),
+        )
         # A frame that stays for several ticks of a constant rate is painted once; but a segment, which may be the first
         # of a run, follows from nothing but the state.
-        if (
-            self._last is not None
-            and number % SEGMENT_FRAMES
-            and frame.image is self._last[0]
-            and stats is self._last[1]
-        ):
-            return self._last[2]
-        painted = self._stylizer.stylize(frame.image, stats, self._strength, self.state)
-        self._last = frame.image, stats, painted
+        if self._last is not None and number % SEGMENT_FRAMES and all(map(is_, inputs, self._last[0])):
+            return self._last[1]
+        painted = self._stylizer.stylize(
+            image, inputs.style, self._strength, self.state, mask=inputs.mask, background=inputs.background
+        )
+        self._last = inputs, painted
         return painted
+
+
+def can_be_resumed(source: Path, path: Path) -> bool:
+    """Whether a film is written in segments; not to or from a pipe, which cannot be read or written twice."""
+    return STDIO not in (source, path) and path.suffix.lower() not in ONE_PIECE
+
+
+class _Inputs(NamedTuple):
+    """What a painting follows from, beside what was before it."""
+
+    image: np.ndarray
+    style: StyleStats
+    mask: np.ndarray | None
+    background: StyleStats | None
+
+
+def _digest(timeline: Timeline) -> str:
+    """Changes with what a timeline paints."""
+    digest = hashlib.sha256(repr((timeline.starts, timeline.crossfade)).encode())
+    for style in timeline.styles:
+        digest.update(style.stats.values.tobytes())
+    return digest.hexdigest()
+
+
+def _version(path: Path) -> list[int]:
+    """Changes with a file."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
 def at_rate(frames: Iterable[Frame], fps: Fraction, last: Fraction) -> Iterator[Frame]:
@@ -345,12 +415,12 @@ def at_rate(frames: Iterable[Frame], fps: Fraction, last: Fraction) -> Iterator[
             tick = floor(frame.time * fps)
         else:
             while tick / fps < frame.time:
-                yield Frame(held.image, tick / fps, 1 / fps)
+                yield held.at(tick / fps, 1 / fps)
                 tick += 1
         held = frame
     if held is not None:
         while tick / fps < held.time + (held.duration or last):
-            yield Frame(held.image, tick / fps, 1 / fps)
+            yield held.at(tick / fps, 1 / fps)
             tick += 1
 
 

@@ -8,6 +8,13 @@ The contract, version 1 (N frames of H x W pixels, both 64 or more, BGR bytes):
                   -> stylized uint8 [N, H, W, 3], next_content_state float32 [K]
 
 ``stylize.fp16.onnx`` is the same graph with float16 convolutions and float32 statistics.
+
+``stylize.regions.onnx`` and ``stylize.regions.fp16.onnx`` are the same networks for two styles in one frame:
+
+    stylize.regions.onnx  as stylize.onnx, but stats float32 [2, S], and mask uint8 [N, H, W] beside them:
+                          255 is the first style, 0 the second, between them both by their shares
+
+A model may lack them; then it paints in one style at a time.
 """
 
 from __future__ import annotations
@@ -35,6 +42,8 @@ MANIFEST = "manifest.json"
 STYLE = "style.onnx"
 STYLIZE = "stylize.onnx"
 STYLIZE_FP16 = "stylize.fp16.onnx"
+REGIONS = "stylize.regions.onnx"
+REGIONS_FP16 = "stylize.regions.fp16.onnx"
 PRESETS = "presets.json"
 CHECKPOINT = "model.safetensors"
 REQUIRED = (STYLE, STYLIZE, STYLIZE_FP16)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from .errors import InputError, OutputError
+from .media.files import is_animated
 from .media.pictures import pictures_in
 from .media.pipe import STDIO
 from .styles import Style
@@ -20,6 +23,8 @@ VIDEO_SUFFIXES = tuple(
     )
 )
 """What a folder's videos end with; a file that is named itself may end with anything."""
+ANIMATED_SUFFIXES = (".png", ".webp")
+"""Of pictures, those that are videos where they are animated."""
 
 
 def expand_pictures(sources: Sequence[Path]) -> list[Path]:
@@ -47,10 +52,15 @@ def videos_in(folder: Path) -> list[Path]:
         InputError: the folder cannot be read.
     """
     try:
-        files = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
-        return sorted(p for p in files if p.is_file())
+        files = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file())
+        return sorted(p for p in files if _is_video(p))
     except OSError as error:
         raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+def _is_video(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES or (suffix in ANIMATED_SUFFIXES and is_animated(path))
 
 
 def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], kind: str) -> list[Path]:
@@ -76,6 +86,24 @@ def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], 
     if not found:
         raise InputError(f"no {kind} was given")
     return list(found.values())
+
+
+def name_results(sources: Sequence[Path], suffix_of: Callable[[Path], str]) -> list[str]:
+    """What the results of sources are called in a folder: as the source, with the suffix of what is written.
+
+    Where several would be called the same, such as those of x.mp4 and x.avi, those that change their suffix keep it in
+    front of the new one: x.mp4 and x.avi.mp4.
+
+    Args:
+        sources: files.
+        suffix_of: gives the suffix of the result of a source.
+    """
+    names = [source.with_suffix(suffix_of(source)).name for source in sources]
+    shared = Counter(os.path.normcase(name) for name in names)
+    return [
+        name if name == source.name or shared[os.path.normcase(name)] == 1 else source.name + Path(name).suffix
+        for source, name in zip(sources, names, strict=True)
+    ]
 
 
 def name_by_style(target: Path, styles: Sequence[Style | Timeline]) -> list[Path]:
@@ -117,8 +145,29 @@ def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
         raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}, make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}: the folder {path.parent} may not be written to")
+    _check_writable(path.parent, path)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder for results that is something else, or that cannot be made or written to.
+
+    Raises:
+        OutputError: it is refused.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise OutputError(f"cannot write to the folder {path}: {there} is a file")
+    _check_writable(there, path)
+
+
+def _check_writable(folder: Path, path: Path) -> None:
+    try:
+        # Permissions do not tell: the superuser has all of them, and some file systems take no files.
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = f"in the folder {folder} no file can be made ({error.strerror or error})"
+        raise OutputError(f"cannot write {path}: {reason}, choose another") from error
 
 
 def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -> None:

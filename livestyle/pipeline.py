@@ -52,10 +52,15 @@ class Pace:
     painting: float
     encoding: float
 
-    def __str__(self) -> str:
+    @property
+    def slowest(self) -> str:
+        """The stage that sets the pace."""
         shares = vars(self)
-        slowest = max(shares, key=lambda name: shares[name])
-        return f"{slowest} is the slowest part: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        return max(shares, key=lambda name: shares[name])
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in vars(self).items())
+        return f"{self.slowest} is the slowest part: {shares}"
 
 
 def read_ahead(items: Iterable[T], clock: Stopwatch) -> Generator[T]:

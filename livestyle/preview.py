@@ -12,7 +12,7 @@ import numpy as np
 
 from .color import keep_colors
 from .engine import check_strength
-from .model import MINIMUM_SIDE
+from .still import paint_picture
 
 if TYPE_CHECKING:
     from .engine import Stylizer
@@ -64,7 +64,7 @@ def contact_sheet(
     image = _shrink(image, PAINTED)
     tiles, names = [_shrink(image, TILE)], [name]
     for style in styles:
-        painted = _paint(image, stylizer, style, strength)
+        painted = paint_picture(image, stylizer, style.stats, strength)
         tiles.append(_shrink(keep_colors(image, painted) if content_colors else painted, TILE))
         names.append(style.name)
     return _lay_out(tiles, names)
@@ -77,14 +77,6 @@ def _shrink(image: np.ndarray, longest: int) -> np.ndarray:
         return image
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _paint(image: np.ndarray, stylizer: Stylizer, style: Style, strength: float) -> np.ndarray:
-    height, width = image.shape[:2]
-    below, right = max(0, MINIMUM_SIDE - height), max(0, MINIMUM_SIDE - width)
-    # The network takes no less: mirror what is there around it, and cut that off again.
-    larger = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
-    return stylizer.stylize(larger, style.stats, strength)[:height, :width]
 
 
 def _lay_out(tiles: list[np.ndarray], names: list[str]) -> np.ndarray:

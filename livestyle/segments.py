@@ -32,8 +32,9 @@ _PACKET = struct.Struct("<qqqI?")
 class SegmentStore:
     """The complete segments of a film that is being converted, in a hidden folder beside its target.
 
-    ``job.json`` says what is converted and how. ``00000.packets`` are the encoded pictures of a segment, ``00000.npz``
-    is the running content statistics at its end; a segment is complete when it has both.
+    ``job.json`` says what is converted and how. ``00000.packets`` are the encoded pictures of a complete segment,
+    ``00000.npz`` is what is carried from frame to frame, at the end of the last one. The file that they are joined in
+    grows there as well, so that nothing is left elsewhere by a program that was killed.
 
     Args:
         target: the video that is to be written.
@@ -46,6 +47,8 @@ class SegmentStore:
     def __init__(self, target: Path, job: dict[str, Any]) -> None:
         self.target = target
         self.folder = store_folder(target)
+        self.film = self.folder / f"film{target.suffix}"
+        """Where the file grows."""
         self.finished = 0
         """Segments that are complete, from the first on."""
         self._job = job
@@ -69,19 +72,31 @@ class SegmentStore:
                 f"the conversion of {self.target} cannot be resumed, since it was begun with another "
                 f"{' and another '.join(different)}: take the same, or begin anew with --force and without --resume"
             )
-        while self._packets(self.finished).exists() and self._state(self.finished).exists():
+        while self._packets(self.finished).exists():
             # Damage is found now, and not hours later.
             for _ in self.packets(self.finished):
                 pass
             self.finished += 1
 
-    def begin(self) -> None:
-        """Begin a segment, behind those that are finished."""
-        if not self.finished:
-            # Whatever lies there is nobody's, or was given up.
-            self.remove()
+    def prepare(self) -> None:
+        """Make the folder, unless it has segments that are finished.
+
+        Raises:
+            OutputError: that is not possible.
+        """
+        if self.finished:
+            return
+        # Whatever lies there is nobody's, or was given up.
+        self.remove()
+        try:
             self.folder.mkdir()
             (self.folder / "job.json").write_text(json.dumps(self._job, indent=1), "utf-8")
+        except OSError as error:
+            self.remove()
+            raise OutputError(f"cannot write {self.target}: {error.strerror or error}") from error
+
+    def begin(self) -> None:
+        """Begin a segment, behind those that are finished."""
         self._file = self._partial.open("wb")
 
     def keep(self, packets: list[av.Packet[Any]]) -> None:
@@ -100,7 +115,7 @@ class SegmentStore:
         """
         assert self._file is not None
         with self._state(self.finished).open("wb") as file:
-            arrays: dict[str, Any] = {n: value for n, value in vars(state).items() if isinstance(value, np.ndarray)}
+            arrays: dict[str, Any] = state.snapshot()
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
@@ -110,6 +125,8 @@ class SegmentStore:
         self._file = None
         self._partial.replace(self._packets(self.finished))
         self.finished += 1
+        # It is of the size of frames, and only the last one is gone on from.
+        self._state(self.finished - 2).unlink(missing_ok=True)
 
     def packets(self, index: int) -> Iterator[av.Packet[Any]]:
         """The encoded pictures of a complete segment.
@@ -138,7 +155,7 @@ class SegmentStore:
         """
         try:
             with self._state(self.finished - 1).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                vars(state).update(arrays)
+                state.restore(dict(arrays))
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise self._damaged() from error
 
@@ -193,17 +210,27 @@ class SegmentSink(VideoFileSink):
     def __init__(
         self, path: Path, info: VideoInfo, source: FrameSource | None, encoding: Encoding, store: SegmentStore
     ) -> None:
-        super().__init__(path, info, source, encoding)
+        store.prepare()
+        try:
+            super().__init__(path, info, source, encoding, partial=store.film)
+        except BaseException:
+            store.stop()
+            raise
         self._store = store
         self._index = 0
         self._packets: Iterator[av.Packet[Any]] | None = None
         self._open_encoder: Any = None
         self._last_dts: int | None = None
+        self._nothing = av.VideoFrame(2, 2, "gray")
 
     @property
     def is_done(self) -> bool:
         """Whether the segment that comes next, or is being written, is in the store already."""
         return self._index < self._store.finished
+
+    def _frame(self, image: np.ndarray) -> av.VideoFrame:
+        # Whose packets are in the store needs a time only.
+        return self._nothing if self.is_done else super()._frame(image)
 
     def _encode(self, frame: av.VideoFrame | None) -> list[av.Packet[Any]]:
         if self.is_done:

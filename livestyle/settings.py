@@ -30,6 +30,8 @@ class Settings:
         styles: a folder of pictures.
         strength: 0..1.
         color: whose colours a painting has.
+        mask: a picture whose white is the foreground.
+        background: a style for what is outside the mask, or ``original``.
         mirror: left and right change places.
         side_by_side: the camera beside its painting.
         stabilise: running content statistics hold the painting still.
@@ -48,6 +50,8 @@ class Settings:
     styles: str | None = None
     strength: float | None = None
     color: ColorMode | None = None
+    mask: str | None = None
+    background: str | None = None
     mirror: bool | None = None
     side_by_side: bool | None = None
     stabilise: bool | None = None
@@ -177,6 +181,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "styles": (_is_text, "the name of a folder"),
     "strength": (lambda value: _is_number(value) and 0 <= value <= 1, "a number between 0 and 1"),
     "color": (lambda value: value in list(ColorMode), f"one of {', '.join(ColorMode)}"),
+    "mask": (_is_text, "the name of a picture"),
+    "background": (_is_text, "a text"),
     "mirror": _SWITCH,
     "side_by_side": _SWITCH,
     "stabilise": _SWITCH,

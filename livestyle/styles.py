@@ -208,7 +208,7 @@ class StyleLibrary:
             return [self.from_picture(picture) for picture in pictures]
         if path is not None:
             return [self._picture(path)]
-        parts = [_split_weight(item) for item in text.split(",")]
+        parts = [split_weight(item) for item in text.split(",")]
         if len(parts) == 1 and parts[0][1] is None:
             raise StyleError(self._unknown(text))
         members = [self._one(name) for name, _ in parts]
@@ -291,7 +291,8 @@ def existing_path(text: str) -> Path | None:
         return None
 
 
-def _split_weight(item: str) -> tuple[str, float | None]:
+def split_weight(item: str) -> tuple[str, float | None]:
+    """A member of a mix: its name, and the weight behind a colon if there is one."""
     name, colon, weight = item.strip().rpartition(":")
     if not colon:
         return weight, None

@@ -1,4 +1,4 @@
-"""A style that changes over time: ``scream@0,great-wave@12.5``."""
+"""A style that changes over time: ``scream@0,great-wave@12.5``, also to a mix: ``scream@0,a:0.7,b:0.3@12.5``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .errors import InputError, StyleError
+from .styles import Style, StyleLibrary, existing_path, mix, split_weight
 
 if TYPE_CHECKING:
     from .engine import StyleStats
-    from .styles import Style, StyleLibrary
 
 CROSSFADE_SECONDS = 0.6
 
@@ -48,8 +48,6 @@ class Timeline:
         return self._stats(max(0, bisect_right(self.starts, time) - 1), time)
 
     def _stats(self, last: int, time: Fraction | float) -> StyleStats:
-        from .styles import mix
-
         style, since = self.styles[last].stats, time - self.starts[last]
         if last == 0 or since >= self.crossfade:
             return style
@@ -67,28 +65,38 @@ def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_S
 
     Args:
         library: finds the styles.
-        text: such as ``scream@0,great-wave@1:12.5``, of presets and pictures, the first one at 0; times are
-            those of the result, in seconds, minutes:seconds or hours:minutes:seconds. Without an ``@TIME``, any text of
-            `StyleLibrary.find`.
+        text: such as ``scream@0,great-wave@1:12.5``, of presets, pictures and mixes of them
+            (``scream@0,a:0.7,b:0.3@12.5``), the first one at 0; times are those of the result, in seconds,
+            minutes:seconds or hours:minutes:seconds. Without an ``@TIME``, any text of `StyleLibrary.find`.
         crossfade: seconds from one style to the next, 0 or more.
 
     Raises:
         StyleError: there is no such style, or the timeline cannot be read.
         InputError: the crossfade is out of range.
     """
-    from .styles import existing_path
-
-    if not 0 <= crossfade < float("inf"):
-        raise InputError(f"a crossfade takes 0 seconds or more, not {crossfade}")
+    check_crossfade(crossfade)
     items = [item.strip() for item in text.split(",")]
     timed = [_TIMED.fullmatch(item) for item in items]
-    if not any(timed) or existing_path(text) is not None:
+    if existing_path(text) is not None:
+        return list(library.find(text))
+    if not any(timed):
+        for item in items:
+            _check_time(item)
         return list(library.find(text))
     styles, starts = [], []
+    members: list[str] = []
     for item, match in zip(items, timed, strict=True):
         if match is None:
-            raise StyleError(f"{item!r} in {text!r} has no time: say when each style begins, as in scream@12.5")
-        found = library.find(match[1])
+            _check_time(item)
+            # All of a mix but its last member.
+            if not _has_weight(item):
+                raise StyleError(f"{item!r} in {text!r} has no time: say when each style begins, as in scream@12.5")
+            members.append(item)
+            continue
+        if not members and _has_weight(match[1]):
+            raise StyleError(f"{match[1]!r} has a weight and nothing to be mixed with: leave the weight out")
+        found = library.find(",".join([*members, match[1]]))
+        members = []
         if len(found) != 1:
             raise StyleError(f"{match[1]} is a folder: name one style for each time of {text!r}")
         styles.append(found[0])
@@ -96,11 +104,34 @@ def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_S
             starts.append(parse_time(match[2]))
         except InputError as error:
             raise StyleError(str(error)) from error
+    if members:
+        raise StyleError(f"{members[-1]!r} in {text!r} has no time: say when each style begins, as in scream@12.5")
     if starts[0] != 0:
         raise StyleError(f"nothing is said about the beginning: let the first style of {text!r} begin at @0")
     if any(later <= earlier for earlier, later in pairwise(starts)):
         raise StyleError(f"the times of {text!r} are out of order: each style begins later than the one before")
     return [Timeline(text, tuple(styles), tuple(starts), crossfade)]
+
+
+def check_crossfade(seconds: float) -> None:
+    """Raise an `InputError` for the seconds of a crossfade that are out of range."""
+    if not 0 <= seconds < float("inf"):
+        raise InputError(f"a crossfade takes 0 seconds or more, not {seconds:g}")
+
+
+def _has_weight(item: str) -> bool:
+    """Whether a weight as of a mix is at the end, and not a file's name that looks like it."""
+    return split_weight(item)[1] is not None and existing_path(item) is None
+
+
+def _check_time(item: str) -> None:
+    """Raise a `StyleError` for a style with an ``@`` and no time behind it; files may have one in their names."""
+    _, at, time = item.rpartition("@")
+    if at and existing_path(item) is None and existing_path(split_weight(item)[0]) is None:
+        raise StyleError(
+            f"there is no style {item!r}, and {time!r} is not a time either: "
+            "give seconds, or hours:minutes:seconds, as in scream@1:02.5"
+        )
 
 
 def parse_time(text: str) -> Fraction:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from livestyle import StyleLibrary, Stylizer
+from livestyle import Style, StyleLibrary, Stylizer
 from livestyle.model import package_folder
+from tests.ffmpeg import Make
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +32,13 @@ def stylizer() -> Stylizer:
 def library(stylizer: Stylizer, tmp_path: Path) -> StyleLibrary:
     """A style library with an empty cache."""
     return StyleLibrary(stylizer, tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def style(stylizer: Stylizer) -> Style:
+    """A style that is nobody's preset."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    return Style("noise", stylizer.encode_style(noise))
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +73,16 @@ def ffmpeg() -> str:
     path = shutil.which("ffmpeg")
     assert path, "these tests need ffmpeg: apt install ffmpeg"
     return path
+
+
+@pytest.fixture
+def make(ffmpeg: str, tmp_path: Path) -> Make:
+    """Runs ffmpeg and gives the file that it wrote."""
+
+    def run(name: str, *arguments: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(path)], check=True)
+        return path
+
+    return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,9 @@ def fit(
     vgg_weights: Annotated[
         Path | None, typer.Option(help="Loss network, .safetensors; without it torchvision downloads its VGG-19.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pairs of pictures an iteration.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pairs of pictures an iteration, of all processes together.")
+    ] = 8,
     content_weight: Annotated[float, typer.Option(help="Weight of the relu4_1 content loss.")] = 1.0,
     style_weight: Annotated[float, typer.Option(help="Weight of the style loss over four layers.")] = 5.0,
     tv_weight: Annotated[float, typer.Option(help="Weight of the total variation.")] = 0.0,
@@ -44,10 +47,16 @@ def fit(
     save_iter: Annotated[int, typer.Option(min=1, help="Iterations between checkpoints and validations.")] = 500,
     crop: Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")] = 128,
     style_crop: Annotated[int, typer.Option(min=64, help="Side of the style crops in pixels.")] = 160,
+    pictures: Annotated[
+        int, typer.Option(min=0, help="Train on so many pictures of each kind at most, chosen by --seed; 0: on all.")
+    ] = 0,
     cache: Annotated[
         int,
         typer.Option(min=0, help="Keep this many crops of each picture with their features; 0: fresh crops always."),
     ] = 0,
+    features: Annotated[
+        Path | None, typer.Option(help="Folder for the cached features, for several runs to share; else --checkpoint.")
+    ] = None,
     partial_strength: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the pairs trained at a strength below 1.")
     ] = 0.15,
@@ -59,6 +68,12 @@ def fit(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs of this machine to train on, or processes on the CPU; each takes its part.")
+    ] = 1,
+    num_nodes: Annotated[
+        int, typer.Option(min=1, help="Machines, each of which torchrun starts; they share --checkpoint.")
+    ] = 1,
     precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = 2,
@@ -83,17 +98,72 @@ def fit(
             save_iter=save_iter,
             crop=crop,
             style_crop=style_crop,
+            pictures=pictures,
             cache=cache,
+            features=features,
             partial_strength=partial_strength,
             stages=stages,
             start_from=start_from,
             resume=resume,
             device=device,
+            devices=devices,
+            num_nodes=num_nodes,
             precision=precision,
             seed=seed,
             workers=workers,
         )
     ).run()
+
+
+@app.command()
+def study(
+    content_path: Annotated[list[Path], typer.Option(help="Folder or tar file of photographs; may be repeated.")],
+    style_path: Annotated[list[Path], typer.Option(help="Folder or tar file of style pictures; may be repeated.")],
+    checkpoint: Annotated[Path, typer.Option(help="Folder for the runs; what is finished there is not repeated.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for README.md, its pictures and results.json.")
+    ],
+    vgg_weights: Annotated[
+        Path | None, typer.Option(help="Loss network, .safetensors; without it torchvision downloads its VGG-19.")
+    ] = None,
+    show_content: Annotated[
+        Path | None, typer.Option(help="Folder of photographs to show painted; else some that are held out.")
+    ] = None,
+    show_style: Annotated[
+        Path | None, typer.Option(help="Folder of styles to show them in; else some that are held out.")
+    ] = None,
+    max_iter: Annotated[int, typer.Option(min=8, help="Iterations of the longest run, a multiple of 8.")] = 800,
+    pictures: Annotated[int, typer.Option(min=2, help="Pictures of each kind at most.")] = 512,
+    cache: Annotated[int, typer.Option(min=1, help="Crops of each picture, kept with their features.")] = 2,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pairs of pictures an iteration.")] = 4,
+    crop: Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = 2,
+) -> None:
+    """Answer by small runs how many iterations and pictures, which weights and which stages make a model good."""
+    from .study import StudyOptions
+    from .study import study as carry_out
+
+    options = StudyOptions(
+        content_path=content_path,
+        style_path=style_path,
+        checkpoint=checkpoint,
+        vgg_weights=vgg_weights,
+        show_content=show_content,
+        show_style=show_style,
+        max_iter=max_iter,
+        pictures=pictures,
+        cache=cache,
+        batch_size=batch_size,
+        crop=crop,
+        device=device,
+        precision=precision,
+        seed=seed,
+        workers=workers,
+    )
+    carry_out(options, output)
 
 
 @app.command()
@@ -155,7 +225,9 @@ def evaluate(
 
 def main() -> None:
     """Run the command line; a `LivestyleError` ends it with one sentence and exit code 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # Of several processes, the first speaks for all.
+    first = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
     try:
         app()
     except LivestyleError as error:

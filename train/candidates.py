@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from livestyle.engine import Stylizer, scale_style_picture
 from livestyle.errors import LivestyleError
 from livestyle.model import find_model
 from livestyle.providers import create_session
+from livestyle.temporal import ContentState
 
 from .vgg import CHANNELS, LossNetwork, channel_statistics
 
@@ -21,12 +22,18 @@ class Candidate(Protocol):
     """A stylizer to measure. Pictures are uint8 [H, W, 3] RGB, sides multiples of 8."""
 
     name: str
+    holds_still: ClassVar[bool] = False
+    """Whether `film` gives other paintings than `stylize`."""
 
     def encode(self, style: np.ndarray) -> Any:
         """What `stylize` takes for a style picture."""
 
     def stylize(self, content: np.ndarray, code: Any) -> np.ndarray:
         """The painting, uint8, the size of ``content``."""
+
+    def film(self, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
+        """The paintings of frames that follow each other."""
+        return [self.stylize(frame, code) for frame in frames]
 
 
 def find_candidate(text: str, network: LossNetwork) -> Candidate:
@@ -49,8 +56,10 @@ def find_candidate(text: str, network: LossNetwork) -> Candidate:
     return ModelCandidate(text)
 
 
-class ModelCandidate:
+class ModelCandidate(Candidate):
     """A model folder, as people run it on the CPU."""
+
+    holds_still = True
 
     def __init__(self, text: str) -> None:
         find_model(text)
@@ -63,8 +72,12 @@ class ModelCandidate:
     def stylize(self, content: np.ndarray, code: Any) -> np.ndarray:
         return _flip(self._stylizer.stylize(_flip(content), code))
 
+    def film(self, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
+        state = ContentState()
+        return [_flip(self._stylizer.stylize(_flip(frame), code, state=state)) for frame in frames]
 
-class CheckpointCandidate:
+
+class CheckpointCandidate(Candidate):
     """A checkpoint's averaged weights in PyTorch, its output rounded to bytes as an exported model does."""
 
     def __init__(self, path: Path) -> None:
@@ -84,7 +97,7 @@ class CheckpointCandidate:
         return _bytes(painted.numpy())
 
 
-class OnnxCandidate:
+class OnnxCandidate(Candidate):
     """Another stylizer: float pictures [1, 3, H, W], RGB in 0..1, in and out.
 
     Three kinds are told by their inputs: ``content`` with ``style_mean`` and ``style_std`` of relu4_1, as pytorch-AdaIN

@@ -97,6 +97,12 @@ def split_held_out(pictures: Sequence[PictureFile]) -> tuple[list[PictureFile], 
     return training, [p for p, out in zip(pictures, held, strict=True) if out] or training
 
 
+def choose(pictures: Sequence[PictureFile], count: int, seed: int) -> list[PictureFile]:
+    """``count`` pictures at most, at random but in their order; a smaller choice is a part of a larger one."""
+    order = np.random.default_rng((seed, 2)).permutation(len(pictures))
+    return [pictures[place] for place in sorted(order[:count])]
+
+
 def random_crop(image: Image.Image, size: int, rng: np.random.Generator, zoom: tuple[float, float]) -> Tensor:
     """A random square of a picture at a random scale, mirrored half of the time: uint8 [3, size, size].
 
@@ -163,9 +169,9 @@ class CropSource:
         raise LivestyleError("none of the pictures could be read")
 
     @property
-    def skipped(self) -> int:
-        """Damaged and tiny pictures met so far."""
-        return len(self._bad)
+    def skipped(self) -> set[int]:
+        """Places of the damaged and tiny pictures met so far."""
+        return set(self._bad)
 
     def _skip(self, place: int, error: OSError) -> None:
         with self._lock:
@@ -240,7 +246,8 @@ class FeatureBank:
 
     @classmethod
     def load(cls, path: Path) -> FeatureBank:
-        return cls(**torch.load(path, weights_only=True))
+        """Map a saved bank into memory, where all processes of a machine share it."""
+        return cls(**torch.load(path, weights_only=True, mmap=True))
 
 
 def to_float(images: Tensor, device: torch.device) -> Tensor:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,13 @@ class Report:
         style_mean, style_median, style_p90: style loss over relu1_1 to relu4_1, over the pairs.
         content: content loss at relu4_1, mean over the pairs.
         ssim: structural similarity of the luma of output and content, mean over the pairs.
-        noise_gain: change between outputs over change between inputs, for a still with fresh noise.
-        pan_error: grey levels between aligned outputs of a slow pan.
+        noise_gain: change between outputs over change between inputs, for a still with fresh noise, every frame painted
+            on its own.
+        pan_error: grey levels between aligned outputs of a slow pan, the same.
+        film_noise_gain, film_pan_error: the same for frames that are painted as those of one film, with all that
+            the program does to hold it still; the same figures again for stylizers that do nothing.
+        film_style_ratio: style loss of the pan's last frame in the film over that of the frame on its own, the mean of
+            the one over the mean of the other.
         lpips: perceptual distance of output and content, mean over the pairs; None where it was not asked for.
         milliseconds: a frame of `RATE_SIZE`, bytes in and bytes out with the style known, median.
     """
@@ -57,6 +63,9 @@ class Report:
     ssim: float
     noise_gain: float
     pan_error: float
+    film_noise_gain: float
+    film_pan_error: float
+    film_style_ratio: float
     milliseconds: float
     lpips: float | None = None
 
@@ -133,14 +142,27 @@ def evaluate(
                             distance(painted, image) if distance is not None else math.nan,
                         ))  # fmt: skip
                     progress.advance(task)
-            gain, error = stillness(candidate, stills, codes)
-            reports[name] = _report(np.array(figures), gain, error, rates[len(reports)])
+            alone, film, film_style_ratio = stillness(partial(_one_by_one, candidate), stills, codes), None, 1.0
+            if candidate.holds_still:
+                film = stillness(candidate.film, stills, codes)
+                film_style_ratio = _film_style_ratio(candidate, stills, codes, targets, network)
+            reports[name] = _report(np.array(figures), alone, film or alone, film_style_ratio, rates[len(reports)])
             if sheet is not None:
                 _write_sheet(sheet / f"{name}.jpg", contents, styles, paintings)
     return reports
 
 
-def _report(figures: np.ndarray, gain: float, error: float, milliseconds: float) -> Report:
+def _one_by_one(candidate: Candidate, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
+    return [candidate.stylize(frame, code) for frame in frames]
+
+
+def _report(
+    figures: np.ndarray,
+    alone: tuple[float, float],
+    film: tuple[float, float],
+    film_style_ratio: float,
+    milliseconds: float,
+) -> Report:
     style, content, similarity, distance = figures.T
     return Report(
         pairs=len(figures),
@@ -150,8 +172,11 @@ def _report(figures: np.ndarray, gain: float, error: float, milliseconds: float)
         content=float(content.mean()),
         ssim=float(similarity.mean()),
         lpips=None if np.isnan(distance).any() else float(distance.mean()),
-        noise_gain=gain,
-        pan_error=error,
+        noise_gain=alone[0],
+        pan_error=alone[1],
+        film_noise_gain=film[0],
+        film_pan_error=film[1],
+        film_style_ratio=film_style_ratio,
         milliseconds=milliseconds,
     )
 
@@ -159,6 +184,7 @@ def _report(figures: np.ndarray, gain: float, error: float, milliseconds: float)
 def markdown(reports: dict[str, Report]) -> str:
     """The reports as a table, rates as multiples of the slowest."""
     heads = ["", "style mean", "median", "p90", "content", "SSIM", "LPIPS", "noise gain", "pan error"]
+    heads += ["noise gain in a film", "pan error in a film", "style in a film"]
     heads += [f"ms at {RATE_SIZE[0]}x{RATE_SIZE[1]}", "rate"]
     slowest = max(report.milliseconds for report in reports.values())
     rows = [
@@ -172,6 +198,9 @@ def markdown(reports: dict[str, Report]) -> str:
             "not measured" if report.lpips is None else f"{report.lpips:.3f}",
             f"{report.noise_gain:.2f}",
             f"{report.pan_error:.1f}",
+            f"{report.film_noise_gain:.2f}",
+            f"{report.film_pan_error:.1f}",
+            f"{report.film_style_ratio:.2f} x",
             f"{report.milliseconds:.1f}",
             f"{slowest / report.milliseconds:.1f} x",
         ]
@@ -236,8 +265,16 @@ def _write_sheet(
     Image.fromarray(np.vstack(rows)).save(path, quality=90)
 
 
-def stillness(candidate: Candidate, pictures: Sequence[PictureFile], codes: Sequence[Any]) -> tuple[float, float]:
-    """Noise gain and pan error over pairs of stills and styles (each third style), every frame on its own.
+Paint = Callable[[Sequence[np.ndarray], Any], list[np.ndarray]]
+
+
+def stillness(paint: Paint, pictures: Sequence[PictureFile], codes: Sequence[Any]) -> tuple[float, float]:
+    """Noise gain and pan error over pairs of stills and styles (each third style).
+
+    Args:
+        paint: the paintings of frames (uint8 [H, W, 3] RGB) that follow each other, in the style of a code.
+        pictures: the stills.
+        codes: of the styles.
 
     Returns:
         Mean |y[t+1] - y[t]| over mean |x[t+1] - x[t]| for a still with fresh Gaussian noise of 4 grey levels, and
@@ -246,25 +283,49 @@ def stillness(candidate: Candidate, pictures: Sequence[PictureFile], codes: Sequ
     random = np.random.default_rng(0)
     gains: list[float] = []
     errors: list[float] = []
+    steps = range(WARM_UP, SEQUENCE - 1)
+    inner = slice(BORDER, -BORDER)
     for picture, code in itertools.product(pictures, codes[::3]):
         still = prepare(picture, STILLNESS_SIDE + SEQUENCE)
         noisy = [
             np.clip(np.rint(still + random.normal(0, NOISE_LEVELS, still.shape)), 0, 255).astype(np.uint8)
             for _ in range(SEQUENCE)
         ]
-        painted = [candidate.stylize(frame, code).astype(np.float32) for frame in noisy]
-        steps = range(WARM_UP, SEQUENCE - 1)
+        painted = [frame.astype(np.float32) for frame in paint(noisy, code)]
         moved = np.mean([np.abs(painted[t + 1] - painted[t]).mean() for t in steps])
         given = np.mean([np.abs(noisy[t + 1].astype(np.float32) - noisy[t]).mean() for t in steps])
         gains.append(float(moved / given))
-        height, width = (n - SEQUENCE for n in still.shape[:2])
-        windows = [np.ascontiguousarray(still[t : t + height, t : t + width]) for t in range(SEQUENCE)]
-        panned = [candidate.stylize(frame, code).astype(np.float32) for frame in windows]
-        inner = slice(BORDER, -BORDER)
+        panned = [frame.astype(np.float32) for frame in paint(_pan(still), code)]
         errors.append(
             float(np.mean([np.abs(panned[t + 1][:-1, :-1] - panned[t][1:, 1:])[inner, inner].mean() for t in steps]))
         )
     return float(np.mean(gains)), float(np.mean(errors))
+
+
+def _pan(still: np.ndarray) -> list[np.ndarray]:
+    """Windows that move a pixel right and down a frame."""
+    height, width = (n - SEQUENCE for n in still.shape[:2])
+    return [np.ascontiguousarray(still[t : t + height, t : t + width]) for t in range(SEQUENCE)]
+
+
+def _film_style_ratio(
+    candidate: Candidate,
+    pictures: Sequence[PictureFile],
+    codes: Sequence[Any],
+    targets: Sequence[Tensor],
+    network: LossNetwork,
+) -> float:
+    """What holding a film still does to the style loss, see `Report`; above 1 it washes the style out."""
+    in_film: list[float] = []
+    alone: list[float] = []
+    for picture in pictures:
+        frames = _pan(prepare(picture, STILLNESS_SIDE + SEQUENCE))
+        for code, target in list(zip(codes, targets, strict=True))[::3]:
+            paintings = candidate.film(frames, code)[-1], candidate.stylize(frames[-1], code)
+            for losses, painted in zip((in_film, alone), paintings, strict=True):
+                with torch.inference_mode():
+                    losses.append(float(style_loss(network(_tensor(painted)), target)))
+    return float(np.mean(in_film) / np.mean(alone))
 
 
 def luma(image: np.ndarray) -> np.ndarray:

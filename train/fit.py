@@ -8,8 +8,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from livestyle.errors import LivestyleError
 
-from .data import LEAST_SIDE, CropSource, FeatureBank, find_pictures, split_held_out, to_float
+from .data import LEAST_SIDE, CropSource, FeatureBank, choose, find_pictures, split_held_out, to_float
 from .losses import (
     LossWeights,
     content_loss,
@@ -30,6 +31,7 @@ from .losses import (
     total_variation,
 )
 from .networks import ClassicModel, ClassicStylizer, CompactModel, CompactStylizer, Model, build_model
+from .processes import Processes, WholeBatchNorm, check_processes
 from .vgg import CHANNELS, EPSILON, LossNetwork, statistics_vector
 
 CHECKPOINT_FORMAT = 1
@@ -39,7 +41,18 @@ BEST = "best.pt"
 NORMALISING_CROPS = 64
 GRADIENT_LIMIT = 5.0
 LOG_EVERY = 20
-FREE_OPTIONS = {"checkpoint", "vgg_weights", "save_iter", "resume", "device", "workers"}
+MEASURING_BATCHES = 8
+FREE_OPTIONS = {
+    "checkpoint",
+    "vgg_weights",
+    "features",
+    "save_iter",
+    "resume",
+    "device",
+    "devices",
+    "num_nodes",
+    "workers",
+}
 """Options that may change when a run is resumed without its being another run."""
 RANGE_WEIGHT = 50.0
 NOISE = 4 / 255
@@ -69,12 +82,16 @@ class FitOptions:
     save_iter: int = 500
     crop: int = 128
     style_crop: int = 160
+    pictures: int = 0
     cache: int = 0
+    features: Path | None = None
     partial_strength: float = 0.15
     stages: str = "frame:0.5,encoder:0.25,joint:0.25"
     start_from: Path | None = None
     resume: bool = False
     device: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
     precision: str = "32"
     seed: int = 1
     workers: int = 2
@@ -132,21 +149,32 @@ def rate_factor(step: int, stage: Stage, lr_decay: float | None) -> float:
 
 @dataclass
 class Batch:
-    """What one iteration sees; features and statistics of the loss network come along."""
+    """What one process sees of an iteration; features and statistics of the loss network come along.
+
+    ``strengths`` are those of the whole batch, in which this process has the pairs from ``first`` on.
+    """
 
     content: Tensor
     content_features: Tensor
     content_statistics: Tensor
     style: Tensor
     style_statistics: Tensor
-    strength: Tensor
+    strengths: Tensor
+    first: int = 0
 
     def __len__(self) -> int:
         return self.content.shape[0]
 
+    @property
+    def strength(self) -> Tensor:
+        return self.strengths[self.first : self.first + len(self)]
+
 
 class TrainingStep(nn.Module):
-    """A model with its losses: ``forward`` gives the loss terms of a batch by name, each a scalar."""
+    """A model with its losses: ``forward`` gives the loss terms of a batch by name, each a scalar.
+
+    The terms of a whole batch are the means over the processes of those of its parts.
+    """
 
     def __init__(self, model: Model, network: LossNetwork, weights: LossWeights) -> None:
         super().__init__()
@@ -217,7 +245,7 @@ class TrainingStep(nn.Module):
             + 20 * pixel.mean()
             + RANGE_WEIGHT * excess
         )
-        some = full.float().sum().clamp(min=1)
+        some = (batch.strengths == 1).float().sum().clamp(min=1) * (len(batch) / len(batch.strengths))
         return {
             "loss": loss,
             "content": (content * full).sum() / some,
@@ -229,7 +257,8 @@ class TrainingStep(nn.Module):
     def _stillness(self, batch: Batch, style: Tensor, generator: torch.Generator) -> Tensor:
         shift = tuple(int(v) for v in torch.randint(-3, 4, (2,), generator=generator))
         assert len(shift) == 2
-        first, second = shifted_pair(batch.content, shift, NOISE, generator, self.model.stylizer.multiple)
+        margin, whole = self.model.stylizer.multiple, len(batch.strengths)
+        first, second = shifted_pair(batch.content, shift, NOISE, generator, margin, whole, batch.first)
         outputs = [self.model.stylizer(window, style, batch.strength)[0].float() for window in (first, second)]
         return stillness_loss(outputs[0], outputs[1], shift)
 
@@ -244,29 +273,49 @@ def classic_target(features: Tensor, style: Tensor, strength: Tensor) -> Tensor:
     return torch.lerp(features, moved, strength[:, None, None, None])
 
 
-class Batches:
-    """Numbered batches: batch ``n`` is the same in every run with the same options, so a run resumes exactly."""
+@dataclass(frozen=True)
+class Sources:
+    """Crops of the pictures of a run, by kind (content, style)."""
 
-    def __init__(self, options: FitOptions, network: LossNetwork, device: torch.device) -> None:
-        self.options = options
-        self.network = network
-        self.device = device
-        self.sources: dict[str, CropSource] = {}
-        held_sources: dict[str, CropSource] = {}
+    training: dict[str, CropSource]
+    held_out: dict[str, CropSource]
+
+    @classmethod
+    def find(cls, options: FitOptions) -> Sources:
+        """Look for the pictures that the options name."""
+        sources = cls({}, {})
         for kind, paths, size, zoom in (
             ("content", options.content_path, options.crop, (0.5, 1.6)),
             ("style", options.style_path, options.style_crop, (0.6, 1.5)),
         ):
             pictures, held = split_held_out(find_pictures(paths))
-            self.sources[kind] = CropSource(pictures, size, zoom, options.seed, recolor=kind == "style")
-            held_sources[kind] = CropSource(held, size, zoom, options.seed)
+            if options.pictures:
+                pictures = choose(pictures, options.pictures, options.seed)
+            sources.training[kind] = CropSource(pictures, size, zoom, options.seed, recolor=kind == "style")
+            sources.held_out[kind] = CropSource(held, size, zoom, options.seed)
             log.info("%s: %d pictures, %d held out", kind, len(pictures), len(held))
+        return sources
+
+
+class Batches:
+    """Numbered batches: batch ``n`` is the same in every run with the same options, so a run resumes exactly."""
+
+    def __init__(
+        self, options: FitOptions, sources: Sources, network: LossNetwork, device: torch.device, processes: Processes
+    ) -> None:
+        self.options = options
+        self.network = network
+        self.device = device
+        self.processes = processes
+        self.sources = sources.training
+        self.part = processes.part(options.batch_size)
         if options.vgg_weights is None:
             crops = self.sources["content"].crops(range(NORMALISING_CROPS))
             network.normalise(to_float(torch.stack(list(crops)), device))
         self._network_checksum = sha256(network.state_dict()["layers.29.weight"].cpu().numpy().tobytes()).hexdigest()
         kinds = ("content", "style")
-        self.held_out = {k: self._bank(held_sources[k], 8 * options.batch_size, f"held-out-{k}") for k in kinds}
+        held = MEASURING_BATCHES * options.batch_size
+        self.held_out = {k: self._bank(sources.held_out[k], held, f"held-out-{k}") for k in kinds}
         self.banks: dict[str, FeatureBank] = {}
         if options.cache:
             self.banks = {
@@ -274,61 +323,69 @@ class Batches:
             }
 
     def _bank(self, source: CropSource, count: int, name: str) -> FeatureBank:
-        """The bank of a source, from the checkpoint folder if it was made of the same things."""
+        """The bank of a source, from the features' folder if it was made of the same things."""
         made_of = repr((
             [(p.name, p.size) for p in source.pictures],
             (source.size, source.zoom, source.seed, source.recolor, count, self._network_checksum),
         ))  # fmt: skip
-        path = self.options.checkpoint / f"{name}-{sha256(made_of.encode()).hexdigest()[:16]}.bank.pt"
-        if path.is_file():
-            return FeatureBank.load(path)
-        bank = FeatureBank.build(source, range(count), self.network, self.device, content="content" in name)
-        bank.save(path)
-        return bank
+        folder = self.options.features or self.options.checkpoint
+        path = folder / f"{name}-{sha256(made_of.encode()).hexdigest()[:16]}.bank.pt"
+        content = "content" in name
+
+        def build() -> None:
+            if not path.is_file():
+                FeatureBank.build(source, range(count), self.network, self.device, content=content).save(path)
+
+        self.processes.first_does(build)
+        if not path.is_file():
+            raise LivestyleError(f"{path} is not here: {folder} has to be a folder that all machines share")
+        return FeatureBank.load(path)
 
     def iterate(self, start: int, end: int) -> Iterator[Batch]:
-        """Batches ``start`` up to and without ``end``."""
+        """This process's part of the batches ``start`` up to and without ``end``."""
         size = self.options.batch_size
         if self.banks:
             for step in range(start, end):
                 random = self._generator(step)
                 picks = [
-                    torch.randint(len(self.banks[kind].crops), (size,), generator=random)
+                    torch.randint(len(self.banks[kind].crops), (size,), generator=random)[self.part]
                     for kind in ("content", "style")
                 ]
-                yield self._from_banks(self.banks, picks, self._strength(random))
+                yield self._from_banks(self.banks, picks, self._strengths(random), self.part.start)
             return
-        numbers = range(start * size, end * size)
+        mine = range(size)[self.part]
+        numbers = [step * size + place for step in range(start, end) for place in mine]
         threads = self.options.workers
         streams = [self.sources[kind].crops(numbers, threads) for kind in ("content", "style")]
         for step in range(start, end):
-            crops = [torch.stack([next(stream) for _ in range(size)]) for stream in streams]
-            yield self._computed(crops[0], crops[1], self._strength(self._generator(step)))
+            crops = [torch.stack([next(stream) for _ in mine]) for stream in streams]
+            yield self._computed(crops[0], crops[1], self._strengths(self._generator(step)), self.part.start)
 
-    def validation(self) -> Iterator[Batch]:
-        """The same few batches of held-out pictures every time, at full strength."""
+    def measuring(self, banks: dict[str, FeatureBank]) -> Iterator[Batch]:
+        """The same few batches of a content and a style bank every time, whole and at full strength."""
         size = self.options.batch_size
-        for index in range(8):
+        for index in range(MEASURING_BATCHES):
             pick = torch.arange(index * size, (index + 1) * size)
-            yield self._from_banks(self.held_out, [pick, pick], torch.ones(size))
+            picks = [pick % len(banks[kind].crops) for kind in ("content", "style")]
+            yield self._from_banks(banks, picks, torch.ones(size), 0)
 
     def generator(self, step: int) -> torch.Generator:
         """The source of an iteration's other random numbers."""
         return self._generator(step + (1 << 40))
 
     def skipped(self) -> int:
-        """Damaged and tiny pictures met so far."""
-        return sum(source.skipped for source in self.sources.values())
+        """Damaged and tiny pictures met so far, by any process; to be called by all."""
+        return len(self.processes.union({(kind, n) for kind, source in self.sources.items() for n in source.skipped}))
 
     def _generator(self, number: int) -> torch.Generator:
         return torch.Generator().manual_seed(self.options.seed * 1_000_003 + number)
 
-    def _strength(self, random: torch.Generator) -> Tensor:
+    def _strengths(self, random: torch.Generator) -> Tensor:
         size = self.options.batch_size
         partial = torch.rand(size, generator=random) < self.options.partial_strength
         return torch.where(partial, torch.rand(size, generator=random), torch.ones(size))
 
-    def _from_banks(self, banks: dict[str, FeatureBank], picks: list[Tensor], strength: Tensor) -> Batch:
+    def _from_banks(self, banks: dict[str, FeatureBank], picks: list[Tensor], strengths: Tensor, first: int) -> Batch:
         content, style = banks["content"], banks["style"]
         assert content.content is not None
         return Batch(
@@ -337,17 +394,18 @@ class Batches:
             content.statistics[picks[0]].to(self.device),
             to_float(style.crops[picks[1]], self.device),
             style.statistics[picks[1]].to(self.device),
-            strength.to(self.device),
+            strengths.to(self.device),
+            first,
         )
 
-    def _computed(self, content: Tensor, style: Tensor, strength: Tensor) -> Batch:
+    def _computed(self, content: Tensor, style: Tensor, strengths: Tensor, first: int) -> Batch:
         contents, styles = to_float(content, self.device), to_float(style, self.device)
         with torch.no_grad():
             taps = self.network(contents)
             style_statistics = statistics_vector(self.network(styles))
-        return Batch(
-            contents, taps["relu4_1"], statistics_vector(taps), styles, style_statistics, strength.to(self.device)
-        )
+        content_statistics = statistics_vector(taps)
+        strengths = strengths.to(self.device)
+        return Batch(contents, taps["relu4_1"], content_statistics, styles, style_statistics, strengths, first)
 
 
 class Average:
@@ -475,27 +533,52 @@ def _interruption() -> Iterator[threading.Event]:
 
 
 class Trainer:
-    """One training run; `run` takes it to its last iteration."""
+    """One training run; `run` takes it to its last iteration.
+
+    With ``devices`` above 1 it starts the command that it is part of once more for each other process.
+
+    Attributes:
+        iteration: how many are done.
+        validation: the loss terms on held-out pictures when it was last saved after a validation, as the stage computes
+            them.
+    """
 
     def __init__(self, options: FitOptions) -> None:
         from lightning.fabric import Fabric
+        from lightning.fabric.strategies.ddp import DDPStrategy
 
         self.options = options
-        self._check()
+        device = choose_device(options.device)
+        self._check(device)
         self.stages = parse_stages(options.stages, options.max_iter, options.arch)
-        self.device = choose_device(options.device)
         torch.manual_seed(options.seed)
         self.model = build_model(options.arch)
         saved = self._saved()
         begun = None if saved is not None or options.start_from is None else self._begin_with(options.start_from)
-        self.fabric = Fabric(accelerator=self.device.type, devices=1, precision=PRECISIONS[options.precision])  # type: ignore[arg-type]
-        network = LossNetwork(options.vgg_weights).to(self.device).to(memory_format=torch.channels_last)
-        self.batches = Batches(options, network, self.device)
+        network, sources = LossNetwork(options.vgg_weights), Sources.find(options)
+        several = options.devices * options.num_nodes > 1
+        self.fabric = Fabric(
+            accelerator=device.type,
+            # A stage trains a part of the compact model; the whole decoder of the classic one is always trained.
+            strategy=DDPStrategy(find_unused_parameters=options.arch != "classic") if several else "auto",
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            precision=PRECISIONS[options.precision],  # type: ignore[arg-type]
+        )
+        # What can fail has failed by now, in one process.
+        self.fabric.launch()
+        self.device = self.fabric.device
+        self.processes = Processes(self.fabric)
+        network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.batches = Batches(options, sources, network, self.device, self.processes)
         if saved is None:
             if isinstance(self.model, ClassicModel):
                 self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
             elif begun is None or "options" not in begun:
-                self._calibrate(self.model, network, imitate=begun is not None)
+                # The other processes get the first one's weights when the step is set up.
+                self.processes.first_does(partial(self._calibrate, self.model, network, imitate=begun is not None))
+        if several and isinstance(self.model, CompactModel):
+            self.model.style_encoder.norm = WholeBatchNorm(self.model.style_encoder.norm, self.fabric)
         self.model.to(memory_format=torch.channels_last)
         step = TrainingStep(self.model, network, options.weights)
         self.optimizer = torch.optim.AdamW(
@@ -505,10 +588,11 @@ class Trainer:
         self.average = Average(self.model)
         self.iteration = 0
         self.best = math.inf
+        self.validation: dict[str, float] = {}
         if saved is not None:
             self._restore(saved)
 
-    def _check(self) -> None:
+    def _check(self, device: torch.device) -> None:
         """Refuse, before anything is computed, what would fail hours later."""
         options = self.options
         if options.precision not in PRECISIONS:
@@ -522,10 +606,12 @@ class Trainer:
             raise LivestyleError(
                 "--batch-size 1 is too small: the style encoder is normalised over batches of 2 or more"
             )
-        try:
-            options.checkpoint.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LivestyleError(f"cannot make the folder {options.checkpoint}: {error.strerror or error}") from error
+        check_processes(options.devices, options.num_nodes, options.batch_size, device)
+        for folder in (options.checkpoint, options.features or options.checkpoint):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LivestyleError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
     def _saved(self) -> dict[str, Any] | None:
         """The checkpoint to go on from, if there is one and it is asked for."""
@@ -540,7 +626,8 @@ class Trainer:
                 f"{self.options.checkpoint} holds a run of {saved['arch']}, not of {self.options.arch}"
             )
         now = self._options_as_text()
-        changed = [name for name, text in now.items() if saved["options"].get(name) != text]
+        # A run from before there was an option had none of it.
+        changed = [name for name, text in now.items() if saved["options"].get(name, text) != text]
         if set(changed) - FREE_OPTIONS:
             log.warning("going on with other options than before: %s", ", ".join(sorted(set(changed) - FREE_OPTIONS)))
         return saved
@@ -593,6 +680,7 @@ class Trainer:
         self.fabric.strategy.precision.load_state_dict(saved["precision"])
         torch.set_rng_state(saved["random"])
         self.iteration, self.best = saved["iteration"], saved["best"]
+        self.validation = saved.get("validation", {})
 
     def _checkpoint(self) -> dict[str, Any]:
         return {
@@ -602,6 +690,7 @@ class Trainer:
             "iteration": self.iteration,
             "last_iteration": self.options.max_iter,
             "best": self.best,
+            "validation": self.validation,
             "model": self.model.state_dict(),
             "average": self.average.values,
             "optimizer": self.optimizer.state_dict(),
@@ -620,9 +709,10 @@ class Trainer:
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         folder = str(self.options.checkpoint / "tensorboard")
+        speaks = self.processes.rank == 0
         with (
-            SummaryWriter(folder, purge_step=self.iteration + 1) as board,
-            Progress(*columns) as progress,
+            SummaryWriter(folder, purge_step=self.iteration + 1) if speaks else nullcontext() as board,
+            Progress(*columns, disable=not speaks) as progress,
             _interruption() as interrupted,
         ):
             task = progress.add_task("training", total=self.options.max_iter, completed=self.iteration)
@@ -631,18 +721,21 @@ class Trainer:
                     terms = self._iterate(stage, batch)
                     progress.advance(task)
                     if self.iteration % LOG_EVERY == 0:
-                        values = {name: float(value) for name, value in terms.items()}
+                        values = self.processes.mean(terms)
                         text = " ".join(f"{name} {value:.3f}" for name, value in values.items())
                         progress.update(task, description=f"{stage.name}: {text}")
-                        for name, value in values.items():
-                            board.add_scalar(f"train/{name}", value, self.iteration)
+                        if board is not None:
+                            for name, value in values.items():
+                                board.add_scalar(f"train/{name}", value, self.iteration)
+                    stopped = self.processes.anywhere(interrupted.is_set())
                     if self.iteration % self.options.save_iter == 0 or self.iteration == end:
-                        self._save(stage, board)
-                    elif interrupted.is_set():
-                        save_checkpoint(self.options.checkpoint / LAST, self._checkpoint())
-                    if interrupted.is_set():
+                        self.processes.first_does(partial(self._save, stage, board))
+                    elif stopped:
+                        self.processes.first_does(self._save_last)
+                    if stopped:
                         log.warning("stopped after iteration %d: go on with --resume", self.iteration)
-                        raise KeyboardInterrupt
+                        # The first process says how the run ended.
+                        raise KeyboardInterrupt if speaks else SystemExit
         skipped = self.batches.skipped()
         if skipped:
             log.warning("%d pictures were damaged or under %d pixels, and others were taken", skipped, LEAST_SIDE)
@@ -667,23 +760,37 @@ class Trainer:
         self.average.update(self.model, self.iteration)
         return {name: value.detach() for name, value in terms.items()}
 
-    @torch.no_grad()
-    def _validate(self, stage: Stage, board: Any) -> float:
+    @contextmanager
+    def averaged(self) -> Iterator[Model]:
+        """The model with its averaged weights, in evaluation mode and without gradients; afterwards it trains on."""
         kept = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average.values)
-        self.model.eval()
+        try:
+            with torch.no_grad():
+                yield self.model.eval()
+        finally:
+            self.model.load_state_dict(kept)
+
+    def measure(self, banks: dict[str, FeatureBank], stage: str) -> dict[str, float]:
+        """The loss terms of the averaged model on a content and a style bank, as a stage computes them."""
         sums: dict[str, float] = {}
-        for index, batch in enumerate(self.batches.validation()):
-            terms = self.step(batch, stage.name, self.batches.generator(-1 - index))
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(value) / 8
-            if index == 0:
-                board.add_image("pictures", self._grid(batch, stage), self.iteration)
-        for name, value in sums.items():
+        with self.averaged():
+            for index, batch in enumerate(self.batches.measuring(banks)):
+                # Past the wrapper, which would wait for the other processes.
+                with self.fabric.autocast():
+                    terms = self.step.module(batch, stage, self.batches.generator(-1 - index))
+                for name, value in terms.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) / MEASURING_BATCHES
+        return sums
+
+    def _validate(self, stage: Stage, board: Any) -> None:
+        self.validation = terms = self.measure(self.batches.held_out, stage.name)
+        for name, value in terms.items():
             board.add_scalar(f"validation/{name}", value, self.iteration)
-        self.model.load_state_dict(kept)
-        log.info("iteration %d, held-out pictures: %s", self.iteration, {k: round(v, 4) for k, v in sums.items()})
-        return sums["loss"]
+        with self.averaged():
+            batch = next(self.batches.measuring(self.batches.held_out))
+            board.add_image("pictures", self._grid(batch, stage), self.iteration)
+        log.info("iteration %d, held-out pictures: %s", self.iteration, {k: round(v, 4) for k, v in terms.items()})
 
     def _grid(self, batch: Batch, stage: Stage) -> Tensor:
         """Rows of content, style and result, uint8 [3, H, W]."""
@@ -699,12 +806,16 @@ class Trainer:
         return (make_grid(rows, nrow=len(batch)) * 255).byte().cpu()
 
     def _save(self, stage: Stage, board: Any) -> None:
-        loss = self._validate(stage, board)
+        self._validate(stage, board)
         last = stage.name == self.stages[-1].name
-        better = last and loss < self.best
+        better = last and self.validation["loss"] < self.best
         if better:
-            self.best = loss
-        content = self._checkpoint()
-        save_checkpoint(self.options.checkpoint / LAST, content)
+            self.best = self.validation["loss"]
+        content = self._save_last()
         if better:
             save_checkpoint(self.options.checkpoint / BEST, content)
+
+    def _save_last(self) -> dict[str, Any]:
+        content = self._checkpoint()
+        save_checkpoint(self.options.checkpoint / LAST, content)
+        return content

@@ -53,7 +53,13 @@ def out_of_range(images: Tensor) -> Tensor:
 
 
 def shifted_pair(
-    images: Tensor, shift: tuple[int, int], noise: float, generator: torch.Generator, margin: int = 4
+    images: Tensor,
+    shift: tuple[int, int],
+    noise: float,
+    generator: torch.Generator,
+    margin: int,
+    batch_size: int,
+    first: int,
 ) -> tuple[Tensor, Tensor]:
     """Two noisy windows of the same pictures, ``shift`` pixels apart, ``margin`` pixels smaller each way.
 
@@ -63,13 +69,15 @@ def shifted_pair(
         noise: standard deviation of the noise of each window, in 0..1.
         generator: of the noise.
         margin: in pixels.
+        batch_size: pairs of the whole batch, for which the noise is drawn.
+        first: place of the first of ``images`` in the whole batch.
     """
     height, width = images.shape[2] - margin, images.shape[3] - margin
     windows = []
     for row, column in ((max(0, -shift[0]), max(0, -shift[1])), (max(0, shift[0]), max(0, shift[1]))):
         window = images[:, :, row : row + height, column : column + width]
-        random = torch.randn(window.shape, generator=generator).to(window.device)
-        windows.append(window + noise * random)
+        random = torch.randn((batch_size, *window.shape[1:]), generator=generator)[first : first + len(images)]
+        windows.append(window + noise * random.to(window.device))
     return windows[0], windows[1]
 
 

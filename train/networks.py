@@ -7,6 +7,7 @@ crossfades are weighted means of such vectors.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -54,17 +55,30 @@ def running_statistics(statistics: Tensor, state: Tensor, momentum: Tensor) -> T
 class SitePass:
     """One walk of a batch through a network's AdaIN sites, in their order.
 
+    With a mask, two styles share each frame, as in the spatial control of Huang & Belongie (2017, section 7.2), and
+    scale and shift are mixed for each pixel by the mask, which may be soft. Unlike theirs, both regions are normalised
+    with the statistics of the whole frame and not each with its own: a tiny or empty region does no harm, nothing jumps
+    where a region's border moves, and the running statistics stay those of one frame.
+
     Args:
-        style: style statistics, [S] for one style or [N, S] for one a frame.
+        style: style statistics, [S] for one style or [N, S] for one a frame; with a mask [2, S].
         strength: scalar or [N] in 0..1: 0 re-applies the content's own statistics, 1 the style's.
         running: running content statistics, or None to take each frame's own.
+        masks: for each site at its resolution, [N, 1, h, w] in 0..1: the share of the first style, the rest is the
+            second's; None for no mask.
     """
 
-    def __init__(self, style: Tensor, strength: Tensor, running: Running | None) -> None:
+    def __init__(
+        self, style: Tensor, strength: Tensor, running: Running | None, masks: Iterable[Tensor] | None = None
+    ) -> None:
         self.style = style if style.dim() == 2 else style[None]
+        if masks is not None:
+            # Both styles for every frame: [2, 1, S].
+            self.style = self.style[:, None]
         self.strength = strength.reshape(-1, 1)
         self.running = running
         self.next_states: list[Tensor] = []
+        self._shares = None if masks is None else iter([torch.cat([mask, 1 - mask], dim=1) for mask in masks])
         self._offset = 0
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -74,14 +88,22 @@ class SitePass:
         if self.running is not None:
             own = running_statistics(own, self.running.state[start : self._offset], self.running.momentum)
             self.next_states.append(own[-1])
-        target = own + self.strength * (self.style[:, start : self._offset] - own)
-        scale = target[:, channels:] / own[:, channels:]
-        shift = target[:, :channels] - own[:, :channels] * scale
-        return x * scale[:, :, None, None].to(x.dtype) + shift[:, :, None, None].to(x.dtype)
+        target = own + self.strength * (self.style[..., start : self._offset] - own)
+        scale = target[..., channels:] / own[:, channels:]
+        shift = target[..., :channels] - own[:, :channels] * scale
+        if self._shares is None:
+            return x * scale[:, :, None, None].to(x.dtype) + shift[:, :, None, None].to(x.dtype)
+        shares = next(self._shares).flatten(2).to(x.dtype)
+        return x * spread(scale, shares).reshape(x.shape) + spread(shift, shares).reshape(x.shape)
 
     def next_state(self) -> Tensor:
         """Float32 [K]: the running statistics after the last frame of the batch."""
         return torch.cat(self.next_states)
+
+
+def spread(values: Tensor, shares: Tensor) -> Tensor:
+    """Values of two styles mixed for every pixel: [2, N, C] and their shares [N, 2, P] give [N, C, P]."""
+    return values.permute(1, 2, 0).to(shares.dtype) @ shares
 
 
 def site_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,28 +192,39 @@ class CompactStylizer(nn.Module):
         self.site_channels = [quarter] * (1 + 2 * architecture.decoder_blocks) + [half]
 
     def forward(
-        self, frames: Tensor, style: Tensor, strength: Tensor, running: Running | None = None
+        self,
+        frames: Tensor,
+        style: Tensor,
+        strength: Tensor,
+        running: Running | None = None,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Paint frames.
 
         Args:
             frames: float [N, 3, H, W], RGB in 0..1; H and W are multiples of `multiple`.
-            style: style statistics, float [S] or [N, S].
+            style: style statistics, float [S] or [N, S]; with a mask [2, S].
             strength: float scalar or [N] in 0..1.
             running: running content statistics, or None to use each frame's own.
+            mask: float [N, 1, H, W] in 0..1: where it is 1, the first of the two styles, where it is 0, the second.
 
         Returns:
             The stylized frames, float [N, 3, H, W], not clamped, and the next running state ([K], or None).
         """
         x = self.stem(F.pixel_unshuffle((frames - 0.5) * 4, 2))
-        x, state = self.paint(x, style, strength, running)
+        x, state = self.paint(x, style, strength, running, mask)
         return F.pixel_shuffle(x, 2) * 0.25 + 0.5, state
 
     def paint(
-        self, x: Tensor, style: Tensor, strength: Tensor, running: Running | None
+        self, x: Tensor, style: Tensor, strength: Tensor, running: Running | None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """`forward` from the output of `stem` to that of `out`: [N, 12, H / 2, W / 2] in the network's own range."""
-        sites = SitePass(style, strength, running)
+        masks = None
+        if mask is not None:
+            # All sites but the last are at a quarter of the resolution.
+            quarter, half = F.avg_pool2d(mask, 4), F.avg_pool2d(mask, 2)
+            masks = [quarter] * (len(self.site_channels) - 1) + [half]
+        sites = SitePass(style, strength, running, masks)
         x = F.relu(self.down(F.relu(x)))
         for block in self.encoder:
             x = block(x)
@@ -343,10 +376,16 @@ class ClassicStylizer(nn.Module):
         self.site_channels = [CHANNELS["relu4_1"]]
 
     def forward(
-        self, frames: Tensor, style: Tensor, strength: Tensor, running: Running | None = None
+        self,
+        frames: Tensor,
+        style: Tensor,
+        strength: Tensor,
+        running: Running | None = None,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """As `CompactStylizer.forward`."""
-        sites = SitePass(style, strength, running)
+        masks = None if mask is None else [F.avg_pool2d(mask, self.multiple)]
+        sites = SitePass(style, strength, running, masks)
         painted = self.decoder(sites(self.encoder(frames)))
         return painted, sites.next_state() if running is not None else None
 

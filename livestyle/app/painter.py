@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from livestyle.color import ColorMode, keep_colors
-from livestyle.engine import StyleStats, Stylizer
+from livestyle.engine import StyleStats, Stylizer, lay_over
+from livestyle.mask import Mask
 from livestyle.media.base import Frame
 from livestyle.model import MINIMUM_SIDE
 from livestyle.styles import Style, mix
@@ -33,6 +34,24 @@ PREVIEW_SIDE = 96
 """Of a preview, in pixels."""
 
 
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A part of the camera's picture.
+
+    Attributes:
+        mask: where it is; a picture.
+        outside: the style of the rest; None leaves the rest as it is.
+    """
+
+    mask: Mask
+    outside: StyleStats | None
+
+    def mask_for(self, image: np.ndarray, mirror: bool) -> np.ndarray:
+        """The mask of a picture, uint8 [H, W, 3], that may be mirrored: uint8 [H, W]."""
+        mask = self.mask.at(0, image.shape[1], image.shape[0])
+        return mask[:, ::-1] if mirror else mask
+
+
 @dataclass(frozen=True)
 class Look:
     """What the painter is to do with a frame; a changed look is a new one.
@@ -48,6 +67,7 @@ class Look:
         before: the style that ``style`` crossfades from.
         since: when it began to, on the clock of `time.monotonic`.
         crossfade: seconds that it takes.
+        region: where to paint in the style; None is everywhere.
     """
 
     style: StyleStats
@@ -60,6 +80,7 @@ class Look:
     before: StyleStats | None = None
     since: float = 0.0
     crossfade: float = 0.0
+    region: Region | None = None
 
     def stronger(self, step: float) -> Look:
         """With another strength, ``step`` more within 0..1, and painted."""
@@ -175,7 +196,9 @@ class Painter:
             frame = self._first_frame()
             if frame is None:
                 return
-            self._warm_up(stylizer, *frame.image.shape[1::-1])
+            two_styles = look.region is not None and look.region.outside is not None
+            height, width = frame.image.shape[:2]
+            self._warm_up(stylizer, width, height, two_styles)
             self._look = look
             self._paint_all(stylizer)
         except BaseException as error:
@@ -184,16 +207,16 @@ class Painter:
             with self._changed:
                 self._changed.notify_all()
 
-    def _warm_up(self, stylizer: Stylizer, width: int, height: int) -> None:
+    def _warm_up(self, stylizer: Stylizer, width: int, height: int, two_styles: bool) -> None:
         """Set up the size that frames will be painted at, judged by a small one: a large one may take seconds."""
         factor = max(min(1.0, TRIAL_SIDE / min(width, height)), MINIMUM_SIDE / min(width, height))
         trial = (round(height * factor), round(width * factor))
-        stylizer.warm_up(*trial)
+        stylizer.warm_up(*trial, two_styles)
         start = time.monotonic()
-        stylizer.warm_up(*trial)
+        stylizer.warm_up(*trial, two_styles)
         self._pace.begin((time.monotonic() - start) / factor**2)
         width, height = self._size(width, height)
-        stylizer.warm_up(height, width)
+        stylizer.warm_up(height, width, two_styles)
 
     def _first_frame(self) -> Frame | None:
         while not self._stop.is_set():
@@ -236,7 +259,15 @@ class Painter:
             return Painting(image, frame, time.monotonic() - start, (0, 0))
         height, width = image.shape[:2]
         size = self._size(width, height)
-        painted = resized(stylizer.stylize(resized(image, size), stats, look.strength, state), (width, height))
+        region, content = look.region, resized(image, size)
+        mask = outside = None
+        if region is not None and region.outside is not None:
+            mask, outside = region.mask_for(content, look.mirror), region.outside
+        painted = stylizer.stylize(content, stats, look.strength, state, mask=mask, background=outside)
+        painted = resized(painted, (width, height))
+        if region is not None and region.outside is None:
+            # Laid over the camera's own picture, which is not scaled.
+            painted = lay_over(image, painted, region.mask_for(image, look.mirror))
         if look.color is ColorMode.CONTENT:
             painted = keep_colors(image, painted)
         if look.side_by_side:

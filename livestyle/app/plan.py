@@ -46,6 +46,7 @@ class Plan:
         cycling: whether they change by themselves from the start.
         style_is_saved: the style was chosen in earlier times, and may be gone.
         styles_are_saved: the same of the folder.
+        mask_is_saved: the same of the mask and the background.
     """
 
     camera: str
@@ -55,6 +56,8 @@ class Plan:
     styles: Path | None
     strength: float
     color: ColorMode
+    mask: Path | None
+    background: str | None
     mirror: bool
     side_by_side: bool
     stabilise: bool
@@ -64,6 +67,7 @@ class Plan:
     cycling: bool
     style_is_saved: bool
     styles_are_saved: bool
+    mask_is_saved: bool
 
     @classmethod
     def of(cls, asked: Settings, saved: Settings) -> Plan:
@@ -75,6 +79,8 @@ class Plan:
         if asked.size is not None and asked.fps:
             raise InputError("choose --size, which fixes the resolution, or --fps, which changes it to hold a rate")
         both = replace(saved, **asked.chosen())
+        if both.background is not None and both.mask is None:
+            raise InputError("a background needs a mask: say with --mask FILE where the foreground is")
         size = both.size if asked.fps is None else asked.size
         rate = both.fps if both.fps is not None else RATE
         # Somebody who names a folder of styles wants to see those.
@@ -91,6 +97,8 @@ class Plan:
             styles=styles,
             strength=1.0 if both.strength is None else both.strength,
             color=both.color or ColorMode.STYLE,
+            mask=None if both.mask is None else Path(both.mask).expanduser(),
+            background=both.background,
             mirror=bool(both.mirror),
             side_by_side=bool(both.side_by_side),
             stabilise=both.stabilise is not False,
@@ -100,4 +108,5 @@ class Plan:
             cycling=asked.cycle is not None,
             style_is_saved=asked.style is None,
             styles_are_saved=asked.styles is None and asked.style is None,
+            mask_is_saved=asked.mask is None and asked.background is None,
         )

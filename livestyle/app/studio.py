@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livestyle.engine import Stylizer
-from livestyle.errors import StyleError
+from livestyle.errors import InputError, LivestyleError, StyleError
+from livestyle.mask import Mask, find_background
 from livestyle.media.pictures import pictures_in
 from livestyle.styles import Style, StyleLibrary
 
+from .painter import Region
 from .plan import Plan
 from .shelf import StyleShelf
 
@@ -26,13 +28,15 @@ class Studio:
     library: StyleLibrary
     shelf: StyleShelf
     first: Style
+    region: Region | None
 
 
 def open_studio(plan: Plan, device: str, model: str | Path | None) -> Studio:
     """Load the model and the style to begin with; the shelf is started.
 
     Raises:
-        LivestyleError: the device, the model, the style or the folder of styles cannot be used.
+        LivestyleError: the device, the model, the style, the folder of styles, the mask or what is outside of it cannot
+            be used.
     """
     stylizer = Stylizer(model, device)
     library = StyleLibrary(stylizer)
@@ -47,12 +51,29 @@ def open_studio(plan: Plan, device: str, model: str | Path | None) -> Studio:
     if folder is not None and plan.styles_are_saved and not folder.is_dir():
         log.warning("the folder of styles of your saved settings is gone: %s", folder)
         folder = None
+    region = _find_region(library, plan)
     presets = list(library.presets.values())
     # Before the shelf would encode the same picture.
     first = found[0] if found else _first_picture(library, folder) or library.first()
     shelf = StyleShelf(library, presets if first in presets else [*found, *presets], folder)
     shelf.start()
-    return Studio(stylizer, library, shelf, first)
+    return Studio(stylizer, library, shelf, first, region)
+
+
+def _find_region(library: StyleLibrary, plan: Plan) -> Region | None:
+    if plan.mask is None:
+        return None
+    try:
+        with Mask(plan.mask) as mask:
+            if not mask.is_still:
+                raise InputError(f"{plan.mask} is a video: the mask of a camera is a picture")
+        outside = find_background(plan.background, library.find)
+    except LivestyleError as error:
+        if not plan.mask_is_saved:
+            raise
+        log.warning("the mask of your saved settings is left out: %s", error)
+        return None
+    return Region(mask, None if outside is None else outside.stats)
 
 
 def _first_picture(library: StyleLibrary, folder: Path | None) -> Style | None:

@@ -187,6 +187,7 @@ class Live:
             color=plan.color,
             stabilise=plan.stabilise,
             side_by_side=plan.side_by_side,
+            region=studio.region,
         )
         return studio.stylizer, look
 
@@ -380,6 +381,8 @@ class Live:
             styles=None if plan.styles is None else str(plan.styles.resolve()),
             strength=look.strength,
             color=look.color,
+            mask=None if plan.mask is None else str(plan.mask.resolve()),
+            background=plan.background,
             mirror=look.mirror,
             side_by_side=look.side_by_side,
             stabilise=look.stabilise,

@@ -18,8 +18,10 @@ UNITS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
 SHORTEST = Fraction(1, 50)
 """Seconds. Browsers slow down frames that are shorter."""
 
+_GIF_IMAGE = 0x2C
 _GIF_CONTROL = 0xF9
 _GIF_APPLICATION = 0xFF
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_plays(path: Path) -> int | None:
@@ -41,6 +43,20 @@ def read_plays(path: Path) -> int | None:
                     return int(struct.unpack("<H", file.read(2))[0])
             return 1
     return None
+
+
+def is_animated(path: Path) -> bool:
+    """Whether a file is a GIF, a WebP or a PNG of several frames; not where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            if head[:4] == b"GIF8":
+                return sum(label == _GIF_IMAGE for label, _ in _gif_blocks(file)) > 1
+            if head == _PNG:
+                return _png_frames(file) > 1
+        return is_animated_webp(path)
+    except OSError:
+        return False
 
 
 def is_animated_webp(path: Path) -> bool:
@@ -132,7 +148,7 @@ def lengthen(path: Path, container: str, units: int) -> None:
 
 
 def _gif_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The extensions of a GIF: label, and where the data begin."""
+    """The extensions and images of a GIF: label, and where the data begin."""
 
     def skip_table(flags: int) -> None:
         if flags & 0x80:
@@ -156,6 +172,7 @@ def _gif_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
             file.seek(at)
             skip_data()
         elif kind == b",":
+            yield _GIF_IMAGE, file.tell()
             place = file.read(9)
             if len(place) < 9:
                 return
@@ -164,6 +181,15 @@ def _gif_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
             skip_data()
         else:
             return
+
+
+def _png_frames(file: BinaryIO) -> int:
+    """Of a PNG that has been read up to its first chunk, what an animated one says before its pixels."""
+    while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+        if head[4:] == b"acTL":
+            return int.from_bytes(file.read(4))
+        file.seek(int.from_bytes(head[:4]) + 4, 1)
+    return 1
 
 
 def _webp_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:

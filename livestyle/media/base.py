@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,19 +12,36 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True, eq=False)
 class Frame:
     """A picture of a film or a camera.
 
-    Attributes:
-        image: uint8 [H, W, 3] BGR, upright.
+    Args:
+        image: uint8 [H, W, 3] BGR, upright; or a function that makes it, which is called when somebody looks at it.
         time: seconds; exact (a Fraction) from a file, of the clock of `time.monotonic` from a camera.
         duration: seconds that it stays on the screen; 0 where nobody knows.
     """
 
-    image: np.ndarray
-    time: Fraction | float
-    duration: Fraction | float = 0
+    def __init__(
+        self, image: np.ndarray | Callable[[], np.ndarray], time: Fraction | float, duration: Fraction | float = 0
+    ) -> None:
+        self.time = time
+        self.duration = duration
+        self._image = image
+
+    @property
+    def image(self) -> np.ndarray:
+        """uint8 [H, W, 3] BGR; the same object each time."""
+        if callable(self._image):
+            self._image = self._image()
+        return self._image
+
+    def at(self, time: Fraction | float, duration: Fraction | float) -> Frame:
+        """The same picture at another time."""
+        return Frame(lambda: self.image, time, duration)
+
+    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> Frame:
+        """What a function makes of the picture, when somebody looks at it."""
+        return Frame(lambda: change(self.image), self.time, self.duration)
 
 
 class FrameSource(ABC):

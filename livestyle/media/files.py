@@ -1,5 +1,6 @@
 """Video files: their pictures are decoded and encoded through PyAV, all that goes with them is passed through."""
 
+from .animation import is_animated
 from .encoding import CODECS, FORMATS, PRESETS, PROFILES, Encoding, container_of
 from .pixels import Colors
 from .reading import VideoFileSource, VideoInfo
@@ -16,4 +17,5 @@ __all__ = [
     "VideoFileSource",
     "VideoInfo",
     "container_of",
+    "is_animated",
 ]

@@ -71,6 +71,25 @@ def decode_picture(data: bytes, path: Path) -> np.ndarray:
     return image
 
 
+def decode_mask(data: bytes, path: Path) -> np.ndarray:
+    """A picture's alpha channel where anything is transparent, else its grey: uint8 [H, W].
+
+    Raises:
+        InputError: the bytes are no picture; ``path`` is for the error's text.
+    """
+    import cv2
+    import numpy as np
+
+    image = decode_picture(data, path)
+    if not data.startswith(JPEG):
+        full = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if full is not None and _has_alpha(full):
+            alpha = np.rint(full[:, :, 3] / (255 if full.dtype == np.uint8 else 65535) * 255).astype(np.uint8)
+            if alpha.min() < 255:
+                return alpha
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+
+
 def _has_alpha(image: np.ndarray) -> bool:
     return image.ndim == 3 and image.shape[2] == 4 and image.dtype in ("uint8", "uint16")
 

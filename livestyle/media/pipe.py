@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,22 @@ from .writing import VideoFileSink
 STDIO = Path("-")
 """What stands for standard input or output."""
 PIXEL_FORMATS = ("bgr24", "rgb24")
-"""Of raw frames."""
+"""Of raw frames; the first one is the default."""
 
 _INPUT = Path("standard input")
 _OUTPUT = Path("standard output")
+
+
+class RawFormat(NamedTuple):
+    """How frames without any container are: width and height in pixels, frames per second, one of `PIXEL_FORMATS`."""
+
+    width: int
+    height: int
+    rate: Fraction
+    pixel_format: str = PIXEL_FORMATS[0]
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}@{self.rate}"
 
 
 class RawSource(FrameSource):
@@ -44,7 +56,7 @@ class RawSource(FrameSource):
     def __init__(self, stream: BinaryIO, width: int, height: int, rate: Fraction, pixel_format: str = "bgr24") -> None:
         _check_pixel_format(pixel_format)
         self.info = VideoInfo(width, height, rate, 1 / rate)
-        self.decoded = 0
+        self.decoded = self.concealed = 0
         self.expected = None
         """Nobody knows how many frames there are."""
         self.damage: str | None = None
@@ -210,16 +222,20 @@ class _Unbuffered:
         """There is nothing to flush."""
 
 
-def parse_raw(text: str) -> tuple[int, int, Fraction]:
-    """Width, height and rate of raw frames, of a text such as 640x360@30 or 640x360@30000/1001.
+def parse_raw(text: str) -> RawFormat:
+    """Of a text such as 640x360@30, 640x360@30000/1001 or 640x360@30:rgb24.
 
     Raises:
         InputError: it is none.
     """
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d*(?:\.\d+|/[1-9]\d*)?)", text)
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d*(?:\.\d+|/[1-9]\d*)?)(?::(\w+))?", text)
     if not found:
-        raise InputError(f"{text} does not say how raw frames are: write WIDTHxHEIGHT@RATE, such as 640x360@30")
-    return int(found[1]), int(found[2]), Fraction(found[3])
+        raise InputError(
+            f"{text} does not say how raw frames are: write WIDTHxHEIGHT@RATE, such as 640x360@30, or 640x360@30:rgb24"
+        )
+    pixel_format = found[4] or PIXEL_FORMATS[0]
+    _check_pixel_format(pixel_format)
+    return RawFormat(int(found[1]), int(found[2]), Fraction(found[3]), pixel_format)
 
 
 def _check_pixel_format(name: str) -> None:

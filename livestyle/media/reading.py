@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from math import lcm
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -339,6 +340,7 @@ class VideoFileSource(FrameSource):
         return f"{self.path} is damaged in {count} place{'s' if count != 1 else ''}: {kept}" if count else None
 
     def __iter__(self) -> Iterator[Frame]:
+        """The frames, in the order of their time; their pixels become BGR when somebody looks at them."""
         is_damaged = False
         while True:
             shown, self._first = self._first or next(self._frames, None), None
@@ -348,7 +350,7 @@ class VideoFileSource(FrameSource):
             self.concealed += shown.concealed
             self._places += shown.concealed and not is_damaged
             is_damaged = shown.concealed
-            yield Frame(self._unpack(shown.frame), shown.time, shown.duration)
+            yield Frame(partial(self._unpack, shown.frame), shown.time, shown.duration)
 
     def _cut(self, decoded: Iterator[_Shown]) -> Iterator[_Shown]:
         """Those from the start to the end, with times from the start."""

@@ -42,6 +42,7 @@ class VideoFileSink(FrameSink):
         source: what else to copy, as far as it has been read; one that is not a video file has nothing to copy.
         encoding: of the pictures.
         stream: where to instead, as Matroska; ``path`` is then what errors call it.
+        partial: where the file grows until it is complete, on the same disk; None is beside ``path``.
 
     Raises:
         OutputError: the file cannot be written there, or not with this encoding.
@@ -55,6 +56,7 @@ class VideoFileSink(FrameSink):
         encoding: Encoding = Encoding(),  # noqa: B008 (it cannot be changed)
         *,
         stream: BinaryIO | None = None,
+        partial: Path | None = None,
     ) -> None:
         self._format = container_of(path, encoding) if stream is None else "matroska"
         self.path = path
@@ -71,7 +73,7 @@ class VideoFileSink(FrameSink):
         self._colors = replace(info.colors, range=1) if encoding.codec == "prores" else info.colors
         self._palettes = Palettes(self._width, self._height) if self._format == "gif" else None
         self._pack = Packer("bgr24" if self._palettes else self._encoder.pixel_format, self._colors)
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._partial = partial or path.with_name(f".{path.name}.{os.getpid()}.partial")
         self._begin: int | None = None
         self._last = self._end = -1 << 62
         try:
@@ -126,10 +128,7 @@ class VideoFileSink(FrameSink):
         if self._is_animation and self._begin is not None and tick - self._last < SHORTEST / self._time_base:
             self._copy_companions()
             return
-        right, below = self._width - image.shape[1], self._height - image.shape[0]
-        if right or below:
-            image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-        frame = self._pack(image)
+        frame = self._frame(image)
         self._last = max(tick, self._last + 1)
         self._begin = self._last if self._begin is None else self._begin
         frame.pts, frame.time_base, frame.duration = self._last, self._time_base, ticks
@@ -139,6 +138,13 @@ class VideoFileSink(FrameSink):
                 self._container.mux(self._encode(ready))
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
+
+    def _frame(self, image: np.ndarray) -> av.VideoFrame:
+        """A picture as the encoder takes it."""
+        right, below = self._width - image.shape[1], self._height - image.shape[0]
+        if right or below:
+            image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+        return self._pack(image)
 
     def _encode(self, frame: av.VideoFrame | None) -> list[Any]:
         """The packets that an encoder has after one more frame; None comes after the last."""

@@ -197,12 +197,14 @@ class Program:
 
     def wait_until_painted(self) -> None:
         """Past the warm-up: only then does s save a picture."""
+        # Of a program that ran before in this folder.
+        before = self.snapshots()
 
         def saved() -> bool:
             assert self.process.poll() is None, self.output()
             self.press("s")
             time.sleep(0.2)
-            return bool(self.snapshots())
+            return self.snapshots() != before
 
         wait_for(saved, "the first painting")
 

@@ -469,6 +469,31 @@ def test_saved_settings_are_used_the_next_time_and_flags_win(
     assert distance(program.snapshot(), scene) < SAME
 
 
+def test_m_mirrors_a_mask_and_w_saves_it(
+    start: Start, still_clip: Path, style_folder: Path, tmp_path: Path, scene: np.ndarray
+) -> None:
+    mask = np.zeros_like(scene)
+    mask[:, : scene.shape[1] // 2] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    arguments = ("--camera", str(still_clip), "--styles", str(style_folder), "--fps", "0")
+    program = start(*arguments, "--mask", str(tmp_path / "mask.png"))
+    program.wait_until_painted()
+
+    def is_painted(image: np.ndarray, before: np.ndarray) -> list[bool]:
+        middle = image.shape[1] // 2
+        return [distance(image[:, half], before[:, half]) > SAME for half in (slice(middle), slice(middle, None))]
+
+    assert is_painted(program.snapshot(), scene) == [True, False]
+    program.press("m")
+    program.wait_for_snapshot(lambda image: is_painted(image, scene[:, ::-1]) == [False, True], "it mirrored")
+    program.press("w")
+    path = tmp_path / "settings.toml"
+    wait_for(lambda: f"saved {path}" in program.output(), "the settings")
+    settings = tomllib.loads(path.read_text())
+    assert settings["mask"] == str(tmp_path / "mask.png")
+    assert "background" not in settings
+
+
 # -- without a window -------------------------------------------------------------------------------------------------
 
 

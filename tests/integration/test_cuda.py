@@ -48,3 +48,12 @@ def test_a_film_with_running_statistics_is_that_of_the_cpu(
     states = ContentState(), ContentState()
     for frame in film[:4]:
         assert psnr(cuda.stylize(frame, stats, 1, states[0]), stylizer.stylize(frame, stats, 1, states[1])) > 40
+
+
+def test_two_styles_in_one_frame_are_those_of_the_cpu(
+    cuda: Stylizer, stylizer: Stylizer, library: StyleLibrary, film: list[np.ndarray]
+) -> None:
+    first, second = (style.stats for style in list(library.presets.values())[:2])
+    mask = np.tile(np.linspace(0, 255, film[0].shape[1]).astype(np.uint8), (film[0].shape[0], 1))
+    painted = [s.stylize(film[0], first, mask=mask, background=second) for s in (cuda, stylizer)]
+    assert psnr(*painted) > 40

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import subprocess
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 
 from livestyle.errors import InputError, OutputError
 from livestyle.media.files import Encoding, VideoFileSink, VideoFileSource, container_of
+from tests.ffmpeg import Make, md5, packet_times, pixels, probe, streams, times
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration={}")
 SOUND = ("-f", "lavfi", "-i", "sine=frequency={}:sample_rate=48000:duration=3")
@@ -46,8 +45,6 @@ END=3000
 title=Two
 """
 
-Make = Callable[..., Path]
-
 
 def picture(seconds: float) -> list[str]:
     return [part.format(seconds) for part in PICTURE]
@@ -57,47 +54,9 @@ def sound(frequency: int) -> list[str]:
     return [part.format(frequency) for part in SOUND]
 
 
-def probe(path: Path, *what: str) -> dict[str, Any]:
-    command = ["ffprobe", "-v", "error", "-of", "json", *what, str(path)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return found
-
-
-def streams(path: Path, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = probe(path, "-select_streams", kind, "-show_streams")["streams"]
-    return found
-
-
-def times(path: Path) -> list[Fraction]:
-    """When each frame is shown, in seconds."""
-    base = Fraction(streams(path, "v:0")[0]["time_base"])
-    frames = probe(path, "-select_streams", "v:0", "-show_entries", "frame=pts")["frames"]
-    return [frame["pts"] * base for frame in frames]
-
-
-def packet_times(path: Path, name: str) -> list[float]:
-    packets = probe(path, "-select_streams", name, "-show_entries", "packet=pts_time")["packets"]
-    return [float(packet["pts_time"]) for packet in packets]
-
-
-def md5(ffmpeg: str, path: Path, name: str) -> bytes:
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-map", f"0:{name}", "-c", "copy", "-f", "md5", "-"]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
 def subtitles(ffmpeg: str, path: Path) -> str:
     command = [ffmpeg, "-v", "error", "-i", str(path), "-map", "0:s:0", "-copyts", "-f", "srt", "-"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def pixels(ffmpeg: str, path: Path, width: int, height: int) -> np.ndarray:
-    """What ffmpeg shows of a file: int [N, H, W, 3] RGB."""
-    scale = ["-vf", "scale=flags=accurate_rnd+full_chroma_int"]
-    raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    data = subprocess.run(
-        [ffmpeg, "-v", "error", "-i", str(path), *scale, *raw], check=True, capture_output=True
-    ).stdout
-    return np.frombuffer(data, np.uint8).reshape(-1, height, width, 3).astype(int)
 
 
 def copy(
@@ -113,18 +72,6 @@ def copy(
         for frame in video:
             sink.write(frame.image, frame.time, frame.duration)
     return video
-
-
-@pytest.fixture
-def make(ffmpeg: str, tmp_path: Path) -> Make:
-    """Runs ffmpeg and gives the file that it wrote."""
-
-    def run(name: str, *arguments: str) -> Path:
-        path = tmp_path / name
-        subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(path)], check=True)
-        return path
-
-    return run
 
 
 @pytest.fixture

@@ -35,12 +35,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture(scope="module")
-def style(stylizer: Stylizer) -> Style:
-    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-    return Style("noise", stylizer.encode_style(noise))
-
-
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     return picture(tmp_path / "photo.png")
@@ -176,11 +170,29 @@ def test_two_pictures_of_one_name_do_not_overwrite_each_other(photo: Path, tmp_p
     assert not (tmp_path / "painted").exists()
 
 
+def test_pictures_of_one_name_keep_their_suffixes(tmp_path: Path, convert: Convert) -> None:
+    for seed, name in enumerate(("x.png", "x.jp2", "x.jpg", "y.jp2")):
+        picture(tmp_path / name, seed=seed)
+
+    results = convert([tmp_path / name for name in names(tmp_path)], tmp_path / "painted", 0.0)
+
+    assert {result.source.name: result.path.name for result in results} == {
+        "x.jp2": "x.jp2.png",
+        "x.jpg": "x.jpg",
+        "x.png": "x.png",
+        "y.jp2": "y.png",
+    }
+    assert (read(tmp_path / "painted" / "x.jp2.png") == read(tmp_path / "x.jp2")).all()
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("out.gif", "end the name with one of"),
         ("missing/out.png", "there is no folder"),
+        ("/proc/out.png", "in the folder /proc no file can be made .*, choose another"),
+        ("/proc/painted", "in the folder /proc no file can be made .*, choose another"),
+        ("photo.png/painted", "photo.png is a file"),
         ("photo.png", "is the source itself"),
         (".", "is the source itself"),
     ],

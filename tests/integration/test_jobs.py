@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import cv2
@@ -19,8 +21,7 @@ import numpy as np
 import pytest
 
 from livestyle.convert import (
-    Failure,
-    Result,
+    Regions,
     VideoOptions,
     convert_images,
     convert_video,
@@ -30,46 +31,23 @@ from livestyle.convert import (
 )
 from livestyle.engine import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError
+from livestyle.film import resize
 from livestyle.media.encoding import Encoding
+from livestyle.media.pipe import RawFormat
+from livestyle.media.pixels import Packer, Unpacker
+from livestyle.results import Outcome
 from livestyle.segments import SEGMENT_FRAMES
 from livestyle.styles import Style, StyleLibrary
 from livestyle.timeline import Timeline
+from tests.ffmpeg import Make, pixels, probe, stream, times
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 LONG = 2 * SEGMENT_FRAMES + 60
 """Frames of a film that has two segments and a part of a third."""
 
-Make = Callable[..., Path]
-
 
 def lavfi(frames: int = 10, rate: str = "25", size: str = "64x64") -> list[str]:
     return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={frames / float(rate)}"]
-
-
-def probe(path: Path, *what: str) -> dict[str, Any]:
-    command = ["ffprobe", "-v", "error", "-of", "json", *what, str(path)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return found
-
-
-def stream(path: Path) -> dict[str, Any]:
-    first: dict[str, Any] = probe(path, "-select_streams", "v:0", "-show_streams")["streams"][0]
-    return first
-
-
-def times(path: Path) -> list[Fraction]:
-    """When each frame is shown, in seconds."""
-    base = Fraction(stream(path)["time_base"])
-    frames = probe(path, "-select_streams", "v:0", "-show_entries", "frame=pts")["frames"]
-    return [frame["pts"] * base for frame in frames]
-
-
-def pixels(ffmpeg: str, path: Path, width: int, height: int) -> np.ndarray:
-    """What ffmpeg shows of a file: int [N, H, W, 3] RGB."""
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-vf", "scale=flags=accurate_rnd+full_chroma_int"]
-    raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    data = subprocess.run([*command, *raw], check=True, capture_output=True).stdout
-    return np.frombuffer(data, np.uint8).reshape(-1, height, width, 3).astype(int)
 
 
 def checksums(ffmpeg: str, path: Path) -> str:
@@ -80,25 +58,6 @@ def checksums(ffmpeg: str, path: Path) -> str:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture(scope="module")
-def style(stylizer: Stylizer) -> Style:
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    return Style("noise", stylizer.encode_style(noise))
-
-
-@pytest.fixture
-def make(ffmpeg: str, tmp_path: Path) -> Make:
-    """Runs ffmpeg and gives the file that it wrote."""
-
-    def run(name: str, *arguments: str) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(path)], check=True)
-        return path
-
-    return run
 
 
 @pytest.fixture
@@ -122,11 +81,11 @@ class Stop(Stylizer):
         super().__init__(device="cpu")
         self.left = frames
 
-    def stylize(self, *arguments: Any) -> np.ndarray:
+    def stylize(self, *arguments: Any, **options: Any) -> np.ndarray:
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
-        return super().stylize(*arguments)
+        return super().stylize(*arguments, **options)
 
 
 def interrupt(
@@ -147,6 +106,7 @@ def test_what_was_interrupted_goes_on_and_comes_out_identical(
     assert names(tmp_path) == [".out.mp4.livestyle", "film.mp4", "whole.mp4"]
     assert f"out.mp4 is unfinished, {SEGMENT_FRAMES} frames of it are kept: go on with --resume" in caplog.text
     interrupt(film, target, style, SEGMENT_FRAMES + 5, VideoOptions(resume=True))
+    assert names(tmp_path / ".out.mp4.livestyle") == ["00000.packets", "00001.npz", "00001.packets", "job.json"]
     (result,) = convert_video(film, target, Stop(60), [style], options=VideoOptions(resume=True))
 
     assert (result.frames, result.resumed) == (LONG, 2 * SEGMENT_FRAMES)
@@ -155,8 +115,9 @@ def test_what_was_interrupted_goes_on_and_comes_out_identical(
     assert names(tmp_path) == ["film.mp4", "out.mp4", "whole.mp4"]
 
 
-def test_a_killed_program_is_resumed_too(
-    film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_a_killed_program_left_is_resumed_or_cleared_away(
+    film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str, resume: bool
 ) -> None:
     target, first = tmp_path / "out.mkv", tmp_path / ".out.mkv.livestyle" / "00000.packets"
     np.save(tmp_path / "style.npy", style.stats.values)
@@ -175,13 +136,14 @@ def test_a_killed_program_is_resumed_too(
     program.kill()
     program.wait()
     assert first.exists()
-    assert not target.exists()
+    assert names(tmp_path) == [".out.mkv.livestyle", "film.mp4", "style.npy"]
 
-    convert_video(film, target, stylizer, [style], options=VideoOptions(resume=True))
+    (result,) = convert_video(film, target, stylizer, [style], options=VideoOptions(resume=resume), force=not resume)
     convert_video(film, tmp_path / "whole.mkv", stylizer, [style])
 
+    assert (result.resumed >= SEGMENT_FRAMES) == resume
     assert checksums(ffmpeg, target) == checksums(ffmpeg, tmp_path / "whole.mkv")
-    assert not first.parent.exists()
+    assert names(tmp_path) == ["film.mp4", "out.mkv", "style.npy", "whole.mkv"]
 
 
 @pytest.mark.parametrize(
@@ -288,6 +250,30 @@ def test_another_source_or_style_is_not_mixed_into_a_film(
         convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
 
 
+def test_another_mask_or_background_is_not_mixed_into_a_film(
+    film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, library: StyleLibrary
+) -> None:
+    masks = [tmp_path / "first.png", tmp_path / "second.png"]
+    for path in masks:
+        cv2.imwrite(str(path), np.random.default_rng(len(path.name)).integers(0, 256, (64, 64), np.uint8))
+    target, options, background = tmp_path / "out.mp4", VideoOptions(resume=True), library.first()
+    regions = Regions(masks[0], background)
+    with pytest.raises(KeyboardInterrupt):
+        convert_video(film, target, Stop(SEGMENT_FRAMES + 20), [style], regions=regions)
+
+    for other, words in (
+        (None, "another mask and another background"),
+        (Regions(masks[0], style), "another background"),
+        (Regions(masks[1], background), "another mask"),
+    ):
+        with pytest.raises(OutputError, match=f"begun with {words}: take the same"):
+            convert_video(film, target, stylizer, [style], options=options, regions=other)
+    convert_video(film, target, stylizer, [style], options=options, regions=regions)
+    convert_video(film, tmp_path / "whole.mp4", stylizer, [style], regions=regions)
+
+    assert target.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
 def test_what_was_begun_is_not_lost_by_mistake_but_by_force(
     begun: Path, film: Path, stylizer: Stylizer, style: Style
 ) -> None:
@@ -298,6 +284,25 @@ def test_what_was_begun_is_not_lost_by_mistake_but_by_force(
 
     assert result.resumed == 0
     assert names(begun.parent) == ["film.mp4", "out.mp4"]
+
+
+def test_how_to_go_on_with_what_replaces_a_film_is_said(
+    film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    target, resume = tmp_path / "out.mp4", VideoOptions(resume=True)
+    target.write_text("replace me")
+    with pytest.raises(KeyboardInterrupt):
+        convert_video(film, target, Stop(SEGMENT_FRAMES + 10), [style], force=True)
+    assert f"{SEGMENT_FRAMES} frames of it are kept: go on with --resume --force" in caplog.text
+
+    for options in (VideoOptions(), resume):
+        with pytest.raises(OutputError, match=r"go on with --resume --force, or begin anew with --force alone"):
+            convert_video(film, target, stylizer, [style], options=options)
+    assert target.read_text() == "replace me"
+    (result,) = convert_video(film, target, stylizer, [style], options=resume, force=True)
+
+    assert result.resumed == SEGMENT_FRAMES
+    assert names(tmp_path) == ["film.mp4", "out.mp4"]
 
 
 @pytest.mark.parametrize("name", ["job.json", "00000.packets", "00000.npz"])
@@ -313,6 +318,24 @@ def test_damaged_segments_are_not_mixed_into_a_film(
 
     assert not begun.exists()
     assert not caplog.records
+
+
+def test_frames_that_are_kept_are_decoded_and_no_more(
+    begun: Path, film: Path, stylizer: Stylizer, style: Style
+) -> None:
+    calls: Counter[CodeType] = Counter()
+
+    def count(frame: FrameType, event: str, _: Any) -> None:
+        calls[frame.f_code] += event == "call"
+
+    threading.setprofile(count)
+    try:
+        convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
+    finally:
+        threading.setprofile(None)
+
+    rest = LONG - SEGMENT_FRAMES
+    assert [calls[work.__code__] for work in (Unpacker.__call__, resize, Packer.__call__)] == [rest] * 3
 
 
 @pytest.mark.parametrize(("size", "shown"), [((96, 96), (96, 64)), ((300, 100), (150, 100)), ((192, 999), (192, 128))])
@@ -445,6 +468,63 @@ def test_a_folder_of_films_becomes_a_folder(album: Path, tmp_path: Path, stylize
     assert names(tmp_path / "new" / "painted") == ["a.mp4", "b.mov"]
 
 
+def test_a_folder_s_animated_pictures_are_films_and_still_ones_are_not(
+    make: Make, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("moving.webp", "moving.gif"):
+        make(f"album/{name}", *lavfi(5))
+    make("album/moving.png", *lavfi(5), "-f", "apng")
+    for name in ("still.webp", "still.png"):
+        make(f"album/{name}", *lavfi(1))
+    album, painted = tmp_path / "album", tmp_path / "painted"
+
+    films = convert_videos([album], painted / "films", stylizer, [style], 0.0)
+
+    assert {result.path.name: result.frames for result in films} == {
+        "moving.gif": 5,
+        "moving.mp4": 5,
+        "moving.webp": 5,
+    }
+    assert not caplog.records
+    convert_images([album, album / "moving.gif"], painted / "pictures", stylizer, [style, style])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{album / name} is animated and only its first frame is painted: livestyle video paints all of it"
+        for name in ("moving.png", "moving.webp", "moving.gif")
+    ]
+
+
+def test_films_of_one_name_keep_their_suffixes(
+    make: Make, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
+) -> None:
+    """What has the suffix of its result already keeps its name."""
+    folder = tmp_path / "album"
+    for name, color in (("x.mp4", "black"), ("x.avi", "gray"), ("x.wmv", "white"), ("y.avi", "black")):
+        make(f"album/{name}", "-f", "lavfi", "-i", f"color={color}:size=64x64:rate=25:duration=0.2")
+
+    results = convert_videos([folder], tmp_path / "painted", stylizer, [style], 0.0)
+
+    assert [(result.source.name, result.path.name) for result in results] == [
+        ("x.avi", "x.avi.mp4"),
+        ("x.mp4", "x.mp4"),
+        ("x.wmv", "x.wmv.mp4"),
+        ("y.avi", "y.mp4"),
+    ]
+    shades = [pixels(ffmpeg, result.path, 64, 64).mean() for result in results]
+    assert np.allclose(shades, [128, 0, 255, 0], atol=4)
+
+
+def test_films_of_one_name_in_a_tree_are_refused_before_any_work(
+    make: Make, tmp_path: Path, stylizer: Stylizer, style: Style
+) -> None:
+    make("one/x.mp4", *lavfi(), *H264)
+    make("two/x.mp4", *lavfi(), *H264)
+
+    with pytest.raises(OutputError, match=r"two results would both be .*x\.mp4: convert them to two folders"):
+        convert_videos([tmp_path / "**" / "x.mp4"], tmp_path / "painted", stylizer, [style])
+
+    assert names(tmp_path) == ["one", "two"]
+
+
 @pytest.mark.parametrize("pattern", ["album/*.mov", "**/b.mov", "album/[bc].*"])
 def test_patterns_are_understood(
     album: Path, tmp_path: Path, stylizer: Stylizer, style: Style, pattern: str, monkeypatch: pytest.MonkeyPatch
@@ -490,7 +570,7 @@ def test_failures_are_listed_while_the_rest_is_done(
     album: Path, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
 ) -> None:
     (album / "aa.mp4").write_text("not a film")
-    done: list[Result | Failure] = []
+    done: list[Outcome] = []
 
     with pytest.raises(InputError, match=r"1 of 3 videos failed, the rest is done: .*aa\.mp4$"):
         convert_videos([album], tmp_path / "painted", stylizer, [style], 0.0, done=done.append)
@@ -498,6 +578,44 @@ def test_failures_are_listed_while_the_rest_is_done(
     assert [item.path.name for item in done] == ["a.mp4", "aa.mp4", "b.mov"]
     assert names(tmp_path / "painted") == ["a.mp4", "b.mov"]
     assert [record.getMessage() for record in caplog.records] == [str(done[1].error)]  # type: ignore[union-attr]
+
+
+class Broken(Stylizer):
+    """A Stylizer with an error that nobody foresaw, in films of one size."""
+
+    def stylize(self, frames: np.ndarray, *arguments: Any, **options: Any) -> np.ndarray:
+        if frames.shape[1] == 80:
+            raise cv2.error("one line\nand another")
+        return super().stylize(frames, *arguments, **options)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_that_nobody_foresaw_ends_one_file_only(
+    album: Path, make: Make, tmp_path: Path, style: Style, caplog: pytest.LogCaptureFixture, jobs: int
+) -> None:
+    bad = make("album/aa.mp4", *lavfi(size="80x64"), *H264)
+
+    with pytest.raises(InputError, match=r"1 of 3 videos failed, the rest is done: .*aa\.mp4$"):
+        convert_videos([album], tmp_path / "painted", Broken(device="cpu"), [style], jobs=jobs)
+
+    assert names(tmp_path / "painted") == ["a.mp4", "b.mov"]
+    assert caplog.messages == [
+        f"{bad} could not be painted (error: one line), which nobody foresaw: LIVESTYLE_DEBUG=1 shows where"
+    ]
+
+
+def test_an_error_that_nobody_foresaw_keeps_its_cause(
+    make: Make, tmp_path: Path, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = make("bad.mp4", *lavfi(size="80x64"), *H264)
+    caplog.set_level("DEBUG", "livestyle")
+
+    with pytest.raises(LivestyleError, match=r"could not be painted \(error: one line\)") as raised:
+        convert_video(bad, tmp_path / "out.mp4", Broken(device="cpu"), [style])
+
+    assert isinstance(raised.value.__cause__, cv2.error)
+    assert "Traceback" in caplog.text
+    assert names(tmp_path) == ["bad.mp4"]
 
 
 def test_a_script_gets_an_object_a_file(
@@ -514,9 +632,39 @@ def test_a_script_gets_an_object_a_file(
     assert (good["width"], good["height"], good["frames"]) == (64, 64, 10)
     assert good["seconds"] > 0
     assert good["frames_per_second"] > 0
+    assert (good["status"], good["resumed_frames"], good["concealed_frames"], good["damage"]) == ("done", 0, 0, None)
+    assert good["slowest_stage"] in {"decoding", "painting", "encoding"}
     assert good.keys() == bad.keys()
-    assert bad["source"] == str(album / "c.mp4")
+    assert (bad["status"], bad["source"], bad["slowest_stage"]) == ("failed", str(album / "c.mp4"), None)
     assert "is not a video" in bad["error"]
+
+
+def test_a_script_learns_what_was_resumed_skipped_and_damaged(
+    film: Path, make: Make, tmp_path: Path, stylizer: Stylizer, style: Style, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "painted"
+    folder.mkdir()
+    (folder / "clip.mp4").write_text("done")
+    clip = make("clip.mp4", *lavfi(), *H264)
+    harmed = make("harmed.mp4", *lavfi(25), *H264, "-g", "1")
+    data = bytearray(harmed.read_bytes())
+    packets = probe(harmed, "-show_entries", "packet=pos,size")["packets"]
+    at, size = int(packets[12]["pos"]), int(packets[12]["size"])
+    data[at + 4 : at + size] = bytes(size - 4)
+    harmed.write_bytes(data)
+    interrupt(film, folder / "film.mp4", style, SEGMENT_FRAMES + 10, strength=0.5)
+
+    convert_videos(
+        [clip, film, harmed], folder, stylizer, [style], 0.5, options=VideoOptions(resume=True), done=print_json
+    )
+
+    skipped, resumed, damaged = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert skipped.keys() == resumed.keys()
+    assert (skipped["status"], skipped["source"], skipped["path"]) == ("skipped", str(clip), str(folder / "clip.mp4"))
+    assert (skipped["frames"], skipped["error"]) == (None, None)
+    assert (resumed["status"], resumed["frames"], resumed["resumed_frames"]) == ("done", LONG, SEGMENT_FRAMES)
+    assert (damaged["status"], damaged["frames"], damaged["concealed_frames"]) == ("done", 25, 1)
+    assert damaged["damage"].startswith(f"{harmed} is damaged in 1 place")
 
 
 def test_a_person_gets_a_line_a_result(
@@ -554,7 +702,7 @@ def test_jobs_stop_together(film: Path, make: Make, tmp_path: Path, stylizer: St
     """As Ctrl-C in the main thread does, which waits for them."""
     clip = make("clip.mp4", *lavfi(), *H264)
 
-    def stop(_: Result | Failure) -> None:
+    def stop(_: Outcome) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -589,27 +737,30 @@ def test_less_than_one_job_is_refused(clip: Path, tmp_path: Path, stylizer: Styl
         convert_videos([clip], tmp_path / "out.mp4", stylizer, [style], jobs=0)
 
 
+RAW = RawFormat(64, 64, Fraction(25))
 PIPED = """if True:
     import pathlib, sys
     from livestyle import StyleLibrary, Stylizer
     from livestyle.convert import VideoOptions, convert_videos, print_result
+    from livestyle.media.pipe import parse_raw
     stylizer = Stylizer(device="cpu")
     style = StyleLibrary(stylizer).first()
-    raw = (64, 64, 25) if "raw" in sys.argv else None
+    raw = parse_raw(sys.argv[3]) if sys.argv[3:] else None
     sources, target = [pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2])
     convert_videos(sources, target, stylizer, [style], 0.0, VideoOptions(raw=raw), progress=True, done=print_result)
 """
 
 
 @pytest.mark.parametrize("source", ["-", "clip.mkv"])
-@pytest.mark.parametrize("kind", ["matroska", "raw"])
+@pytest.mark.parametrize("kind", ["matroska", "bgr24", "rgb24"])
 def test_films_go_through_pipes(make: Make, tmp_path: Path, ffmpeg: str, source: str, kind: str) -> None:
     clip = make("clip.mkv", *lavfi(), *H264)
-    raw = ["-f", "rawvideo", "-pix_fmt", "bgr24"]
-    read = [*raw, "-s", "64x64", "-r", "25"] if kind == "raw" else ["-f", "matroska"]
-    write = raw if kind == "raw" else ["-c", "copy", "-f", "matroska"]
+    raw = ["-f", "rawvideo", "-pix_fmt", kind]
+    read = ["-f", "matroska"] if kind == "matroska" else [*raw, "-s", "64x64", "-r", "25"]
+    write = ["-c", "copy", "-f", "matroska"] if kind == "matroska" else raw
     sent = subprocess.run([ffmpeg, "-v", "error", "-i", str(clip), *write, "-"], check=True, capture_output=True).stdout
-    program = [sys.executable, "-c", PIPED, source, "-", kind]
+    form = {"bgr24": ["64x64@25"], "rgb24": ["64x64@25:rgb24"]}.get(kind, [])
+    program = [sys.executable, "-c", PIPED, source, "-", *form]
 
     done = subprocess.run(program, input=sent, check=True, capture_output=True, cwd=tmp_path)
     received = [ffmpeg, "-v", "error", *read, "-i", "-", "-c:v", "ffv1", str(tmp_path / "out.mkv")]
@@ -625,10 +776,14 @@ def test_films_go_through_pipes(make: Make, tmp_path: Path, ffmpeg: str, source:
     ("sources", "target", "options", "words"),
     [
         (["-", "clip.mp4"], "out.mp4", VideoOptions(), "one film in one style"),
-        (["clip.mp4"], "out.mp4", VideoOptions(raw=(64, 64, Fraction(25))), "raw frames come from standard input"),
+        (["clip.mp4"], "out.mp4", VideoOptions(raw=RAW), "raw frames come from standard input"),
         (["-"], "out.mp4", VideoOptions(resume=True), "cannot be resumed"),
-        (["-"], "out.mp4", VideoOptions(raw=(64, 64, Fraction(25)), start=Fraction(1)), "cannot be cut"),
+        (["-"], "out.mp4", VideoOptions(raw=RAW, start=Fraction(1)), "cannot be cut"),
         (["-"], ".", VideoOptions(), "is a folder"),
+        (["clip.mp4"], "-", VideoOptions(raw=RAW._replace(width=80)), "come as 64x64@25 and not as 80x64@25: name"),
+        (["clip.mp4"], "-", VideoOptions(raw=RAW, fps=Fraction(30)), "come as 64x64@30 and not as 64x64@25: name"),
+        (["clip.mp4"], "-", VideoOptions(raw=RAW, compare=True), "come as 128x64@25 and not as 64x64@25: name"),
+        (["-"], "-", VideoOptions(raw=RAW, encoding=Encoding(crf=20)), "raw frames are not encoded: leave codec, crf"),
     ],
 )
 def test_what_a_pipe_cannot_do_is_refused(

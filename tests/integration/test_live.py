@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
+from livestyle import StyleLibrary, Stylizer
 from livestyle.media.files import VideoFileSource
 
 PATIENCE = 60.0
@@ -169,6 +170,9 @@ def test_it_is_a_virtual_camera(start: Start) -> None:
         (["--serve", "0", "--size", "640x360", "--fps", "30"], "--size"),
         (["--serve", "0", "--style", "no-such-style"], "no-such-style"),
         (["--serve", "0", "--styles", "no-such-folder"], "no-such-folder"),
+        (["--serve", "0", "--background", "scream"], "a background needs a mask"),
+        (["--serve", "0", "--mask", "no-such-mask.png"], "there is no mask no-such-mask.png"),
+        (["--serve", "0", "--mask", "clip.avi"], "clip.avi is a video: the mask of a camera is a picture"),
         (["--virtual-camera"], "virtual camera"),
     ],
 )
@@ -192,6 +196,46 @@ def test_a_saved_style_that_is_gone_is_no_error(start: Start, tmp_path: Path) ->
     _, errors = program.communicate(timeout=PATIENCE)
     assert "no-such-style" in errors
     assert tomllib.loads(path.read_text()) == {"style": "no-such-style"}
+
+
+def test_a_saved_mask_that_is_gone_is_no_error(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('mask = "no-such-mask.png"\nbackground = "scream"\n')
+    program = start("--serve", "0")
+    url = url_of(program)
+    wait_for(lambda: picture_at(url) is not None, "a painting")
+    program.terminate()
+    _, errors = program.communicate(timeout=PATIENCE)
+    assert "the mask of your saved settings is left out: there is no mask no-such-mask.png" in errors
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("background", ["original", "ink-sea"])
+def test_a_mask_divides_the_picture_and_is_mirrored_with_it(
+    start: Start, tmp_path: Path, film: list[np.ndarray], stylizer: Stylizer, library: StyleLibrary,
+    background: str, mirror: bool,
+) -> None:  # fmt: skip
+    image = cv2.resize(film[0], (192, 144), interpolation=cv2.INTER_AREA)
+    mask = np.zeros((12, 16), np.uint8)
+    mask[:, :8] = 255
+    for name, picture in (("still.png", image), ("mask.png", mask)):
+        cv2.imwrite(str(tmp_path / name), picture)
+    program = start(
+        *("--camera", "still.png", "--serve", "0", "--fps", "0", "--style", "scream"),
+        *("--mask", "mask.png", "--background", background, "--mirror" if mirror else "--no-mirror"),
+    )
+    url = url_of(program)
+    wait_for(lambda: picture_at(url) is not None, "a painting")
+    shown = picture_at(url)
+    assert shown is not None
+    if mirror:
+        image = np.ascontiguousarray(image[:, ::-1])
+    foreground = stylizer.stylize(image, library.presets["scream"].stats)
+    behind = image if background == "original" else stylizer.stylize(image, library.presets[background].stats)
+    sides = [slice(0, 64), slice(128, None)]
+    for side, own, other in zip(sides, (foreground, behind), (behind, foreground), strict=True):
+        place = sides[1 - sides.index(side)] if mirror else side
+        far, near = (abs(shown.astype(int) - picture)[:, place].mean() for picture in (other, own))
+        assert near < far / 3
 
 
 MANY_FRAMES = """

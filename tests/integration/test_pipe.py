@@ -161,11 +161,16 @@ def test_too_few_bytes_for_a_raw_frame_are_refused() -> None:
 
 
 def test_the_size_and_rate_of_raw_frames_are_read() -> None:
-    assert parse_raw("640x360@30000/1001") == (640, 360, Fraction(30000, 1001))
-    assert parse_raw("64x64@12.5") == (64, 64, Fraction(25, 2))
+    assert parse_raw("640x360@30000/1001") == (640, 360, Fraction(30000, 1001), "bgr24")
+    assert parse_raw("64x64@12.5:rgb24") == (64, 64, Fraction(25, 2), "rgb24")
 
 
-@pytest.mark.parametrize("text", ["640x360", "0x360@30", "640x360@0", "640x360@30/0", "wide"])
+def test_a_pixel_format_of_another_kind_is_refused() -> None:
+    with pytest.raises(InputError, match="raw frames cannot be yuv420p: choose one of bgr24, rgb24"):
+        parse_raw("64x64@25:yuv420p")
+
+
+@pytest.mark.parametrize("text", ["640x360", "0x360@30", "640x360@0", "640x360@30/0", "wide", "64x64@25:"])
 def test_a_size_and_rate_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="write WIDTHxHEIGHT@RATE"):
         parse_raw(text)

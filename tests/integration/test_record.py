@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import time
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -19,6 +17,7 @@ import pytest
 
 from livestyle.errors import OutputError
 from livestyle.media.record import QUEUE, Recorder
+from tests.ffmpeg import probe, stream
 
 SIZE = (96, 64)
 PATIENCE_SECONDS = 60.0
@@ -42,20 +41,13 @@ def picture(grey: int) -> np.ndarray:
     return np.full((64, 96, 3), grey, np.uint8)
 
 
-def probe(path: Path) -> dict[str, Any]:
-    what = ["-show_entries", "frame=pts_time:stream=codec_name,pix_fmt,width,height:format=duration"]
-    command = ["ffprobe", "-v", "error", "-of", "json", *what, str(path)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return found
-
-
 def times(path: Path) -> list[float]:
     """When each frame is shown, in seconds."""
-    return [float(frame["pts_time"]) for frame in probe(path)["frames"]]
+    return [float(frame["pts_time"]) for frame in probe(path, "-show_entries", "frame=pts_time")["frames"]]
 
 
 def duration(path: Path) -> float:
-    return float(probe(path)["format"]["duration"])
+    return float(probe(path, "-show_format")["format"]["duration"])
 
 
 def decode(path: Path) -> list[np.ndarray]:
@@ -88,8 +80,8 @@ def test_it_is_h264_in_an_ordinary_mp4_at_the_end(tmp_path: Path) -> None:
         start = time.monotonic() - 3
         for i in range(6):
             recorder.write(picture(40 * i), start + i / 2)
-    stream = probe(path)["streams"][0]
-    assert stream == {"codec_name": "h264", "pix_fmt": "yuv420p", "width": 96, "height": 64}
+    video = stream(path)
+    assert [video[name] for name in ("codec_name", "pix_fmt", "width", "height")] == ["h264", "yuv420p", 96, 64]
     assert "moof" not in boxes(path)
 
 

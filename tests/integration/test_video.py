@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import re
-import subprocess
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -23,13 +20,13 @@ from livestyle.engine import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
 from livestyle.styles import Style, StyleLibrary
 from livestyle.temporal import ContentState
+from tests.ffmpeg import Make, md5, packet_times, pixels, probe, stream, times
 
 PICTURE = "testsrc2=size=96x64:rate={rate}:duration={seconds}"
 SOUND = "sine=frequency=440:sample_rate=44100:duration={seconds}"
 ODD = "scale=97:65,format=yuv444p"
 H264 = ("-c:v", "libx264", "-g", "5", "-pix_fmt", "yuv420p")
 
-Make = Callable[..., Path]
 Convert = Callable[..., Result]
 
 
@@ -37,66 +34,10 @@ def lavfi(text: str, rate: str = "25", seconds: float = 0.4) -> list[str]:
     return ["-f", "lavfi", "-i", text.format(rate=rate, seconds=seconds)]
 
 
-def probe(path: Path, *what: str) -> dict[str, Any]:
-    command = ["ffprobe", "-v", "error", "-of", "json", *what, str(path)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return found
-
-
-def stream(path: Path, name: str = "v:0") -> dict[str, Any]:
-    first: dict[str, Any] = probe(path, "-select_streams", name, "-show_streams")["streams"][0]
-    return first
-
-
-def times(path: Path) -> list[Fraction]:
-    """When each frame is shown, in seconds."""
-    base = Fraction(stream(path)["time_base"])
-    frames = probe(path, "-select_streams", "v:0", "-show_entries", "frame=pts")["frames"]
-    return [frame["pts"] * base for frame in frames]
-
-
-def sound_times(path: Path) -> list[str]:
-    packets = probe(path, "-select_streams", "a:0", "-show_entries", "packet=pts_time")["packets"]
-    return [packet["pts_time"] for packet in packets]
-
-
-def sound_md5(ffmpeg: str, path: Path) -> bytes:
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-map", "0:a", "-c", "copy", "-f", "md5", "-"]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
-def pixels(ffmpeg: str, path: Path, width: int, height: int) -> np.ndarray:
-    """What ffmpeg shows of a file: int [N, H, W, 3] RGB."""
-    scale = ["-vf", "scale=flags=accurate_rnd+full_chroma_int"]
-    raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    data = subprocess.run(
-        [ffmpeg, "-v", "error", "-i", str(path), *scale, *raw], check=True, capture_output=True
-    ).stdout
-    return np.frombuffer(data, np.uint8).reshape(-1, height, width, 3).astype(int)
-
-
 def alike(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two films of hard, bright edges differ by no more than encoding does; a pixel's shift is far more."""
     assert one.shape == other.shape
     return bool(abs(one - other).mean() < 12)
-
-
-@pytest.fixture(scope="module")
-def style(stylizer: Stylizer) -> Style:
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    return Style("noise", stylizer.encode_style(noise))
-
-
-@pytest.fixture
-def make(ffmpeg: str, tmp_path: Path) -> Make:
-    """Runs ffmpeg and gives the file that it wrote."""
-
-    def run(name: str, *arguments: str) -> Path:
-        path = tmp_path / name
-        subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(path)], check=True)
-        return path
-
-    return run
 
 
 @pytest.fixture
@@ -126,7 +67,9 @@ class Recorder:
         self.states: list[ContentState | None] = []
         self.fail = fail
 
-    def stylize(self, frames: np.ndarray, _style: Any, _strength: float, state: ContentState | None) -> np.ndarray:
+    def stylize(
+        self, frames: np.ndarray, _style: Any, _strength: float, state: ContentState | None, **_: Any
+    ) -> np.ndarray:
         self.states.append(state)
         if self.fail and len(self.states) == 4:
             raise self.fail
@@ -153,13 +96,13 @@ def test_strength_0_leaves_the_picture_as_it_is(clip: Path, tmp_path: Path, conv
 def test_the_sound_is_copied_untouched(clip: Path, tmp_path: Path, convert: Convert, ffmpeg: str, suffix: str) -> None:
     result = convert(clip, tmp_path / f"out{suffix}")
 
-    assert sound_md5(ffmpeg, result.path) == sound_md5(ffmpeg, clip)
+    assert md5(ffmpeg, result.path, "a") == md5(ffmpeg, clip, "a")
 
 
 def test_the_sound_stays_in_step(clip: Path, tmp_path: Path, convert: Convert) -> None:
     result = convert(clip, tmp_path / "out.mp4")
 
-    assert sound_times(result.path) == sound_times(clip)
+    assert packet_times(result.path, "a:0") == packet_times(clip, "a:0")
 
 
 def test_every_sound_track_is_kept_with_its_language(make: Make, tmp_path: Path, convert: Convert, ffmpeg: str) -> None:
@@ -169,7 +112,7 @@ def test_every_sound_track_is_kept_with_its_language(make: Make, tmp_path: Path,
 
     result = convert(source, tmp_path / "out.mp4")
 
-    assert sound_md5(ffmpeg, result.path) == sound_md5(ffmpeg, source)
+    assert md5(ffmpeg, result.path, "a") == md5(ffmpeg, source, "a")
     assert [stream(result.path, f"a:{i}")["tags"]["language"] for i in range(2)] == ["deu", "fra"]
 
 
@@ -230,7 +173,7 @@ def test_a_late_start_is_kept(make: Make, clip: Path, tmp_path: Path, convert: C
 
     assert times(source)[0] > Fraction(1, 2)
     assert times(result.path) == times(source)
-    assert sound_times(result.path) == sound_times(source)
+    assert packet_times(result.path, "a:0") == packet_times(source, "a:0")
 
 
 def test_a_stream_that_begins_anywhere_begins_at_0_and_in_step(
@@ -241,9 +184,9 @@ def test_a_stream_that_begins_anywhere_begins_at_0_and_in_step(
     result = convert(source, tmp_path / "out.mp4")
 
     def lag(path: Path) -> float:
-        return float(times(path)[0]) - float(sound_times(path)[0])
+        return float(times(path)[0]) - packet_times(path, "a:0")[0]
 
-    assert float(sound_times(result.path)[0]) == 0
+    assert packet_times(result.path, "a:0")[0] == 0
     assert lag(result.path) == pytest.approx(lag(source), abs=0.0001)
 
 
@@ -462,7 +405,7 @@ def unreadable(tmp_path: Path, kind: str, make: Make) -> Path:
     ("kind", "words"),
     [
         ("missing", "there is no video"),
-        ("folder", "is a folder"),
+        ("folder", "no video in the folder"),
         ("text", "is not a video"),
         ("empty", "is not a video"),
         ("without its index", "lacks its index"),
@@ -487,8 +430,9 @@ def test_what_is_no_video_is_refused(tmp_path: Path, make: Make, convert: Conver
         ("out.webm", "end the name with one of .m4v .mkv .mov .mp4"),
         ("out", "end the name with one of"),
         ("missing/out.mp4", "there is no folder"),
-        (".", "is a folder"),
+        (".", "is the source itself"),
         ("clip.mp4", "is the source itself"),
+        ("/proc/out.mp4", "in the folder /proc no file can be made .*, choose another"),
     ],
 )
 def test_a_target_that_cannot_be_written_is_refused_at_once(
@@ -501,16 +445,6 @@ def test_a_target_that_cannot_be_written_is_refused_at_once(
 
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
     assert clip.read_bytes() == before
-
-
-def test_a_folder_without_permission_is_refused(
-    clip: Path, tmp_path: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Root, as whom many containers run tests, may write everywhere.
-    monkeypatch.setattr(os, "access", lambda *_: False)
-
-    with pytest.raises(OutputError, match="may not be written"):
-        convert(clip, tmp_path / "out.mp4")
 
 
 def test_an_existing_target_is_kept(clip: Path, tmp_path: Path, convert: Convert) -> None:

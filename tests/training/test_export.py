@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from export.package import export_model
 from livestyle import Model, Stylizer
 from livestyle.errors import LivestyleError
 from livestyle.media.pictures import read_picture
-from livestyle.model import CHECKPOINT, STYLE, STYLIZE, STYLIZE_FP16
+from livestyle.model import CHECKPOINT, REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZE_FP16
 from livestyle.providers import create_session, session_options
 from train.networks import build_model, running_statistics
 
@@ -72,32 +73,57 @@ def test_what_is_no_checkpoint_ends_with_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_at_a_fixed_size_the_network_has_no_work_for_the_cpu(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [STYLIZE_FP16, REGIONS_FP16])
+def test_at_a_fixed_size_the_network_has_no_work_for_the_cpu(tmp_path: Path, name: str) -> None:
     options = session_options("cpu", shape=(1, 361, 642))
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    ort.InferenceSession(Model.load().file(STYLIZE_FP16), options, ["CPUExecutionProvider"])
+    ort.InferenceSession(Model.load().file(name), options, ["CPUExecutionProvider"])
     kinds = {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
     assert not kinds & ON_SIZES
 
 
-def test_statistics_of_the_float16_network_stay_in_float32() -> None:
-    graph = onnx.shape_inference.infer_shapes(onnx.load(Model.load().file(STYLIZE_FP16))).graph
+@pytest.mark.parametrize("name", [STYLIZE_FP16, REGIONS_FP16])
+def test_statistics_of_the_float16_network_stay_in_float32(name: str) -> None:
+    graph = onnx.shape_inference.infer_shapes(onnx.load(Model.load().file(name))).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     reduced = [node.output[0] for node in graph.node if node.op_type == "ReduceMean"]
     assert reduced
     assert {types[name] for name in reduced} == {onnx.TensorProto.FLOAT}
 
 
-def test_the_contract_is_kept_in_names_types_and_shapes() -> None:
-    session = create_session(Model.load().file(STYLIZE), "cpu")
+@pytest.mark.parametrize("name", [STYLE, STYLIZE, REGIONS])
+def test_a_network_that_is_stored_in_float16_computes_in_float32(tmp_path: Path, name: str) -> None:
+    options = session_options("cpu")
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    path = Model.load().file(name)
+    ort.InferenceSession(path, options, ["CPUExecutionProvider"])
+    stored, loaded = (onnx.load(file).graph for file in (path, tmp_path / "optimized.onnx"))
+    half = [t for t in stored.initializer if t.data_type == onnx.TensorProto.FLOAT16]
+    assert sum(math.prod(t.dims) for t in half) > 300_000
+    assert onnx.TensorProto.FLOAT16 not in {t.data_type for t in loaded.initializer}
+    assert len([n for n in loaded.node if n.op_type == "Cast"]) == len(
+        [n for n in stored.node if n.op_type == "Cast"]
+    ) - len(half)
+
+
+@pytest.mark.parametrize(
+    ("name", "styles", "more"),
+    [(STYLIZE, [], []), (REGIONS, [2], [("mask", "tensor(uint8)", ["N", "H", "W"])])],
+)
+def test_the_contract_is_kept_in_names_types_and_shapes(
+    name: str, styles: list[int], more: list[tuple[str, str, list[str]]]
+) -> None:
+    session = create_session(Model.load().file(name), "cpu")
     size = Model.load().manifest.stats_size
     assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
         ("frames", "tensor(uint8)", ["N", "H", "W", 3]),
-        ("stats", "tensor(float)", [size]),
+        ("stats", "tensor(float)", [*styles, size]),
         ("strength", "tensor(float)", []),
         ("content_state", "tensor(float)", [size]),
         ("momentum", "tensor(float)", []),
+        *more,
     ]
     assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [
         ("stylized", "tensor(uint8)", ["N", "H", "W", 3]),
@@ -117,7 +143,7 @@ def test_running_statistics_of_a_batch_are_those_frame_by_frame(momentum: float)
 
 def test_the_classic_network_paints_in_onnxruntime_what_it_paints_in_pytorch(tmp_path: Path, frame: np.ndarray) -> None:
     torch.manual_seed(0)
-    model = build_model("classic").eval()
+    model = build_model("classic").half().float().eval()
     export.package.write_networks(model, tmp_path)
     size = 2 * sum(model.site_channels)
     crop = np.ascontiguousarray(frame[:120, :200])

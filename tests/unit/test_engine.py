@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from livestyle import ContentState, Stylizer
 from livestyle.engine import SHAPES_KEPT, StyleStats
-from livestyle.errors import InputError, StyleError
-from livestyle.styles import Style, StyleLibrary
+from livestyle.errors import InputError, ModelError, StyleError
+from livestyle.model import MANIFEST, REGIONS, find_model
+from livestyle.styles import Style, StyleLibrary, mix
 
 
 @pytest.fixture
@@ -87,6 +92,23 @@ def test_a_scene_cut_forgets_the_scene_before(stylizer: Stylizer, style: Style, 
     assert np.array_equal(after_cut, stylizer.stylize(255 - frame, style.stats))
 
 
+def test_noise_is_averaged_away_where_nothing_moves(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    noisy = [np.clip(frame + random.normal(0, 4, frame.shape), 0, 255).astype(np.uint8) for _ in range(6)]
+    alone = [stylizer.stylize(f, style.stats).astype(int) for f in noisy]
+    state = ContentState()
+    film = [stylizer.stylize(f, style.stats, state=state).astype(int) for f in noisy]
+    assert abs(film[-1] - film[-2]).mean() < abs(alone[-1] - alone[-2]).mean() / 2
+
+
+def test_what_moves_leaves_no_trail() -> None:
+    state = ContentState()
+    dark, bright = np.full((64, 96, 3), 60, np.uint8), np.full((64, 96, 3), 60, np.uint8)
+    bright[16:48, 16:48] = 200
+    state.steady(bright)
+    assert abs(state.steady(dark).astype(int) - dark).max() <= 1
+
+
 def test_a_film_in_a_batch_is_painted_as_frame_by_frame(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
     frames = np.stack([frame, np.roll(frame, 3, axis=1)])
     first, second = ContentState(), ContentState()
@@ -123,3 +145,111 @@ def test_what_is_no_frame_is_refused(stylizer: Stylizer, style: Style, bad: np.n
 def test_a_style_of_another_model_is_refused(stylizer: Stylizer, frame: np.ndarray) -> None:
     with pytest.raises(StyleError, match="encode the style with this model"):
         stylizer.stylize(frame, StyleStats(np.ones(5, np.float32)))
+
+
+@pytest.fixture
+def two(library: StyleLibrary) -> tuple[StyleStats, StyleStats]:
+    """Two styles that are far apart."""
+    return library.presets["scream"].stats, library.presets["ink-sea"].stats
+
+
+@pytest.fixture
+def left(frame: np.ndarray) -> np.ndarray:
+    """A mask of the left half, uint8 [121, 203]."""
+    mask = np.zeros(frame.shape[:2], np.uint8)
+    mask[:, :100] = 255
+    return mask
+
+
+@pytest.mark.parametrize("value", [255, 0])
+def test_a_mask_that_is_all_one_style_paints_that_style_alone(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, value: int
+) -> None:
+    mask = np.full(frame.shape[:2], value, np.uint8)
+    painted = stylizer.stylize(frame, two[0], 0.8, mask=mask, background=two[1])
+    alone = stylizer.stylize(frame, two[0] if value else two[1], 0.8)
+    assert abs(painted.astype(int) - alone).max() <= 1
+
+
+def test_each_side_of_a_mask_is_in_its_own_style(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, left: np.ndarray
+) -> None:
+    painted = stylizer.stylize(frame, two[0], mask=left, background=two[1]).astype(int)
+    alone = [stylizer.stylize(frame, style) for style in two]
+    # Away from the border, where both reach.
+    for side, own, other in ((slice(0, 70), 0, 1), (slice(130, None), 1, 0)):
+        distance = [abs(painted - image)[:, side].mean() for image in alone]
+        assert distance[own] < distance[other] / 3
+
+
+def test_half_a_mask_mixes_the_two_styles(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
+) -> None:
+    even = np.full(frame.shape[:2], 127, np.uint8)
+    mixed = stylizer.stylize(frame, mix(two, [127, 128]))
+    painted = stylizer.stylize(frame, two[0], mask=even, background=two[1])
+    assert abs(painted.astype(int) - mixed).max() <= 1
+
+
+def test_without_a_background_the_frame_stays_outside_the_mask(
+    stylizer: Stylizer, style: Style, frame: np.ndarray, left: np.ndarray
+) -> None:
+    left[:, 100] = 128
+    painted = stylizer.stylize(frame, style.stats, mask=left)
+    alone = stylizer.stylize(frame, style.stats)
+    assert np.array_equal(painted[:, :100], alone[:, :100])
+    assert np.array_equal(painted[:, 101:], frame[:, 101:])
+    middle = (alone[:, 100].astype(int) * 128 + frame[:, 100].astype(int) * 127) / 255
+    assert abs(painted[:, 100] - middle).max() <= 1
+
+
+def test_frames_of_a_batch_have_masks_of_their_own(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, left: np.ndarray
+) -> None:
+    frames, masks = np.stack([frame, frame[::-1]]), np.stack([left, 255 - left])
+    together = stylizer.stylize(frames, two[0], mask=masks, background=two[1])
+    alone = [stylizer.stylize(f, two[0], mask=m, background=two[1]) for f, m in zip(frames, masks, strict=True)]
+    assert abs(together.astype(int) - np.stack(alone)).max() <= 1
+    states = ContentState(), ContentState()
+    together = stylizer.stylize(frames, two[0], 1, states[0], mask=left, background=two[1])
+    alone = [stylizer.stylize(f, two[0], 1, states[1], mask=left, background=two[1]) for f in frames]
+    assert np.array_equal(together, np.stack(alone))
+
+
+def test_an_empty_region_keeps_the_running_statistics_of_the_frame(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
+) -> None:
+    states = ContentState(), ContentState()
+    nothing = np.zeros(frame.shape[:2], np.uint8)
+    for image in (frame, np.roll(frame, 3, axis=1)):
+        painted = stylizer.stylize(image, two[0], 1, states[0], mask=nothing, background=two[1])
+        alone = stylizer.stylize(image, two[1], 1, states[1])
+        assert abs(painted.astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((121, 200), np.uint8), np.zeros((121, 203), np.float32), np.zeros((121, 203, 3), np.uint8)]
+)
+def test_a_mask_that_does_not_fit_the_frame_is_refused(
+    stylizer: Stylizer, style: Style, frame: np.ndarray, bad: np.ndarray
+) -> None:
+    with pytest.raises(InputError, match=r"the mask of a frame of 203x121 is a uint8 array \[121, 203\]"):
+        stylizer.stylize(frame, style.stats, mask=bad)
+
+
+def test_a_background_without_a_mask_is_refused(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    with pytest.raises(InputError, match="needs a mask"):
+        stylizer.stylize(frame, style.stats, background=style.stats)
+
+
+def test_a_model_without_the_network_for_two_styles_paints_one_and_says_so(
+    tmp_path: Path, two: tuple[StyleStats, StyleStats], frame: np.ndarray, left: np.ndarray
+) -> None:
+    folder = Path(shutil.copytree(find_model(), tmp_path / "model"))
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["files"][REGIONS]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    stylizer = Stylizer(folder, "cpu")
+    assert stylizer.stylize(frame, two[0], mask=left).shape == frame.shape
+    with pytest.raises(ModelError, match=f"cannot paint in two styles at once, for it has no {REGIONS}"):
+        stylizer.stylize(frame, two[0], mask=left, background=two[1])

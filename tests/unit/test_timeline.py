@@ -61,6 +61,15 @@ def test_a_style_that_comes_within_a_crossfade_takes_over_without_a_jump(
     assert largest < 0.02 * max(abs(style.stats.values).max() for style in presets)
 
 
+def test_a_mix_can_be_in_it(library: StyleLibrary, presets: list[Style]) -> None:
+    one, two, three = presets
+    timeline = read(library, f"{one.name}:0.5,{two.name}:1.5@0,{three.name}@2,{two.name}:1,{three.name}@3")
+
+    assert np.allclose(timeline.stats(0).values, mix([one.stats, two.stats], [0.25, 0.75]).values)
+    assert timeline.stats(2) is three.stats
+    assert np.allclose(timeline.stats(3).values, mix([two.stats, three.stats], [1, 1]).values)
+
+
 def test_pictures_can_be_in_it_even_with_an_at_in_their_name(
     library: StyleLibrary, presets: list[Style], picture: Path
 ) -> None:
@@ -68,6 +77,8 @@ def test_pictures_can_be_in_it_even_with_an_at_in_their_name(
     odd.write_bytes(picture.read_bytes())
 
     assert read_styles(library, str(odd))[0].name == "photo@2"
+    mixed = f"{odd}:0.5,{presets[0].name}:0.5"
+    assert [style.name for style in read_styles(library, mixed)] == [mixed]
     timeline = read(library, f"{odd}@0,{presets[0].name}@3")
     assert [style.name for style in timeline.styles] == ["photo@2", presets[0].name]
 
@@ -81,7 +92,12 @@ def test_pictures_can_be_in_it_even_with_an_at_in_their_name(
         ("{0}@0,", "has no time"),
         ("{0}@0,no-such-style@2", "there is no style 'no-such-style'"),
         ("{0}@0,{1}@1:2:3:4", "is not a time"),
-        ("{0}@soon", "there is no style"),
+        ("{0}@soon", "'soon' is not a time"),
+        ("{0}@0,{1}@soon", "'soon' is not a time"),
+        ("{0}:0.5,{1}:0.5@later", "'later' is not a time"),
+        ("{0}:0.5@0", "has a weight and nothing to be mixed with"),
+        ("{0}@0,{1}:0.5@3", "has a weight and nothing to be mixed with"),
+        ("{0}@0,{1}:0.5", "has no time"),
     ],
 )
 def test_what_cannot_be_read_is_refused(library: StyleLibrary, presets: list[Style], text: str, words: str) -> None:

@@ -1,0 +1,311 @@
+"""What makes a model good, measured in small training runs: iterations, pictures, weights and stages."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from livestyle.errors import LivestyleError
+
+from .data import PictureFile, find_pictures, split_held_out, to_float
+from .evaluate import prepare, thumbnail
+from .fit import FREE_OPTIONS, LAST, FitOptions, Trainer
+from .losses import LossWeights
+from .networks import CompactModel
+from .vgg import statistics_vector
+
+EIGHTHS = 8
+"""Where the curve of a run is shown, it is measured after each eighth."""
+STYLE_WEIGHTS = (1.0, 2.5, 5.0, 10.0, 25.0)
+USUAL_WEIGHT = 5.0
+STAGED = "frame:4,encoder:2,joint:2"
+UNJOINED = "frame:6,encoder:2"
+TOGETHER = "joint:1"
+SHOWN_PAIRS = 4
+SHOWN_SIDE = 256
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """What a study is made of; see ``python -m train study --help`` for the meaning of each."""
+
+    content_path: list[Path]
+    style_path: list[Path]
+    checkpoint: Path
+    vgg_weights: Path | None = None
+    show_content: Path | None = None
+    show_style: Path | None = None
+    max_iter: int = 800
+    pictures: int = 512
+    cache: int = 2
+    batch_size: int = 4
+    crop: int = 64
+    device: str = "auto"
+    precision: str = "32"
+    seed: int = 1
+    workers: int = 2
+
+    def command(self) -> str:
+        """The command line that gives these figures, with the names of files and folders in place of their paths."""
+        words = ["python", "-m", "train", "study"]
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name in {"device", "workers"} or value == option.default:
+                continue
+            for one in value if isinstance(value, list) else [value]:
+                words += [f"--{option.name.replace('_', '-')}", one.name if isinstance(one, Path) else str(one)]
+        return shlex.join(words)
+
+
+class Losses(NamedTuple):
+    """Content loss at relu4_1 and style loss over the four layers, at full strength."""
+
+    content: float
+    style: float
+
+    @property
+    def total(self) -> float:
+        """Their sum with the usual weights."""
+        return self.content + USUAL_WEIGHT * self.style
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model at one iteration of its run, on held-out pictures and, in a curve, on some that it is trained on.
+
+    While only the frame path is trained, it gets the loss network's statistics of the style picture, and afterwards
+    what the style encoder gives.
+    """
+
+    iteration: int
+    held_out: Losses
+    training: Losses | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run of the study, and the iterations after which it is measured; the last of them is its end.
+
+    With ``curve``, its loss on training pictures is measured too.
+    """
+
+    options: FitOptions
+    measured: tuple[int, ...]
+    curve: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name of its folder: the same for runs that are the same."""
+        kept = {name: str(value) for name, value in asdict(self.options).items() if name not in FREE_OPTIONS}
+        return sha256(repr(sorted(kept.items())).encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        options = self.options
+        return (
+            f"{options.max_iter} iterations, {options.pictures} pictures, "
+            f"style weight {options.weights.style:g}, stages {options.stages}"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave."""
+
+    run: Run
+    points: list[Point]
+    folder: Path
+
+    @property
+    def end(self) -> Point:
+        return self.points[-1]
+
+    def painted(self, iteration: int | None = None) -> np.ndarray:
+        """Thumbnails of the shown pairs after an iteration or at the end, one below the other: uint8 [H, W, 3]."""
+        with Image.open(self.folder / f"{self.end.iteration if iteration is None else iteration}.png") as image:
+            return np.asarray(image)
+
+
+Questions = dict[str, dict[str, Run]]
+"""The runs that answer a question, by their labels in tables and pictures, by question."""
+Answers = dict[str, dict[str, Result]]
+
+
+def plan_study(options: StudyOptions) -> Questions:
+    """The runs that answer the four questions: iterations, pictures, weights, stages.
+
+    Raises:
+        LivestyleError: the iterations cannot be divided by `EIGHTHS`, or a path holds no pictures.
+    """
+    length = options.max_iter
+    if length % EIGHTHS:
+        near = max(1, round(length / EIGHTHS)) * EIGHTHS
+        raise LivestyleError(f"--max-iter {length} is not a multiple of {EIGHTHS}: use {near}")
+    there = [len(split_held_out(find_pictures(paths))[0]) for paths in (options.content_path, options.style_path)]
+    most = min(options.pictures, *there)
+    base = FitOptions(
+        arch="lite",
+        content_path=options.content_path,
+        style_path=options.style_path,
+        checkpoint=options.checkpoint,
+        vgg_weights=options.vgg_weights,
+        batch_size=options.batch_size,
+        weights=LossWeights(style=USUAL_WEIGHT),
+        max_iter=length,
+        save_iter=length,
+        crop=options.crop,
+        style_crop=max(64, options.crop * 5 // 4),
+        pictures=most,
+        cache=options.cache,
+        features=options.checkpoint / "features",
+        stages="frame:1",
+        device=options.device,
+        precision=options.precision,
+        seed=options.seed,
+        workers=options.workers,
+    )
+
+    def run(*measured: int, **changed: object) -> Run:
+        return Run(replace(base, max_iter=measured[-1], **changed), measured)  # type: ignore[arg-type]
+
+    eighths = [length * n // EIGHTHS for n in range(1, EIGHTHS + 1)]
+    half = length // 2
+    counts = sorted({max(2, most // share) for share in (64, 16, 4, 1)})
+    return {
+        "iterations": {str(n): run(n) for n in (length // EIGHTHS, length // 4, half, length)},
+        "pictures": {str(n): replace(run(*eighths, pictures=n), curve=True) for n in counts},
+        "weights": {f"{weight:g}": run(half, weights=LossWeights(style=weight)) for weight in STYLE_WEIGHTS},
+        "stages": {
+            STAGED: run(half, 3 * length // 4, length, stages=STAGED),
+            UNJOINED: run(length, stages=UNJOINED),
+            TOGETHER: run(length, stages=TOGETHER),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The pairs of pictures that every model paints, uint8 RGB, short side `SHOWN_SIDE`."""
+
+    contents: list[np.ndarray]
+    styles: list[np.ndarray]
+
+    @classmethod
+    def find(cls, options: StudyOptions) -> Shown:
+        """Pictures of the folders that are to be shown, or else some of those that are held out."""
+        found: list[list[np.ndarray]] = []
+        for shown, paths in ((options.show_content, options.content_path), (options.show_style, options.style_path)):
+            pictures = split_held_out(find_pictures(paths))[1] if shown is None else find_pictures([shown])
+            ordered = sorted(pictures, key=lambda picture: picture.name)
+            found.append([_prepared(ordered[n * len(ordered) // SHOWN_PAIRS]) for n in range(SHOWN_PAIRS)])
+        return cls(*found)
+
+
+def _prepared(picture: PictureFile) -> np.ndarray:
+    try:
+        return prepare(picture, SHOWN_SIDE)
+    except OSError as error:
+        raise LivestyleError(f"the picture {picture.name} is to be shown and is damaged: {error}") from error
+
+
+def study(options: StudyOptions, output: Path) -> None:
+    """Train, measure, and write README.md, its pictures and results.json; finished runs are not repeated.
+
+    Args:
+        options: see there.
+        output: the folder to write into, made if it is not there.
+
+    Raises:
+        LivestyleError: as `Trainer`, and where the folder cannot be made.
+    """
+    from .study_page import write_page
+
+    questions, shown = plan_study(options), Shown.find(options)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LivestyleError(f"cannot make the folder {output}: {error.strerror or error}") from error
+    results: dict[str, Result] = {}
+    runs = _merged(run for runs in questions.values() for run in runs.values())
+    for number, run in enumerate(runs, 1):
+        log.info("run %d of %d: %s", number, len(runs), run)
+        results[run.key] = _carry_out(run, options.checkpoint / run.key, shown)
+    answers = {
+        question: {label: results[run.key] for label, run in runs.items()} for question, runs in questions.items()
+    }
+    write_page(options, answers, shown, output)
+
+
+def _merged(runs: Iterable[Run]) -> list[Run]:
+    """Each run once, measured wherever any of the same is."""
+    merged: dict[str, Run] = {}
+    for run in runs:
+        same = merged.get(run.key, run)
+        measured = tuple(sorted({*same.measured, *run.measured}))
+        merged[run.key] = replace(run, measured=measured, curve=same.curve or run.curve)
+    return list(merged.values())
+
+
+def _carry_out(run: Run, folder: Path, shown: Shown) -> Result:
+    """Train a run to its end, measuring on the way, from where an earlier call stopped."""
+    record = folder / "points.json"
+    done: dict[int, Point] = {}
+    if record.is_file():
+        for iteration, held_out, training in json.loads(record.read_text(encoding="utf-8")):
+            done[iteration] = Point(iteration, Losses(*held_out), Losses(*training) if training else None)
+    todo = [iteration for iteration in run.measured if iteration not in done]
+    if todo:
+        trainer = Trainer(replace(run.options, checkpoint=folder, resume=(folder / LAST).is_file()))
+        for iteration in todo:
+            trainer.run_until(iteration)
+            stage = next(stage.name for stage in trainer.stages if iteration <= stage.end)
+            route = "frame" if stage == "frame" else "joint"
+            # The encoder's own stage does not paint.
+            held_out = trainer.measure(trainer.batches.held_out, route) if stage == "encoder" else trainer.validation
+            training = _losses(trainer.measure(trainer.batches.banks, route)) if run.curve else None
+            Image.fromarray(_paint(trainer, route, shown)).save(folder / f"{iteration}.png")
+            done[iteration] = Point(iteration, _losses(held_out), training)
+            partial = record.with_suffix(".partial")
+            lines = [(p.iteration, p.held_out, p.training) for p in done.values()]
+            partial.write_text(json.dumps(lines), encoding="utf-8")
+            os.replace(partial, record)
+    return Result(run, [done[iteration] for iteration in run.measured], folder)
+
+
+def _losses(terms: dict[str, float]) -> Losses:
+    return Losses(terms["content"], terms["style"])
+
+
+def _paint(trainer: Trainer, route: str, shown: Shown) -> np.ndarray:
+    """Thumbnails of what the averaged model makes of the pairs, one below the other."""
+    paintings: list[np.ndarray] = []
+    with trainer.averaged() as model:
+        assert isinstance(model, CompactModel)
+        for content, style in zip(shown.contents, shown.styles, strict=True):
+            frame, picture = (_tensor(image, trainer.device) for image in (content, style))
+            if route == "frame":
+                statistics = statistics_vector(trainer.batches.network(picture))
+                code = model.style_head(model.statistics_reader(statistics))
+            else:
+                code = model.encode_style(picture)
+            painted, _ = model.stylizer(frame, code, torch.ones(1, device=trainer.device))
+            pixels = (painted[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+            paintings.append(thumbnail(pixels.cpu().numpy()))
+    return np.vstack(paintings)
+
+
+def _tensor(image: np.ndarray, device: torch.device) -> Tensor:
+    return to_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None], device)
