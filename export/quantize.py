@@ -1,14 +1,16 @@
 """The frame path of a compact network in 8-bit integers, for the CPU.
 
-Everything between the bytes that enter and the bytes that leave is unsigned bytes in channels-last order. Each channel of
-each tensor has a *window* of its own: byte q stands for ``low + step * q``. Steps and lows of a convolution's input move into its
-weights and bias, those of its output into the scale and the bias that bring its sums back to bytes; reflect padding keeps
-that exact at the border. A ReLU is a window that begins at zero, or above it.
+Everything between the bytes that enter and the bytes that leave is unsigned bytes in channels-last order. Each channel
+of each tensor has a *window* of its own: byte q stands for ``low + step * q``. Steps and lows of a convolution's input
+move into its weights and bias, those of its output into the scale and the bias that bring its sums back to bytes;
+padding repeats bytes, so that is exact at the border too. A ReLU is a window that begins at zero or above it.
 
-The windows before the first AdaIN site depend on the frame alone and are calibrated on pictures. After it they depend on the
-style, so the graph finds them as it runs: a sample of the convolution's outputs, every few rows and columns of them, is
-computed first. It gives the statistics of the site and the least and greatest value of each channel; so normalisation,
-style, ReLU and window are all in the scale and the bias by which the convolution ends, and no pass over the frame is left.
+Before the first AdaIN site the windows depend on the frame alone and are calibrated on pictures. Behind it they depend
+on the style, so the graph finds them as it runs: a sample of a convolution's outputs, at every few rows and columns,
+is computed first and gives the statistics of its site. So normalisation, style, ReLU and window are all in the scale
+and the bias with which the convolution ends, and no pass over the whole frame is left but the convolutions.
+
+Everything that depends on the style is a few operations on vectors and weights, not on the frame.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from train.networks import SITE_EPSILON, CompactStylizer, UpsampleConv
+from train.networks import SITE_EPSILON, CompactStylizer, ResidualBlock, UpsampleConv
 
 from .graphs import CompactStylizeGraph, MergedUpsampleConv
 
@@ -35,7 +37,7 @@ MARGIN = 0.1
 """What is added to either side of a window that was seen, as a share of it."""
 REACH = 8.0
 """How many deviations to either side of its mean a window reaches, where it is known by these."""
-SAMPLES = 3600
+SAMPLES = 1600
 """About so many positions at quarter resolution are sampled, or all of a small frame."""
 
 
@@ -69,8 +71,9 @@ def calibrate(stylizer: CompactStylizer, pictures: Sequence[np.ndarray]) -> dict
     with torch.inference_mode():
         for picture in pictures:
             height, width = (n // 4 * 4 for n in picture.shape[:2])
-            rgb = torch.from_numpy(picture[:height, :width, ::-1].copy()).permute(2, 0, 1)[None].float() / 255
-            for frame in (rgb, 1 - rgb):
+            rgb = picture[:height, :width, ::-1]
+            for pixels in (rgb, 255 - rgb):
+                frame = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
                 for name, x in _encode(stylizer, frame):
                     low, high = x.amin((0, 2, 3)), x.amax((0, 2, 3))
                     if name in seen:
@@ -86,6 +89,7 @@ def _encode(stylizer: CompactStylizer, frame: Tensor) -> Iterator[tuple[str, Ten
     x = F.relu(stylizer.down(x))
     yield "down", x
     for index, block in enumerate(stylizer.encoder):
+        assert isinstance(block, ResidualBlock)
         inner = F.relu(block.first(x))
         yield f"inner{index}", inner
         y = block.second(inner)
@@ -105,6 +109,8 @@ def quantized_graph(stylizer: CompactStylizer, pictures: Sequence[np.ndarray]) -
 
 
 class _Builder:
+    """Writes the graph node by node. Names of tensors are strings; those with no shape given are float32 [C]."""
+
     def __init__(self, stylizer: CompactStylizer, seen: dict[str, tuple[Tensor, Tensor]]) -> None:
         self.stylizer = stylizer
         self.seen = seen
@@ -112,8 +118,8 @@ class _Builder:
         self.constants: dict[str, onnx.TensorProto] = {}
         self.sampled: dict[tuple[int, int], tuple[str, str]] = {}
         """Where samples begin and end, by their place in the neighbourhood."""
-        self.states: Iterator[str]
-        self.styles: Iterator[str]
+        self.states: Iterator[str] = iter(())
+        self.styles: Iterator[str] = iter(())
         self.next_states: list[str] = []
 
     # Building blocks.
@@ -204,7 +210,11 @@ class _Builder:
         return Moments(mean, self.op("Sqrt", self.op("Add", variance, self.constant(SITE_EPSILON))))
 
     def site(self, found: Moments) -> tuple[str, str, Moments]:
-        """The next AdaIN site: its scale, its shift, and what becomes of the moments of its input."""
+        """The next AdaIN site: its scale, its shift, and the moments of its output.
+
+        In a film these are the running average's and not quite the frame's, so that windows stand still: bytes that
+        were rounded at other places in each frame would flicker.
+        """
         own, target = [], []
         for value in (found.mean, found.deviation):
             kept, style = next(self.states), next(self.styles)
@@ -215,8 +225,7 @@ class _Builder:
         self.next_states += own
         scale = self.op("Div", target[1], own[1])
         shift = self.op("Sub", target[0], self.op("Mul", own[0], scale))
-        mean = self.op("Add", self.op("Mul", found.mean, scale), shift)
-        return scale, shift, Moments(mean, self.op("Mul", found.deviation, scale))
+        return scale, shift, Moments(*target)
 
     def around(self, moments: Moments, relu: bool) -> Window:
         """The window of a tensor of known moments."""
@@ -294,12 +303,10 @@ class _Builder:
             gives = self.around(moments, relu=index == last)
             x, given = self.add(x, y, given, branch, gives), gives
         assert isinstance(network.up, UpsampleConv)
-        up = MergedUpsampleConv(network.up).conv
+        up = MergedUpsampleConv(network.up)
         half = network.site_channels[-1]
         # [channel, row, column] -> [row, column, channel]
-        weight, bias = (
-            value.detach().unflatten(0, (half, 4)).transpose(0, 1).flatten(0, 1) for value in (up.weight, up.bias)
-        )
+        weight, bias = (value.unflatten(0, (half, 4)).transpose(0, 1).flatten(0, 1) for value in _parameters(up))
         x, given, _ = self.styled(self.pad(x, "edge"), weight, bias, given, relu=True, phases=4)
         four = Window(*(self.op("Tile", value, self.ints(4)) for value in (given.step, given.low)))
         quantized, unit, offset = self.weights(*self.merged_out(), four)
