@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -59,8 +60,8 @@ CALIBRATION_PICTURES = 100
 CALIBRATION_SIDE = 320
 """Short side, in pixels, that larger pictures are scaled to."""
 LEAST_HALVED = 8192
-"""Values of a constant that a float32 network stores in float16, at least. Smaller ones are few bytes, and those of the
-stem and the last layer, which are scaled in the export, no longer fit into float16 exactly."""
+"""Values of a tensor that is stored in float16, at least. Smaller ones save nothing, variances are too small for it,
+and the stem and the last layer, which the export scales, would not fit."""
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,9 @@ class Parity:
     """How far onnxruntime is from PyTorch on the same frames and styles.
 
     Attributes:
-        largest: greatest difference of a byte, float32 network.
-        style: greatest difference of a style statistic.
-        fp16_psnr: least PSNR of the float16 network against PyTorch in float32, in dB.
+        largest: greatest difference of a byte, float32 network, from the model whose large weights are rounded.
+        style: greatest difference of a style statistic from the model as it was trained.
+        fp16_psnr: least PSNR of the float16 network against the model as it was trained, in float32, in dB.
         int8_psnr: the same of the network in 8-bit integers; None where there is none.
     """
 
@@ -100,8 +101,7 @@ def export_model(
             written.
     """
     model, content = load_model(checkpoint)
-    # Networks and checkpoint are stored in half the bytes, and so hold the same values exactly.
-    model = model.half().float()
+    rounded = rounded_to_float16(model)
     if content["iteration"] < content.get("last_iteration", 0):
         log.warning("the run stopped at iteration %d of %d", content["iteration"], content["last_iteration"])
     found = find_pictures(pictures) if pictures else []
@@ -113,11 +113,11 @@ def export_model(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         work = Path(folder)
-        write_networks(model, work)
+        write_networks(rounded, work)
         names = [STYLE, STYLIZE, STYLIZE_FP16, REGIONS, REGIONS_FP16]
-        if isinstance(model, CompactModel):
-            write_int8_network(model, work, _calibration_images(found) or images)
-        parity = compare(model, work, images)
+        if isinstance(rounded, CompactModel):
+            write_int8_network(rounded, work, _calibration_images(found) or images)
+        parity = compare(model, rounded, work, images)
         if parity.int8_psnr is not None and parity.int8_psnr >= LEAST_INT8_PSNR:
             names.append(STYLIZE_INT8)
         elif parity.int8_psnr is not None:
@@ -127,7 +127,7 @@ def export_model(
             )
         if not isinstance(model, ClassicModel):
             # The classic network carries torchvision's VGG, which is not ours to pass on as a checkpoint.
-            _write_safetensors(model, content, work / CHECKPOINT)
+            _write_safetensors(rounded, content, work / CHECKPOINT)
             names.append(CHECKPOINT)
         if entries:
             _write_presets(entries, work)
@@ -145,7 +145,7 @@ def export_model(
                 "training_iterations": content["iteration"],
                 "largest_difference_from_pytorch": parity.largest,
                 "fp16_psnr": round(parity.fp16_psnr, 1),
-                **({"int8_psnr": round(parity.int8_psnr, 1)} if parity.int8_psnr is not None else {}),
+                **({"int8_psnr": round(parity.int8_psnr or 0, 1)} if STYLIZE_INT8 in names else {}),
             },
         )
         target.mkdir(exist_ok=True)
@@ -220,6 +220,15 @@ def _write(
     path.write_bytes(proto.SerializeToString())
 
 
+def rounded_to_float16(model: Model) -> Model:
+    """A model with its large weights rounded, so that all files can hold the very same values in half the bytes."""
+    rounded = copy.deepcopy(model)
+    for value in rounded.state_dict().values():
+        if value.numel() >= LEAST_HALVED:
+            value.copy_(value.half())
+    return rounded
+
+
 def store_in_float16(graph: Any) -> None:
     """Store large float32 constants of an ONNX graph in float16; onnxruntime makes them float32 when it loads them."""
     from onnx import TensorProto, helper, numpy_helper
@@ -232,8 +241,14 @@ def store_in_float16(graph: Any) -> None:
         graph.node.insert(index, helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
 
 
-def compare(model: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
+def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
     """Compare a folder's networks with PyTorch on real pictures, at several sizes, strengths and momenta.
+
+    Args:
+        model: as it was trained, for the style statistics and the PSNR.
+        rounded: as it was written, for the bytes, see `rounded_to_float16`.
+        folder: of the networks.
+        images: uint8 [H, W, 3] BGR.
 
     Raises:
         LivestyleError: they differ by more than `LARGEST_DIFFERENCE` grey level or the float16 network is off.
@@ -242,7 +257,8 @@ def compare(model: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
     sessions = {name: create_session(folder / name, "cpu") for name in names}
     int8 = create_session(folder / STYLIZE_INT8, "cpu") if (folder / STYLIZE_INT8).is_file() else None
     largest, style_error, psnr, int8_psnr = 0, 0.0, float("inf"), float("inf")
-    style_graph, reference = StyleGraph(model).eval(), PlainStylizeGraph(model.stylizer).eval()
+    style_graph = StyleGraph(model).eval()
+    trained, reference = (PlainStylizeGraph(m.stylizer).eval() for m in (model, rounded))
     state = np.zeros(2 * sum(model.site_channels), np.float32)
     for index, (height, width) in enumerate(PARITY_SIZES):
         frame = cv2.resize(images[index % len(images)], (width, height), interpolation=cv2.INTER_AREA)
@@ -263,8 +279,10 @@ def compare(model: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
         # Any picture is a mask with soft and hard borders.
         regions = feeds | {"stats": np.stack(stats), "mask": np.ascontiguousarray(frames[..., 1])}
         for name, half_name, given in ((REGIONS, REGIONS_FP16, regions), (STYLIZE, STYLIZE_FP16, feeds)):
+            tensors = {name: torch.from_numpy(value) for name, value in given.items()}
             with torch.inference_mode():
-                outputs = reference(**{name: torch.from_numpy(value) for name, value in given.items()})
+                outputs = reference(**tensors)
+                unrounded = trained(**tensors)[0].numpy()
             expected, expected_state = outputs[0].numpy().astype(np.int16), outputs[1].numpy()
             painted, next_state = sessions[name].run(None, given)
             largest = max(largest, int(np.abs(painted.astype(np.int16) - expected).max()))
@@ -272,11 +290,10 @@ def compare(model: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:
                 raise LivestyleError(
                     "onnxruntime's running content statistics differ from PyTorch's: nothing was written"
                 )
-            psnr = min(psnr, _psnr(sessions[half_name].run(None, given)[0], expected))
+            psnr = min(psnr, _psnr(sessions[half_name].run(None, given)[0], unrounded))
             if int8 is not None and name == STYLIZE:
-                # It paints a frame at a time, so the second one's statistics would not be those of the batch.
                 painted = int8.run(None, given | {"frames": frames[:1]})[0]
-                int8_psnr = min(int8_psnr, _psnr(painted, expected[:1]))
+                int8_psnr = min(int8_psnr, _psnr(painted, unrounded[:1]))
         state = next_state
     if largest > LARGEST_DIFFERENCE or style_error > 1e-2:
         raise LivestyleError(
@@ -326,7 +343,7 @@ def _write_safetensors(model: Model, content: dict[str, Any], path: Path) -> Non
     from safetensors.torch import save_file
 
     values = {k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith("statistics_reader.")}
-    values = {k: v.half() if v.is_floating_point() else v for k, v in values.items()}
+    values = {k: v.half() if v.numel() >= LEAST_HALVED else v for k, v in values.items()}
     save_file(values, path, {"arch": content["arch"], "iteration": str(content["iteration"])})
     path.chmod(0o644)
 

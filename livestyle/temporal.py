@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .errors import InputError
@@ -20,9 +21,12 @@ SAMPLES = 32
 STILL_SHARE = 0.25
 """Of a new frame, where nothing moves; the rest is what was there before."""
 STILL_LEVELS, MOVING_LEVELS = 8, 20
-"""Difference of two frames around a pixel, in grey levels, up to which it is noise, and from which it is motion."""
+"""Difference of a frame from those before it around a pixel, in levels of the colour channel that differs most: up to
+the first it is noise, from the second on it is motion."""
 NOISE_WINDOW = 5
 """Pixels across that the difference is averaged over."""
+LONE_LEVELS = 16
+"""What the difference of a single pixel, which may be all of a thin line that moves, has to exceed these by."""
 
 
 class ContentState:
@@ -34,7 +38,7 @@ class ContentState:
     both.
 
     Args:
-        momentum: 0 or more and below 1; 0 uses each frame's own statistics.
+        momentum: of the statistics, 0 or more and below 1; 0 uses each frame's own.
 
     Raises:
         InputError: the momentum is out of range.
@@ -53,6 +57,10 @@ class ContentState:
         self.values = None
         self._last = None
         self._steady = None
+
+    def reset_statistics(self) -> None:
+        """Forget the statistics of the frames before, which were painted otherwise, but not what is still in them."""
+        self.values = None
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """What `restore` takes, to go on from here in another process: arrays by name, fewer where nothing is known."""
@@ -77,8 +85,9 @@ class ContentState:
     def steady(self, frame: np.ndarray) -> np.ndarray:
         """The next frame (uint8 [H, W, 3]) with less noise: averaged with those before it where nothing moves.
 
-        A recursive mean with a share of the new frame that grows with the motion around each pixel. A frame of another
-        size begins anew.
+        A recursive mean with a share of the new frame that grows with the motion around each pixel, so that what moves
+        leaves no trail; changes of less than `STILL_LEVELS` take a few frames to show. A frame of another size begins
+        anew.
         """
         import cv2
         import numpy as np
@@ -87,9 +96,18 @@ class ContentState:
         if self._steady is None or self._steady.shape != frame.shape:
             self._steady = latest
             return frame
-        difference = cv2.cvtColor(cv2.absdiff(latest, self._steady), cv2.COLOR_BGR2GRAY)
-        difference = cv2.blur(difference, (NOISE_WINDOW, NOISE_WINDOW))
-        moving = np.clip((difference - STILL_LEVELS) / (MOVING_LEVELS - STILL_LEVELS), 0, 1)
-        share = STILL_SHARE + (1 - STILL_SHARE) * moving
+        blue, green, red = cv2.split(cv2.absdiff(frame, cv2.convertScaleAbs(self._steady)))
+        lone = cv2.max(cv2.max(blue, green), red)
+        difference = cv2.max(cv2.blur(lone, (NOISE_WINDOW, NOISE_WINDOW)), lone - np.minimum(lone, LONE_LEVELS))
+        share = cv2.LUT(difference, _shares())
         self._steady = cv2.blendLinear(latest, self._steady, share, 1 - share)
-        return np.rint(self._steady).astype(np.uint8)
+        return cv2.convertScaleAbs(self._steady)
+
+
+@cache
+def _shares() -> np.ndarray:
+    """The share of a new frame by the difference around a pixel, float32 [256]."""
+    import numpy as np
+
+    moving = np.clip((np.arange(256) - STILL_LEVELS) / (MOVING_LEVELS - STILL_LEVELS), 0, 1)
+    return (STILL_SHARE + (1 - STILL_SHARE) * moving).astype(np.float32)

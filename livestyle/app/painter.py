@@ -62,7 +62,7 @@ class Look:
         plain: the camera as it is.
         mirror: left and right change places.
         color: whose colours; `ColorMode.MATCH` is in the style already and changes nothing here.
-        stabilise: normalise with running content statistics.
+        stabilise: normalise with running content statistics, and paint frames whose noise is averaged away.
         side_by_side: the frame to the left of its painting.
         before: the style that ``style`` crossfades from.
         since: when it began to, on the clock of `time.monotonic`.
@@ -239,8 +239,11 @@ class Painter:
             assert frame is not None
             if not repeated or done is None or done[0] is not look or done[1] is not stats:
                 if done is not None and (look is not done[0] or stats is not done[1]):
-                    # The statistics of frames that were painted otherwise no longer fit.
-                    state.reset()
+                    if (look.mirror, look.plain) == (done[0].mirror, done[0].plain):
+                        # The statistics of frames that were painted otherwise no longer fit.
+                        state.reset_statistics()
+                    else:
+                        state.reset()
                 painting = self._paint(stylizer, frame, look, stats, state if look.stabilise else None)
                 # The same frame in another look is a picture of now.
                 self._publish(painting, time.monotonic() if newer is None else float(frame.time))

@@ -53,6 +53,15 @@ def test_a_network_that_differs_from_pytorch_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_style_encoder_that_storing_spoils_is_not_written(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Variances of its batch normalisation are below what float16 can hold.
+    monkeypatch.setattr(export.package, "LEAST_HALVED", 1)
+    with pytest.raises(LivestyleError, match=r"style statistics: 0\.\d+\): nothing was written"):
+        export_model(shipped, tmp_path / "spoilt", [], None, None)
+
+
 def test_a_preset_is_the_style_of_its_picture(shipped: Path, tmp_path: Path, picture: Path) -> None:
     table = tmp_path / "presets.toml"
     table.write_text(f'[[preset]]\nname = "mine"\nfile = "{picture.name}"\n')
@@ -143,7 +152,7 @@ def test_running_statistics_of_a_batch_are_those_frame_by_frame(momentum: float)
 
 def test_the_classic_network_paints_in_onnxruntime_what_it_paints_in_pytorch(tmp_path: Path, frame: np.ndarray) -> None:
     torch.manual_seed(0)
-    model = build_model("classic").half().float().eval()
+    model = export.package.rounded_to_float16(build_model("classic").eval())
     export.package.write_networks(model, tmp_path)
     size = 2 * sum(model.site_channels)
     crop = np.ascontiguousarray(frame[:120, :200])

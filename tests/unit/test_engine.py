@@ -101,12 +101,18 @@ def test_noise_is_averaged_away_where_nothing_moves(stylizer: Stylizer, style: S
     assert abs(film[-1] - film[-2]).mean() < abs(alone[-1] - alone[-2]).mean() / 2
 
 
-def test_what_moves_leaves_no_trail() -> None:
+@pytest.mark.parametrize(
+    ("rows", "color"),
+    [(slice(16, 48), (200, 200, 200)), (slice(16, 48), (130, 60, 60)), (slice(32, 33), (100, 100, 100))],
+    ids=["a block", "a block of another blue", "a thin line"],
+)
+def test_what_moves_leaves_no_trail(rows: slice, color: tuple[int, int, int]) -> None:
     state = ContentState()
-    dark, bright = np.full((64, 96, 3), 60, np.uint8), np.full((64, 96, 3), 60, np.uint8)
-    bright[16:48, 16:48] = 200
-    state.steady(bright)
-    assert abs(state.steady(dark).astype(int) - dark).max() <= 1
+    empty = np.full((64, 96, 3), 60, np.uint8)
+    shown = empty.copy()
+    shown[rows, 16:48] = color
+    state.steady(shown)
+    assert abs(state.steady(empty).astype(int) - empty).max() <= 1
 
 
 def test_a_film_in_a_batch_is_painted_as_frame_by_frame(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
