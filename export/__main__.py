@@ -15,7 +15,8 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, its folder, or a model's .safetensors file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
     pictures: Annotated[
-        list[Path] | None, typer.Option(help="Folder or tar file of real pictures to compare on; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Folder or tar file of real pictures to calibrate and compare on; may be repeated."),
     ] = None,
     presets: Annotated[
         Path | None, typer.Option(help="Table of presets; their pictures are found in --pictures.")
@@ -31,6 +32,7 @@ def export(
     print(
         f"{output}: onnxruntime's bytes are at most {parity.largest} from PyTorch's; "
         f"float16 {parity.fp16_psnr:.1f} dB from float32"
+        + (f", 8-bit integers {parity.int8_psnr:.1f} dB" if parity.int8_psnr is not None else "")
     )
 
 

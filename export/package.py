@@ -34,6 +34,7 @@ from livestyle.model import (
     STYLE,
     STYLIZE,
     STYLIZE_FP16,
+    STYLIZE_INT8,
     Manifest,
     checksum,
     package_folder,
@@ -41,9 +42,10 @@ from livestyle.model import (
 from livestyle.providers import create_session
 from train.data import PictureFile, find_pictures
 from train.fit import load_model
-from train.networks import ClassicModel, Model
+from train.networks import ClassicModel, CompactModel, Model
 
 from .graphs import PlainStylizeGraph, StyleGraph, stylize_graph
+from .quantize import quantized_graph
 
 OPSET = 18
 PARITY_SIZES = ((360, 640), (64, 64), (241, 317), (126, 99), (512, 383))
@@ -52,6 +54,11 @@ LARGEST_DIFFERENCE = 1
 """Grey levels that onnxruntime's float32 output may be off, anywhere."""
 LEAST_FP16_PSNR = 40.0
 """Decibels between the float16 and the float32 output, at least."""
+LEAST_INT8_PSNR = 28.0
+"""Decibels between the output of the network in 8-bit integers and the float32 one, at least; else it is left out."""
+CALIBRATION_PICTURES = 100
+CALIBRATION_SIDE = 320
+"""Short side, in pixels, that larger pictures are scaled to."""
 LEAST_HALVED = 8192
 """Values of a tensor that is stored in float16, at least. Smaller ones save nothing, variances are too small for it,
 and the stem and the last layer, which the export scales, would not fit."""
@@ -67,11 +74,13 @@ class Parity:
         largest: greatest difference of a byte, float32 network, from the model whose large weights are rounded.
         style: greatest difference of a style statistic from the model as it was trained.
         fp16_psnr: least PSNR of the float16 network against the model as it was trained, in float32, in dB.
+        int8_psnr: the same of the network in 8-bit integers; None where there is none.
     """
 
     largest: int
     style: float
     fp16_psnr: float
+    int8_psnr: float | None
 
 
 def export_model(
@@ -82,8 +91,8 @@ def export_model(
     Args:
         checkpoint: a checkpoint of ``python -m train fit``, its folder, or a model folder's safetensors file.
         target: the folder to write; its name becomes the model's name.
-        pictures: folders or tar files of real pictures for the comparison and the presets; none takes frames of the
-            bundled clip for the comparison.
+        pictures: folders or tar files of real pictures for the comparison, the presets and the calibration of the 8-bit
+            network, for which they should be as different as what people paint; none takes frames of the bundled clip.
         presets: a table of presets to encode (see docs/presets.toml); its pictures are looked up in ``pictures``.
         metrics: a report.json of ``python -m train evaluate`` of this model alone, for the manifest.
 
@@ -105,8 +114,17 @@ def export_model(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         work = Path(folder)
         write_networks(rounded, work)
-        parity = compare(model, rounded, work, images)
         names = [STYLE, STYLIZE, STYLIZE_FP16, REGIONS, REGIONS_FP16]
+        if isinstance(rounded, CompactModel):
+            write_int8_network(rounded, work, _calibration_images(found) or images)
+        parity = compare(model, rounded, work, images)
+        if parity.int8_psnr is not None and parity.int8_psnr >= LEAST_INT8_PSNR:
+            names.append(STYLIZE_INT8)
+        elif parity.int8_psnr is not None:
+            log.warning(
+                "the network in 8-bit integers is only %.1f dB from float32 and is left out: give more --pictures",
+                parity.int8_psnr,
+            )
         if not isinstance(model, ClassicModel):
             # The classic network carries torchvision's VGG, which is not ours to pass on as a checkpoint.
             _write_safetensors(rounded, content, work / CHECKPOINT)
@@ -127,11 +145,13 @@ def export_model(
                 "training_iterations": content["iteration"],
                 "largest_difference_from_pytorch": parity.largest,
                 "fp16_psnr": round(parity.fp16_psnr, 1),
+                **({"int8_psnr": round(parity.int8_psnr or 0, 1)} if STYLIZE_INT8 in names else {}),
             },
         )
         target.mkdir(exist_ok=True)
-        # Presets of an earlier export do not belong to these networks.
-        (target / PRESETS).unlink(missing_ok=True)
+        # Those of an earlier export do not belong to these networks.
+        for name in (PRESETS, STYLIZE_INT8):
+            (target / name).unlink(missing_ok=True)
         for name in names:
             os.replace(work / name, target / name)
         manifest.write(target)
@@ -156,6 +176,13 @@ def write_networks(model: Model, folder: Path) -> None:
     names, dims = [*names, "mask"], dims | {"mask": dims["frames"]}
     for name, half in ((REGIONS, False), (REGIONS_FP16, True)):
         _write(stylize_graph(model.stylizer, half), two, folder / name, names, outputs, dims)
+
+
+def write_int8_network(model: CompactModel, folder: Path, pictures: Sequence[np.ndarray]) -> None:
+    """Write stylize.int8.onnx of a model, calibrated on pictures (uint8 [H, W, 3] BGR)."""
+    proto = quantized_graph(model.stylizer, pictures)
+    store_in_float16(proto.graph)
+    (folder / STYLIZE_INT8).write_bytes(proto.SerializeToString())
 
 
 def _write(
@@ -228,7 +255,8 @@ def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndar
     """
     names = (STYLE, STYLIZE, STYLIZE_FP16, REGIONS, REGIONS_FP16)
     sessions = {name: create_session(folder / name, "cpu") for name in names}
-    largest, style_error, psnr = 0, 0.0, float("inf")
+    int8 = create_session(folder / STYLIZE_INT8, "cpu") if (folder / STYLIZE_INT8).is_file() else None
+    largest, style_error, psnr, int8_psnr = 0, 0.0, float("inf"), float("inf")
     style_graph = StyleGraph(model).eval()
     trained, reference = (PlainStylizeGraph(m.stylizer).eval() for m in (model, rounded))
     state = np.zeros(2 * sum(model.site_channels), np.float32)
@@ -262,9 +290,10 @@ def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndar
                 raise LivestyleError(
                     "onnxruntime's running content statistics differ from PyTorch's: nothing was written"
                 )
-            half_painted = sessions[half_name].run(None, given)[0]
-            error = np.square(half_painted.astype(np.float64) - unrounded).mean()
-            psnr = min(psnr, 10 * float(np.log10(255**2 / max(error, 1e-9))))
+            psnr = min(psnr, _psnr(sessions[half_name].run(None, given)[0], unrounded))
+            if int8 is not None and name == STYLIZE:
+                painted = int8.run(None, given | {"frames": frames[:1]})[0]
+                int8_psnr = min(int8_psnr, _psnr(painted, unrounded[:1]))
         state = next_state
     if largest > LARGEST_DIFFERENCE or style_error > 1e-2:
         raise LivestyleError(
@@ -274,7 +303,24 @@ def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndar
         )
     if not psnr >= LEAST_FP16_PSNR:
         raise LivestyleError(f"the float16 network is only {psnr:.1f} dB from the float32 one: nothing was written")
-    return Parity(largest, style_error, psnr)
+    return Parity(largest, style_error, psnr, None if int8 is None else int8_psnr)
+
+
+def _psnr(painted: np.ndarray, expected: np.ndarray) -> float:
+    """In dB, of bytes."""
+    error = np.square(painted.astype(np.float64) - expected).mean()
+    return 10 * float(np.log10(255**2 / max(error, 1e-9)))
+
+
+def _calibration_images(pictures: Sequence[PictureFile]) -> list[np.ndarray]:
+    """Some of the pictures, uint8 [H, W, 3] BGR, large ones scaled down."""
+    step = max(1, len(pictures) // CALIBRATION_PICTURES)
+    images = [decode_picture(p.read_bytes(), Path(p.name)) for p in pictures[::step][:CALIBRATION_PICTURES]]
+    factors = [min(1, CALIBRATION_SIDE / min(image.shape[:2])) for image in images]
+    return [
+        cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        for image, factor in zip(images, factors, strict=True)
+    ]
 
 
 def _comparison_images(pictures: Sequence[PictureFile]) -> list[np.ndarray]:

@@ -14,7 +14,13 @@ COLOR_HELP = (
     "that needs a picture as the style, and not a preset that came with the model."
 )
 StrengthOption = Annotated[float, typer.Option(help="0 (the content as it is) to 1 (all of the style).")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda. cuda never becomes the CPU in silence.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cpu-float32 (slower; nothing is rounded to 8 bits) or cuda. cuda never becomes the CPU in "
+        "silence."
+    ),
+]
 ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite), or a model folder.")]
 ColorOption = Annotated[ColorMode, typer.Option(help=COLOR_HELP)]
 MaskOption = Annotated[

@@ -484,7 +484,7 @@ def _outcomes(
     # Threads do: the networks, the codecs and OpenCV all let go of Python's lock while they work.
     idle: SimpleQueue[Stylizer] = SimpleQueue()
     for _ in range(jobs):
-        idle.put(type(stylizer)(stylizer.model.folder, stylizer.device.kind, max(1, default_threads() // jobs)))
+        idle.put(type(stylizer)(stylizer.model.folder, stylizer.device.name, max(1, default_threads() // jobs)))
 
     def attempt_with_idle(task: _Task) -> Result | Failure:
         if cancelled.is_set():

@@ -314,7 +314,7 @@ class Film:
             "compare": options.compare,
             "encoding": repr(options.encoding),
             "model": stylizer.model.checksum,
-            "device": stylizer.device.kind,
+            "device": stylizer.device.name,
             "version of livestyle": f"{__version__}, PyAV {av.__version__}",
         }
 

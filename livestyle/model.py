@@ -7,7 +7,9 @@ The contract, version 1 (N frames of H x W pixels, both 64 or more, BGR bytes):
                   content_state float32 [K], momentum float32 []
                   -> stylized uint8 [N, H, W, 3], next_content_state float32 [K]
 
-``stylize.fp16.onnx`` is the same graph with float16 convolutions and float32 statistics.
+``stylize.fp16.onnx`` is the same graph with float16 convolutions and float32 statistics. ``stylize.int8.onnx`` is the
+network in 8-bit integers for the CPU, of one frame at a time (N is 1): it paints nearly the same in less time. A model
+may lack it; then the CPU runs ``stylize.onnx``.
 
 ``stylize.regions.onnx`` and ``stylize.regions.fp16.onnx`` are the same networks for two styles in one frame:
 
@@ -42,6 +44,7 @@ MANIFEST = "manifest.json"
 STYLE = "style.onnx"
 STYLIZE = "stylize.onnx"
 STYLIZE_FP16 = "stylize.fp16.onnx"
+STYLIZE_INT8 = "stylize.int8.onnx"
 REGIONS = "stylize.regions.onnx"
 REGIONS_FP16 = "stylize.regions.fp16.onnx"
 PRESETS = "presets.json"

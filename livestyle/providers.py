@@ -17,7 +17,8 @@ from .model import MINIMUM_SIDE
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-DEVICES = ("auto", "cpu", "cuda")
+CPU_FLOAT32 = "cpu-float32"
+DEVICES = ("auto", "cpu", CPU_FLOAT32, "cuda")
 
 CUDA_HINT = (
     'install the CUDA libraries with pip install ".[cuda]" in the folder of livestyle, and an NVIDIA driver that '
@@ -32,10 +33,17 @@ class Device:
     Attributes:
         kind: ``cpu`` or ``cuda``.
         text: what runs, for people: one line.
+        exact: whether the CPU paints in float32, even where the model has 8-bit integers.
     """
 
     kind: str
     text: str
+    exact: bool = False
+
+    @property
+    def name(self) -> str:
+        """What to ask for to get it again."""
+        return CPU_FLOAT32 if self.exact else self.kind
 
 
 def has_nvidia_driver() -> bool:
@@ -136,13 +144,14 @@ def preload_cuda() -> None:
             ort.preload_dlls()
 
 
-def choose_device(name: str, probe: Path, threads: int | None = None) -> Device:
+def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: bool = False) -> Device:
     """Decide where networks run, by starting one.
 
     Args:
-        name: ``auto``, ``cpu`` or ``cuda``.
+        name: one of `DEVICES`.
         probe: a network that is started to see whether CUDA works.
         threads: of the CPU; None is all the cores this process may use.
+        has_int8: whether the model can be painted with in 8-bit integers.
 
     Raises:
         DeviceError: ``cuda`` was asked for and does not start; it never becomes the CPU in silence.
@@ -151,6 +160,10 @@ def choose_device(name: str, probe: Path, threads: int | None = None) -> Device:
         raise DeviceError(f"there is no device {name!r}: choose {', '.join(DEVICES)}")
     count = threads or default_threads()
     cpu_text = f"CPU, {count} thread{'s' if count != 1 else ''}"
+    if name == CPU_FLOAT32:
+        return Device("cpu", f"{cpu_text}, float32 (as asked)", exact=True)
+    if has_int8:
+        cpu_text += ", 8-bit integers"
     if name == "cpu":
         return Device("cpu", f"{cpu_text} (as asked)")
     if not has_nvidia_driver():

@@ -28,6 +28,12 @@ def stylizer() -> Stylizer:
     return Stylizer(device="cpu")
 
 
+@pytest.fixture(scope="session")
+def exact_stylizer() -> Stylizer:
+    """The default model on the CPU in float32, which is what its two-style network and CUDA agree with closely."""
+    return Stylizer(device="cpu-float32")
+
+
 @pytest.fixture
 def library(stylizer: Stylizer, tmp_path: Path) -> StyleLibrary:
     """A style library with an empty cache."""

@@ -12,7 +12,7 @@ import torch
 from livestyle.engine import Stylizer, scale_style_picture
 from livestyle.errors import LivestyleError
 from livestyle.model import find_model
-from livestyle.providers import create_session
+from livestyle.providers import CPU_FLOAT32, create_session
 from livestyle.temporal import ContentState
 
 from .vgg import CHANNELS, LossNetwork, channel_statistics
@@ -40,8 +40,9 @@ def find_candidate(text: str, network: LossNetwork) -> Candidate:
     """The stylizer that a text names.
 
     Args:
-        text: a model folder or the name of a model that ships; a checkpoint or the folder of a run; or the ONNX file of
-            another stylizer, for a style network and a stylizing network both of them with a + between.
+        text: a model folder or the name of a model that ships, with ``:float32`` behind it for its float32 network even
+            where it has one in 8-bit integers; a checkpoint or the folder of a run; or the ONNX file of another
+            stylizer, for a style network and a stylizing network both of them with a + between.
         network: gives the statistics of style pictures to stylizers that take those of the paper's VGG-19.
 
     Raises:
@@ -62,9 +63,10 @@ class ModelCandidate(Candidate):
     holds_still = True
 
     def __init__(self, text: str) -> None:
-        find_model(text)
+        folder = text.removesuffix(":float32")
+        find_model(folder)
         self.name = Path(text).name
-        self._stylizer = Stylizer(text, "cpu")
+        self._stylizer = Stylizer(folder, "cpu" if folder == text else CPU_FLOAT32)
 
     def encode(self, style: np.ndarray) -> Any:
         return self._stylizer.encode_style(_flip(style))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from export.package import export_model
 from livestyle import Model, Stylizer
 from livestyle.errors import LivestyleError
 from livestyle.media.pictures import read_picture
-from livestyle.model import CHECKPOINT, REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZE_FP16
+from livestyle.model import CHECKPOINT, REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZE_FP16, STYLIZE_INT8
 from livestyle.providers import create_session, session_options
 from train.networks import build_model, running_statistics
 
@@ -35,7 +36,7 @@ def test_the_shipped_model_can_be_exported_again_from_its_checkpoint(
     shipped: Path, tmp_path: Path, frame: np.ndarray
 ) -> None:
     export_model(shipped, tmp_path / "again", [], None, None)
-    again, original = Stylizer(tmp_path / "again", "cpu"), Stylizer(device="cpu")
+    again, original = Stylizer(tmp_path / "again", "cpu-float32"), Stylizer(device="cpu-float32")
     style = original.encode_style(frame)
     np.testing.assert_allclose(again.encode_style(frame).values, style.values, rtol=1e-3, atol=1e-3)
     assert abs(again.stylize(frame, style).astype(int) - original.stylize(frame, style)).max() <= 1
@@ -61,6 +62,25 @@ def test_a_style_encoder_that_storing_spoils_is_not_written(
     monkeypatch.setattr(export.package, "rounded_to_float16", lambda model: copy.deepcopy(model).half().float())
     with pytest.raises(LivestyleError, match=r"style statistics: 0\.\d+\): nothing was written"):
         export_model(shipped, tmp_path / "spoilt", [], None, None)
+
+
+def test_a_network_in_8_bit_integers_that_is_too_far_off_is_left_out(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(export.package, "LEAST_INT8_PSNR", 99)
+    folder = tmp_path / "lite"
+    shutil.copytree(shipped.parent, folder)
+    export_model(folder / CHECKPOINT, folder, [], None, None)
+    assert "dB from float32 and is left out" in caplog.text
+    assert STYLIZE_INT8 not in Model.load(folder).manifest.files
+    assert not (folder / STYLIZE_INT8).exists()
+
+
+def test_weights_of_8_bits_leave_room_for_the_sum_of_two_products_in_16() -> None:
+    # As CPUs without VNNI add them: two products with a byte each.
+    constants = onnx.load(Model.load().file(STYLIZE_INT8)).graph.initializer
+    weights = [onnx.numpy_helper.to_array(t) for t in constants if t.data_type == onnx.TensorProto.INT8]
+    assert max(abs(w.astype(int)).max() for w in weights) * 255 * 2 < 2**15
 
 
 def test_a_preset_is_the_style_of_its_picture(shipped: Path, tmp_path: Path, picture: Path) -> None:
@@ -119,16 +139,20 @@ def test_a_network_that_is_stored_in_float16_computes_in_float32(tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    ("name", "styles", "more"),
-    [(STYLIZE, [], []), (REGIONS, [2], [("mask", "tensor(uint8)", ["N", "H", "W"])])],
+    ("name", "count", "styles", "more"),
+    [
+        (STYLIZE, "N", [], []),
+        (STYLIZE_INT8, 1, [], []),
+        (REGIONS, "N", [2], [("mask", "tensor(uint8)", ["N", "H", "W"])]),
+    ],
 )
 def test_the_contract_is_kept_in_names_types_and_shapes(
-    name: str, styles: list[int], more: list[tuple[str, str, list[str]]]
+    name: str, count: str | int, styles: list[int], more: list[tuple[str, str, list[str]]]
 ) -> None:
     session = create_session(Model.load().file(name), "cpu")
     size = Model.load().manifest.stats_size
     assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
-        ("frames", "tensor(uint8)", ["N", "H", "W", 3]),
+        ("frames", "tensor(uint8)", [count, "H", "W", 3]),
         ("stats", "tensor(float)", [*styles, size]),
         ("strength", "tensor(float)", []),
         ("content_state", "tensor(float)", [size]),
@@ -136,7 +160,7 @@ def test_the_contract_is_kept_in_names_types_and_shapes(
         *more,
     ]
     assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [
-        ("stylized", "tensor(uint8)", ["N", "H", "W", 3]),
+        ("stylized", "tensor(uint8)", [count, "H", "W", 3]),
         ("next_content_state", "tensor(float)", [size]),
     ]
 

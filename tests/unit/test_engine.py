@@ -10,7 +10,7 @@ import pytest
 from livestyle import ContentState, Stylizer
 from livestyle.engine import SHAPES_KEPT, StyleStats
 from livestyle.errors import InputError, ModelError, StyleError
-from livestyle.model import MANIFEST, REGIONS, find_model
+from livestyle.model import MANIFEST, REGIONS, STYLIZE_INT8, find_model
 from livestyle.styles import Style, StyleLibrary, mix
 
 
@@ -44,6 +44,38 @@ def test_a_little_strength_stays_nearer_to_the_frame_than_all_of_it(
 ) -> None:
     faint, full = (abs(stylizer.stylize(frame, style.stats, s).astype(int) - frame).mean() for s in (0.1, 1.0))
     assert faint < full
+
+
+def test_the_cpu_paints_in_8_bit_integers_nearly_what_it_paints_in_float32(
+    stylizer: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, frame: np.ndarray
+) -> None:
+    for style in library.presets.values():
+        painted, exact = (s.stylize(frame, style.stats, 0.9).astype(float) for s in (stylizer, exact_stylizer))
+        assert 0 < np.square(painted - exact).mean() < 255**2 / 10 ** (30 / 10)
+
+
+def test_a_film_in_8_bit_integers_is_nearly_that_in_float32(
+    stylizer: Stylizer, exact_stylizer: Stylizer, style: Style, film: list[np.ndarray]
+) -> None:
+    states = ContentState(), ContentState()
+    for image in film[:4]:
+        painted, exact = (
+            s.stylize(image, style.stats, 1, state).astype(float)
+            for s, state in zip((stylizer, exact_stylizer), states, strict=True)
+        )
+        assert np.square(painted - exact).mean() < 255**2 / 10 ** (30 / 10)
+
+
+def test_a_model_without_8_bit_integers_paints_in_float32(
+    exact_stylizer: Stylizer, style: Style, frame: np.ndarray, tmp_path: Path
+) -> None:
+    shutil.copytree(find_model(None), tmp_path / "lite")
+    manifest = json.loads((tmp_path / "lite" / MANIFEST).read_text())
+    del manifest["files"][STYLIZE_INT8]
+    (tmp_path / "lite" / MANIFEST).write_text(json.dumps(manifest))
+    without = Stylizer(tmp_path / "lite", "cpu")
+    assert "8-bit" not in without.device.text
+    assert np.array_equal(without.stylize(frame, style.stats), exact_stylizer.stylize(frame, style.stats))
 
 
 def test_several_frames_are_painted_as_each_alone(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
@@ -169,11 +201,11 @@ def left(frame: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("value", [255, 0])
 def test_a_mask_that_is_all_one_style_paints_that_style_alone(
-    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, value: int
+    exact_stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, value: int
 ) -> None:
     mask = np.full(frame.shape[:2], value, np.uint8)
-    painted = stylizer.stylize(frame, two[0], 0.8, mask=mask, background=two[1])
-    alone = stylizer.stylize(frame, two[0] if value else two[1], 0.8)
+    painted = exact_stylizer.stylize(frame, two[0], 0.8, mask=mask, background=two[1])
+    alone = exact_stylizer.stylize(frame, two[0] if value else two[1], 0.8)
     assert abs(painted.astype(int) - alone).max() <= 1
 
 
@@ -189,11 +221,11 @@ def test_each_side_of_a_mask_is_in_its_own_style(
 
 
 def test_half_a_mask_mixes_the_two_styles(
-    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
+    exact_stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
 ) -> None:
     even = np.full(frame.shape[:2], 127, np.uint8)
-    mixed = stylizer.stylize(frame, mix(two, [127, 128]))
-    painted = stylizer.stylize(frame, two[0], mask=even, background=two[1])
+    mixed = exact_stylizer.stylize(frame, mix(two, [127, 128]))
+    painted = exact_stylizer.stylize(frame, two[0], mask=even, background=two[1])
     assert abs(painted.astype(int) - mixed).max() <= 1
 
 
@@ -223,13 +255,13 @@ def test_frames_of_a_batch_have_masks_of_their_own(
 
 
 def test_an_empty_region_keeps_the_running_statistics_of_the_frame(
-    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
+    exact_stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
 ) -> None:
     states = ContentState(), ContentState()
     nothing = np.zeros(frame.shape[:2], np.uint8)
     for image in (frame, np.roll(frame, 3, axis=1)):
-        painted = stylizer.stylize(image, two[0], 1, states[0], mask=nothing, background=two[1])
-        alone = stylizer.stylize(image, two[1], 1, states[1])
+        painted = exact_stylizer.stylize(image, two[0], 1, states[0], mask=nothing, background=two[1])
+        alone = exact_stylizer.stylize(image, two[1], 1, states[1])
         assert abs(painted.astype(int) - alone).max() <= 1
 
 

@@ -8,8 +8,17 @@ from livestyle.providers import has_nvidia_driver, session_options, session_prov
 
 
 def test_an_unknown_device_is_refused() -> None:
-    with pytest.raises(DeviceError, match="auto, cpu, cuda"):
+    with pytest.raises(DeviceError, match="auto, cpu, cpu-float32, cuda"):
         Stylizer(device="tpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "text"), [("cpu", "8-bit integers (as asked)"), ("cpu-float32", "float32 (as asked)")]
+)
+def test_the_precision_on_the_cpu_is_said_and_can_be_asked_for_again(device: str, text: str) -> None:
+    chosen = Stylizer(device=device).device
+    assert chosen.text.endswith(text)
+    assert (chosen.kind, chosen.name) == ("cpu", device)
 
 
 @pytest.mark.skipif(has_nvidia_driver(), reason="CUDA may start here")
