@@ -160,7 +160,7 @@ class Batch:
     style: Tensor
     style_statistics: Tensor
     strengths: Tensor
-    first: int = 0
+    first: int
 
     def __len__(self) -> int:
         return self.content.shape[0]

@@ -32,8 +32,9 @@ def write_page(options: StudyOptions, answers: Answers, shown: Shown, output: Pa
         shown: what the runs painted.
         output: the folder.
     """
+    command = f"{options.command()} -o {output.name}"
     sections = [
-        _introduction(options, answers["iterations"]),
+        _introduction(command, answers["iterations"]),
         _iterations(answers["iterations"], shown, output),
         _pictures(answers["pictures"], shown, output),
         _weights(answers["weights"], shown, output),
@@ -44,7 +45,7 @@ def write_page(options: StudyOptions, answers: Answers, shown: Shown, output: Pa
         question: {label: [_figures(point) for point in result.points] for label, result in results.items()}
         for question, results in answers.items()
     }
-    content = {"command": options.command(), **figures}
+    content = {"command": command, **figures}
     (output / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
@@ -56,19 +57,20 @@ def _figures(point: Point) -> dict[str, float]:
     return figures
 
 
-def _introduction(options: StudyOptions, results: dict[str, Result]) -> str:
+def _introduction(command: str, results: dict[str, Result]) -> str:
     base = list(results.values())[-1].run.options
     pairs = MEASURING_BATCHES * base.batch_size
+    lines = command.replace(" --", " \\\n    --")
     return f"""# What makes a model good
 
 Measured on small models of the architecture `lite`, trained by this command, which also wrote this page:
 
 ```sh
-{options.command()}
+{lines}
 ```
 
 The scale is small, so that anyone can repeat it: content crops of {base.crop} px, style crops of {base.style_crop} px,
-{base.cache} cached crops of each picture, batches of {base.batch_size} and, where nothing else is said,
+{base.cache} cached of each picture, batches of {base.batch_size} and, where nothing else is said,
 {base.max_iter} iterations on {base.pictures} photographs and {base.pictures} style pictures. Larger crops, other
 pictures and longer runs give other figures: see `--max-iter`, `--pictures` and `--crop`.
 
@@ -113,7 +115,7 @@ def _pictures(results: dict[str, Result], shown: Shown, output: Path) -> str:
     sentences: list[str] = []
     with _plot(output / "pictures.svg", "iteration", "sum") as axes:
         for index, (label, result) in enumerate(results.items()):
-            points, end = result.points, result.end
+            points = result.points
             steps = [point.iteration for point in points]
             held_out = [point.held_out.total for point in points]
             training = [point.training.total for point in points if point.training is not None]
@@ -122,15 +124,12 @@ def _pictures(results: dict[str, Result], shown: Shown, output: Path) -> str:
             best = min(points, key=lambda point: point.held_out.total)
             figures = [training[-1], held_out[-1], held_out[-1] - training[-1], best.held_out.total]
             rows.append([label, *(f"{value:.2f}" for value in figures), str(best.iteration)])
-            if best is end:
-                sentences.append(
-                    f"* {label} pictures: the held-out sum is lowest at the end, after {end.iteration} iterations."
-                )
-            else:
-                sentences.append(
-                    f"* {label} pictures: the held-out sum is lowest after {best.iteration} iterations; "
-                    f"at the end it differs from that by {_change(best, end)}."
-                )
+            middle = len(points) // 2 - 1
+            changes = [f"{values[-1] / values[middle] - 1:+.1%}" for values in (training, held_out)]
+            sentences.append(
+                f"* {label} pictures: from iteration {steps[middle]} to {steps[-1]} the training sum changes by "
+                f"{changes[0]}, the held-out sum by {changes[1]}."
+            )
         axes.legend(fontsize="small", ncols=2)
     _sheet(output / "pictures.jpg", shown, {f"{label} pictures": r.painted() for label, r in results.items()})
     heads = [
@@ -144,8 +143,8 @@ def _pictures(results: dict[str, Result], shown: Shown, output: Path) -> str:
     return f"""## How many pictures, and when over-fitting begins
 
 So many photographs and as many style pictures; a smaller choice is a part of a larger one, and the held-out pictures
-are always the same. Over-fitting begins where the held-out sum is lowest, if it rises afterwards while the training sum
-still falls.
+are always the same. Over-fitting begins where the training sum goes on falling and the held-out sum no longer follows
+or even rises.
 
 {_table(heads, rows)}
 {chr(10).join(sentences)}

@@ -28,7 +28,7 @@ def done(pictures: Path, loss_network: Path, tmp_path_factory: pytest.TempPathFa
 def test_a_study_answers_each_question_with_a_table_a_curve_and_a_sheet(done: Path) -> None:
     text = (done / "out" / "README.md").read_text()
     results = json.loads((done / "out" / "results.json").read_text())
-    assert results["command"] in text
+    assert results["command"] in text.replace(" \\\n   ", "")
     assert list(results["iterations"]) == ["1", "2", "4", "8"]
     assert list(results["weights"]) == ["1", "2.5", "5", "10", "25"]
     for question in ("iterations", "pictures", "weights", "stages"):
