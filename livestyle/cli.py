@@ -90,10 +90,10 @@ def webcam(
     ] = None,
     color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} (default: style)")] = None,
     mask: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="A picture whose white, or whose opaque part, is the foreground: only that is painted in the style. "
-            "It is stretched over the camera's picture and mirrored with it."
+            "It is stretched over the camera's picture and mirrored with it. none: paint all, whatever was saved."
         ),
     ] = None,
     background: BackgroundOption = None,
@@ -106,7 +106,8 @@ def webcam(
     stabilise: Annotated[
         bool | None,
         typer.Option(
-            "--stabilise/--no-stabilise", help="Hold the painting still when the light changes. (default: on)"
+            "--stabilise/--no-stabilise",
+            help="Hold the painting still when the light changes, and take the camera's noise away. (default: on)",
         ),
     ] = None,
     full_screen: Annotated[bool | None, typer.Option("--full-screen/--no-full-screen", help="Fill the screen.")] = None,
@@ -143,7 +144,7 @@ def webcam(
         styles=None if styles is None else str(styles),
         strength=strength,
         color=color,
-        mask=None if mask is None else str(mask),
+        mask=mask,
         background=background,
         mirror=mirror,
         side_by_side=side_by_side,
@@ -253,7 +254,7 @@ def video(
     )
 
     regions = Regions.of(mask, background)
-    check_videos(sources, output, options, jobs=jobs, force=force, one_style=not _is_folder(style))
+    check_videos(sources, output, options, mask=mask, jobs=jobs, force=force, one_style=not _is_folder(style))
 
     def find(library: StyleLibrary) -> tuple[list[Style | Timeline], Regions | None]:
         def read(text: str) -> list[Style | Timeline]:
@@ -307,7 +308,7 @@ def image(
 
     fits = None if size is None else parse_size(size)
     regions = Regions.of(mask, background)
-    check_images(sources, output, jobs=jobs, force=force, one_style=not _is_folder(style))
+    check_images(sources, output, mask=mask, jobs=jobs, force=force, one_style=not _is_folder(style))
 
     def find(library: StyleLibrary) -> tuple[list[Style], Regions | None]:
         styles = _finder(style)(library)

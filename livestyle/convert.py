@@ -29,6 +29,8 @@ from .paths import (
     check_target,
     expand_pictures,
     expand_videos,
+    is_folder,
+    is_there,
     make_folder,
     name_by_style,
     name_results,
@@ -156,7 +158,7 @@ def convert_videos(
     for task in plan.tasks(timelines):
         wanted = _is_wanted(task.source, task.path, plan.several, options, force)
         (tasks if wanted else complete).append(task)
-    check_taken([task.path for task in tasks], plan.sources, force)
+    check_taken([task.path for task in tasks], plan.sources, force, None if regions is None else regions.mask)
     plan.make_folder()
     for task in complete:
         log.warning("%s is there already and stays as it is", task.path)
@@ -167,7 +169,7 @@ def convert_videos(
         label = "standard input" if task.source == STDIO else task.source.name
         if len(timelines) > 1:
             label += f" in {task.timeline.name}"
-        film = Film(task.source, task.path, task.timeline, strength, color, options, regions)
+        film = Film(task.source, task.path, task.timeline, strength, color, options, regions, len(tasks) > 1)
         return film.paint(stylizer, display, label, cancelled)
 
     return _run(tasks, paint, "videos", plan.several, stylizer, jobs, progress, done)
@@ -178,6 +180,7 @@ def check_videos(
     target: Path,
     options: VideoOptions | None = None,
     *,
+    mask: Path | None = None,
     jobs: int = 1,
     force: bool = False,
     one_style: bool = True,
@@ -188,6 +191,7 @@ def check_videos(
         sources: as all of these, see `convert_videos`.
         target: to write to.
         options: None is `VideoOptions()`.
+        mask: that is read, see `Regions`.
         jobs: videos that are painted at a time.
         force: replace files that are there.
         one_style: the names of the results are known, since those of styles do not go into them.
@@ -200,20 +204,20 @@ def check_videos(
     plan = _plan_videos(sources, target, options, jobs)
     if one_style:
         pairs = [pair for pair in plan.pairs if _is_wanted(*pair, plan.several, options, force)]
-        check_taken([path for _, path in pairs], plan.sources, force)
+        check_taken([path for _, path in pairs], plan.sources, force, mask)
 
 
 def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions, jobs: int) -> _Plan:
     _check_jobs(jobs)
     videos = expand_videos(sources)
     several = len(videos) > 1 or not all(source.is_file() for source in sources)
-    if STDIO in (target, *videos) or (not several and not target.is_dir()):
+    if STDIO in (target, *videos) or (not several and not is_folder(target)):
         plan = _Plan([(video, target) for video in videos], several and STDIO not in videos)
         if target != STDIO:
             check_target(target, FORMATS, "painted.mp4")
             container_of(target, options.encoding)
     else:
-        if target.suffix.lower() in FORMATS and not target.is_dir():
+        if target.suffix.lower() in FORMATS and not is_folder(target):
             raise OutputError(f"{target} is one video: for several, name a folder to write them to")
         check_folder(target)
         names = name_results(videos, lambda video: _result_suffix(video, options.encoding))
@@ -241,8 +245,8 @@ def _result_suffix(video: Path, encoding: Encoding) -> str:
 
 def _is_wanted(source: Path, path: Path, several: bool, options: VideoOptions, force: bool) -> bool:
     """Whether a result is to be made, and not there already and to be kept."""
-    begun = store_folder(path).is_dir()
-    if begun and not force and path.exists():
+    begun = is_folder(store_folder(path))
+    if begun and not force and is_there(path):
         raise OutputError(
             f"{path} exists, and to replace it was begun before: go on with --resume --force, "
             "or begin anew with --force alone"
@@ -253,7 +257,7 @@ def _is_wanted(source: Path, path: Path, several: bool, options: VideoOptions, f
         return True
     if not can_be_resumed(source, path) and not several:
         raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
-    return begun or force or not path.exists()
+    return begun or force or not is_there(path)
 
 
 def convert_images(
@@ -306,7 +310,7 @@ def convert_images(
     check_size(size)
     plan = _plan_images(sources, target, jobs)
     tasks = list(plan.tasks([Timeline.of(style) for style in styles]))
-    check_taken([task.path for task in tasks], plan.sources, force)
+    check_taken([task.path for task in tasks], plan.sources, force, None if regions is None else regions.mask)
     plan.make_folder()
     for picture in filter(is_animated, plan.sources):
         log.warning("%s is animated and only its first frame is painted: livestyle video paints all of it", picture)
@@ -338,13 +342,20 @@ def convert_images(
 
 
 def check_images(
-    sources: Sequence[Path], target: Path, *, jobs: int = 1, force: bool = False, one_style: bool = True
+    sources: Sequence[Path],
+    target: Path,
+    *,
+    mask: Path | None = None,
+    jobs: int = 1,
+    force: bool = False,
+    one_style: bool = True,
 ) -> None:
     """Refuse what `convert_images` would refuse of these, before a model is loaded and styles are found for it.
 
     Args:
         sources: as all of these, see `convert_images`.
         target: to write to.
+        mask: that is read, see `Regions`.
         jobs: pictures that are painted at a time.
         force: replace files that are there.
         one_style: the names of the results are known, since those of styles do not go into them.
@@ -355,14 +366,14 @@ def check_images(
     """
     plan = _plan_images(sources, target, jobs)
     if one_style:
-        check_taken([path for _, path in plan.pairs], plan.sources, force)
+        check_taken([path for _, path in plan.pairs], plan.sources, force, mask)
 
 
 def _plan_images(sources: Sequence[Path], target: Path, jobs: int) -> _Plan:
     _check_jobs(jobs)
     pictures = expand_pictures(sources)
     several = len(pictures) > 1 or not all(source.is_file() for source in sources)
-    if not (target.is_dir() or not target.suffix or (several and not is_picture(target))):
+    if not (is_folder(target) or not target.suffix or (several and not is_picture(target))):
         if several:
             raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
         check_target(target, SUFFIXES, "painted.png")
@@ -442,12 +453,12 @@ def _run(
             else:
                 raise outcome.error
     if failures:
-        errors = {failure.source: failure.error for failure in failures}
-        for error in errors.values():
-            log.warning("%s", error)
-        sources = {task.source for task in tasks}
-        names = ", ".join(str(source) for source in errors)
-        raise InputError(f"{len(errors)} of {len(sources)} {unit} failed, the rest is done: {names}")
+        # In several styles a source may fail in several ways, or for one reason several times.
+        for text in dict.fromkeys(str(failure.error) for failure in failures):
+            log.warning("%s", text)
+        failed, sources = dict.fromkeys(failure.source for failure in failures), {task.source for task in tasks}
+        names = ", ".join(map(str, failed))
+        raise InputError(f"{len(failed)} of {len(sources)} {unit} failed, the rest is done: {names}")
     return results
 
 

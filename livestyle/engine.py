@@ -195,6 +195,10 @@ class Stylizer:
             self._regions_painter = _Painter(self.model, self.device, self._threads, regions=True)
         return self._regions_painter
 
+    def check_regions(self) -> None:
+        """Raise a `ModelError` where the model cannot paint in two styles at once."""
+        self._painter_of_regions()
+
     def warm_up(self, height: int, width: int, regions: bool = False) -> None:
         """Run once at a frame size, so that the first real frame is not the slow one.
 

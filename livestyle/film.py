@@ -61,7 +61,7 @@ class VideoOptions:
         compare: the source on the left of its painting.
         encoding: of the pictures.
         raw: of frames without a container on standard input; such frames go to standard output too. Where they only do
-            that, they are to have this size and rate.
+            that, they are to have this size, and they get this rate, which is then what ``fps`` is without a choice.
         resume: go on with what an interrupted conversion left, if it left anything; results that are there are kept.
 
     Raises:
@@ -101,6 +101,7 @@ class Film:
         color: whose colours the painting has; MATCH takes them from the first ten seconds or so.
         options: the rest.
         regions: a mask, whose time is that of the source, and what is outside of it; None paints the whole frames.
+        is_one_of_several: others are painted in the same job, which the hint on how to go on with it thinks of.
     """
 
     source: Path
@@ -110,6 +111,7 @@ class Film:
     color: ColorMode
     options: VideoOptions
     regions: Regions | None = None
+    is_one_of_several: bool = False
 
     def paint(self, stylizer: Stylizer, display: Display, label: str, cancelled: Event) -> Result:
         """Paint it, or what is left of it to paint.
@@ -130,9 +132,12 @@ class Film:
         with self._open() as video, nullcontext() if self.regions is None else Mask(self.regions.mask) as mask:
             info = self._info(video.info)
             if min(info.width, info.height) < MINIMUM_SIDE:
+                size, verb, advice = self.options.size, "is", "enlarge it first"
+                if size is not None:
+                    verb, advice = "becomes", f"--size {size[0]}x{size[1]} is too small for its shape"
                 raise InputError(
-                    f"{self.name} is {info.width}x{info.height}: a video has {MINIMUM_SIDE} pixels or more each way, "
-                    "enlarge it first"
+                    f"{self.name} {verb} {info.width}x{info.height}: a video has {MINIMUM_SIDE} pixels or more each "
+                    f"way, {advice}"
                 )
             shown = replace(info, width=2 * info.width) if self.options.compare else info
             if self.options.raw is not None and self.source != STDIO:
@@ -156,12 +161,15 @@ class Film:
                 if store is not None and store.finished:
                     frames_kept = store.finished * SEGMENT_FRAMES
                     options = "--resume --force" if self.path.exists() else "--resume"
+                    if self.path.exists() and self.is_one_of_several:
+                        options += ", which paints those that are complete again"
                     log.warning(
                         "%s is unfinished, %d frames of it are kept: go on with %s", self.path, frames_kept, options
                     )
                 raise
-            if video.damage:
-                log.warning("%s", video.damage)
+            for damage in (video.damage, None if mask is None else mask.damage):
+                if damage is not None:
+                    log.warning("%s", damage)
         seconds = perf_counter() - started
         pace = Pace(*(min(1.0, clock.seconds / seconds) for clock in clocks))
         size, resumed, concealed = (shown.width, shown.height), min(count, kept), video.concealed
@@ -181,6 +189,12 @@ class Film:
         if start is not None or end is not None:
             raise InputError("raw frames cannot be cut: leave start and end out")
         return RawSource(open_stdin(), *self.options.raw)
+
+    @property
+    def _fps(self) -> Fraction | None:
+        """Frames per second, constant; None keeps every frame's time, which raw frames cannot."""
+        raw = self.options.raw
+        return raw.rate if self.options.fps is None and raw is not None and self.source != STDIO else self.options.fps
 
     def _check_raw(self, raw: RawFormat, shown: VideoInfo) -> None:
         """Refuse to write raw frames that are not as their reader was told."""
@@ -245,19 +259,19 @@ class Film:
             # Even, as most codecs have it: nothing needs padding.
             width, height = fit_size(info.width, info.height, self.options.size, 2)
             info = replace(info, width=width, height=height)
-        if self.options.fps is not None:
-            info = replace(info, rate=self.options.fps, time_base=1 / self.options.fps)
+        if self._fps is not None:
+            info = replace(info, rate=self._fps, time_base=1 / self._fps)
         return info
 
     def _expected(self, video: VideoFileSource | RawSource) -> int | None:
-        if video.expected is None or self.options.fps is None:
+        if video.expected is None or self._fps is None:
             return video.expected
-        return round(video.expected * self.options.fps / video.info.rate)
+        return round(video.expected * self._fps / video.info.rate)
 
     def _frames(self, video: VideoFileSource | RawSource, info: VideoInfo, kept: int) -> Iterator[Frame]:
         frames: Iterator[Frame] = (frame.changed(lambda i: resize(i, info.width, info.height)) for frame in video)
-        if self.options.fps is not None:
-            frames = at_rate(frames, self.options.fps, 1 / video.info.rate)
+        if self._fps is not None:
+            frames = at_rate(frames, self._fps, 1 / video.info.rate)
         for number, frame in enumerate(frames):
             if number >= kept:
                 # Made here, on the thread that reads ahead; those before are looked at by nobody.
@@ -312,7 +326,7 @@ class _Painted:
     Attributes:
         frame: of the source.
         image: the painting; None where an earlier run has painted it.
-        state: the running content statistics behind the last frame of a segment, else None.
+        state: what holds the film still, behind the last frame of a segment, else None.
     """
 
     frame: Frame
@@ -327,7 +341,7 @@ class _Painter:
         stylizer: paints.
         timelines: of styles, and of styles of the background.
         strength: 0..1.
-        store: whose running content statistics to go on with, if it has any.
+        store: whose content state to go on with, if it has any.
         mask: where the foreground is.
         start: of the film, in seconds of the mask.
     """

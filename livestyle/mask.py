@@ -90,17 +90,19 @@ class Mask:
     """
 
     def __init__(self, path: Path) -> None:
-        from .media.animation import is_animated_webp
+        from .media.animation import is_animated
         from .media.files import VideoFileSource
 
         self._video: VideoFileSource | None = None
         self._frames: Iterator[Frame] = iter(())
         self._next: Frame | None = None
         self._scaled: np.ndarray | None = None
-        if not path.is_file():
-            raise InputError(f"there is no mask {path}: name a picture or a video, in which white is the foreground")
         try:
-            self.is_still = is_picture(path) and not is_animated_webp(path)
+            if not path.is_file():
+                raise InputError(
+                    f"there is no mask {path}: name a picture or a video, in which white is the foreground"
+                )
+            self.is_still = (is_picture(path) or path.suffix.lower() == ".gif") and not is_animated(path)
             """Whether it is the same at all times."""
             data = path.read_bytes() if self.is_still else b""
         except OSError as error:
@@ -111,7 +113,7 @@ class Mask:
             self._video = VideoFileSource(path)
             self._frames = iter(self._video)
             self._grey = _grey(next(self._frames).image)
-            self._next = next(self._frames, None)
+            self._next = self._following()
 
     def at(self, time: Fraction | float, width: int, height: int) -> np.ndarray:
         """The mask at a time: the video's frame that is shown then, the first one before it and the last one after it.
@@ -128,7 +130,7 @@ class Mask:
 
         shown = None
         while self._next is not None and self._next.time <= time:
-            shown, self._next = self._next, next(self._frames, None)
+            shown, self._next = self._next, self._following()
         if shown is not None:
             self._grey, self._scaled = _grey(shown.image), None
         if self._scaled is None or self._scaled.shape != (height, width):
@@ -136,6 +138,17 @@ class Mask:
             method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
             self._scaled = cv2.resize(self._grey, (width, height), interpolation=method)
         return self._scaled
+
+    def _following(self) -> Frame | None:
+        assert self._video is not None
+        # Nobody takes the sound of a mask.
+        self._video.packets.clear()
+        return next(self._frames, None)
+
+    @property
+    def damage(self) -> str | None:
+        """One sentence on what could not be read of a video so far; None for a sound file."""
+        return None if self._video is None else self._video.damage
 
     def close(self) -> None:
         """Let go of the file; again is harmless."""

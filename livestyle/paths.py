@@ -27,6 +27,17 @@ ANIMATED_SUFFIXES = (".png", ".webp")
 """Of pictures, those that are videos where they are animated."""
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; not where a folder on the way may not be entered."""
+    # Until Python 3.14, Path raises an error there.
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; not where one on the way may not be entered."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def expand_pictures(sources: Sequence[Path]) -> list[Path]:
     """The pictures that are meant by files, folders and patterns, each once.
 
@@ -66,11 +77,11 @@ def _is_video(path: Path) -> bool:
 def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], kind: str) -> list[Path]:
     found: dict[tuple[int, int], Path] = {}
     for source in sources:
-        if source.is_dir():
+        if is_folder(source):
             files = list_folder(source)
             if not files:
                 raise InputError(f"there is no {kind} in the folder {source}")
-        elif source.exists():
+        elif is_there(source):
             files = [source]
         elif any(letter in str(source) for letter in "*?["):
             # Windows' shells leave patterns to the programs.
@@ -139,11 +150,11 @@ def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
     Raises:
         OutputError: it is refused.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise OutputError(f"{path} is a folder: name the file to write, such as {path / example}")
     if path.suffix.lower() not in suffixes:
         raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}")
-    if not path.parent.is_dir():
+    if not is_folder(path.parent):
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}, make it first")
     _check_writable(path.parent, path)
 
@@ -154,8 +165,8 @@ def check_folder(path: Path) -> None:
     Raises:
         OutputError: it is refused.
     """
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not there.is_dir():
+    there = next(place for place in (path, *path.absolute().parents) if is_there(place))
+    if not is_folder(there):
         raise OutputError(f"cannot write to the folder {path}: {there} is a file")
     _check_writable(there, path)
 
@@ -170,15 +181,16 @@ def _check_writable(folder: Path, path: Path) -> None:
         raise OutputError(f"cannot write {path}: {reason}, choose another") from error
 
 
-def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -> None:
-    """Refuse to write two files to one place, or one over a source, or, unless forced, over what is there.
+def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, mask: Path | None = None) -> None:
+    """Refuse to write two files to one place, or one over a source or the mask, or, unless forced, over what is there.
 
     Raises:
         OutputError: it is refused.
     """
     seen: set[str] = set()
-    taken = [path for path in targets if path.exists()]
-    sources_there = {_identity(source) for source in sources if source.exists()}
+    taken = [path for path in targets if is_there(path)]
+    sources_there = {_identity(source) for source in sources if is_there(source)}
+    masks_there = {_identity(mask)} if mask is not None and is_there(mask) else set()
     for path in targets:
         key = os.path.normcase(path)
         if key in seen:
@@ -187,6 +199,8 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool) -
     for path in taken:
         if _identity(path) in sources_there:
             raise OutputError(f"{path} is the source itself: write to another name or folder")
+        if _identity(path) in masks_there:
+            raise OutputError(f"{path} is the mask: write to another name or folder")
     if taken and not force:
         others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
         raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it with --force")

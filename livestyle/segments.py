@@ -126,7 +126,8 @@ class SegmentStore:
         self._partial.replace(self._packets(self.finished))
         self.finished += 1
         # It is of the size of frames, and only the last one is gone on from.
-        self._state(self.finished - 2).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._state(self.finished - 2).unlink(missing_ok=True)
 
     def packets(self, index: int) -> Iterator[av.Packet[Any]]:
         """The encoded pictures of a complete segment.
@@ -265,7 +266,7 @@ class SegmentSink(VideoFileSink):
         """Complete a segment; the next frame begins another.
 
         Args:
-            state: the running content statistics after its last frame.
+            state: what holds the film still, after its last frame.
 
         Raises:
             OutputError: it cannot be written.

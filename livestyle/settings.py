@@ -30,11 +30,11 @@ class Settings:
         styles: a folder of pictures.
         strength: 0..1.
         color: whose colours a painting has.
-        mask: a picture whose white is the foreground.
+        mask: a picture whose white is the foreground, or ``none``.
         background: a style for what is outside the mask, or ``original``.
         mirror: left and right change places.
         side_by_side: the camera beside its painting.
-        stabilise: running content statistics hold the painting still.
+        stabilise: hold the painting still, with running content statistics and less noise.
         full_screen: the window fills the screen.
         crossfade: seconds, 0 or more.
         cycle: seconds that each style stays when they go through by themselves, more than 0.

@@ -16,6 +16,9 @@ CYCLE_SECONDS = 10.0
 RATE = 24.0
 """Frames a second that painting smaller holds, where nobody asks for another rate or a size."""
 
+NO_MASK = "none"
+"""As the name of a mask: paint all, whatever was saved."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -79,6 +82,8 @@ class Plan:
         if asked.size is not None and asked.fps:
             raise InputError("choose --size, which fixes the resolution, or --fps, which changes it to hold a rate")
         both = replace(saved, **asked.chosen())
+        if both.mask == NO_MASK:
+            both = replace(both, mask=None, background=asked.background)
         if both.background is not None and both.mask is None:
             raise InputError("a background needs a mask: say with --mask FILE where the foreground is")
         size = both.size if asked.fps is None else asked.size

@@ -36,7 +36,7 @@ from .hud import Overlay, Thumbnail, draw
 from .keymap import Action, Press, help_rows, read_key
 from .outputs import Outputs
 from .painter import Look, Painter, Painting
-from .picker import Picker
+from .picker import Picker, style_text
 from .plan import Plan, Targets
 from .studio import Studio, open_studio
 from .window import Window, require_display
@@ -368,7 +368,8 @@ class Live:
         self._say(f"recording to {path}", tell=True)
 
     def _save_settings(self, picker: Picker, window: Window) -> None:
-        look, plan = picker.look, self._plan
+        assert self._studio is not None
+        look, plan, background = picker.look, self._plan, self._studio.background
         try:
             # Other lines of the file stay as they are, whatever this run began with.
             before = load_settings()
@@ -382,7 +383,7 @@ class Live:
             strength=look.strength,
             color=look.color,
             mask=None if plan.mask is None else str(plan.mask.resolve()),
-            background=plan.background,
+            background=plan.background if background is None else style_text(background),
             mirror=look.mirror,
             side_by_side=look.side_by_side,
             stabilise=look.stabilise,

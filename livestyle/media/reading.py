@@ -131,7 +131,7 @@ class VideoFileSource(FrameSource):
         self._errors = self._places = 0
         self._reached = Fraction(0)
         self._promised: Fraction | None = None
-        self._is_over = False
+        self._is_over = self._is_through = False
         self._next = Fraction(0)
         # The first frame is decoded before this is settled.
         self._rate = Fraction(25)
@@ -327,12 +327,12 @@ class VideoFileSource(FrameSource):
 
     @property
     def damage(self) -> str | None:
-        """One sentence on what could not be read, once the frames are through; None for a sound file."""
+        """One sentence on what could not be read of the frames so far; None for a sound file."""
         kept = f"{self.decoded} frame{'s' if self.decoded != 1 else ''} could be read"
         if self.concealed:
             one = self.concealed == 1
             kept += f", {self.concealed} of {'which is' if one else 'which are'} replaced by the last good frame"
-        if self._promised is not None:
+        if self._promised is not None and self._is_through:
             total = min(self._promised, self._until + self._start) if self._until else self._promised
             if total - self._reached > max(Fraction(1, 2), total / 50):
                 return f"{self.path} ends at {float(self._reached):.1f} of {float(total):.1f} seconds: {kept}"
@@ -345,6 +345,7 @@ class VideoFileSource(FrameSource):
         while True:
             shown, self._first = self._first or next(self._frames, None), None
             if shown is None:
+                self._is_through = True
                 return
             self.decoded += 1
             self.concealed += shown.concealed

@@ -494,6 +494,20 @@ def test_m_mirrors_a_mask_and_w_saves_it(
     assert "background" not in settings
 
 
+def test_w_saves_where_the_picture_of_the_background_is(
+    start: Start, still_clip: Path, style_folder: Path, tmp_path: Path, scene: np.ndarray
+) -> None:
+    cv2.imwrite(str(tmp_path / "mask.png"), scene)
+    behind = style_folder / "2-green.png"
+    arguments = ("--mask", str(tmp_path / "mask.png"), "--background", os.path.relpath(behind, tmp_path))
+    program = start("--camera", str(still_clip), *arguments)
+    program.wait_until_painted()
+    program.press("w")
+    path = tmp_path / "settings.toml"
+    wait_for(lambda: f"saved {path}" in program.output(), "the settings")
+    assert tomllib.loads(path.read_text())["background"] == str(behind)
+
+
 # -- without a window -------------------------------------------------------------------------------------------------
 
 

@@ -132,6 +132,20 @@ def test_a_damaged_picture_among_several_is_named_and_the_rest_is_done(
     assert "bad.jpg is not a picture" in caplog.text
 
 
+def test_each_failure_of_a_picture_in_several_styles_is_named(
+    photo: Path, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources, folder = [photo, picture(tmp_path / "other.png")], tmp_path / "painted"
+    taken = ["photo-scream.png", "photo-wave.png"]
+    for name in taken:
+        (folder / name).mkdir(parents=True)
+
+    with pytest.raises(InputError, match=r"1 of 2 pictures failed, the rest is done: .*photo\.png$"):
+        convert_images(sources, folder, stylizer, [Style(name, style.stats) for name in ("scream", "wave")], force=True)
+
+    assert [any(name in record.message for name in taken) for record in caplog.records] == [True, True]
+
+
 def test_a_single_damaged_picture_is_an_error(tmp_path: Path, convert: Convert) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("not a picture")

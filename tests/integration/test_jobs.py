@@ -360,6 +360,15 @@ def test_a_small_film_can_be_enlarged_enough_to_be_painted(
     assert (result.width, result.height) == (96, 64)
 
 
+def test_a_size_that_makes_a_film_too_small_is_named(
+    make: Make, tmp_path: Path, stylizer: Stylizer, style: Style
+) -> None:
+    source = make("wide.mp4", *lavfi(3, size="128x96"), *H264)
+
+    with pytest.raises(InputError, match=r"becomes 64x48: .* --size 64x64 is too small for its shape"):
+        convert_video(source, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(size=(64, 64)))
+
+
 def test_the_source_can_stand_beside_its_painting(
     clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
 ) -> None:
@@ -732,6 +741,20 @@ def test_pictures_in_jobs_scaled_and_beside_their_source(tmp_path: Path, stylize
         assert (both[:, 140:] == stylizer.stylize(small, style.stats)).all()
 
 
+def test_that_force_paints_complete_films_again_is_said(
+    make: Make, film: Path, tmp_path: Path, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = [make("first.mp4", *lavfi(3), *H264), film]
+    (tmp_path / "out").mkdir()
+    for source in sources:
+        (tmp_path / "out" / source.name).write_text("replace me")
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_videos(sources, tmp_path / "out", Stop(SEGMENT_FRAMES + 13), [style], force=True)
+
+    assert "go on with --resume --force, which paints those that are complete again" in caplog.text
+
+
 def test_less_than_one_job_is_refused(clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
     with pytest.raises(LivestyleError, match="at least one job"):
         convert_videos([clip], tmp_path / "out.mp4", stylizer, [style], jobs=0)
@@ -770,6 +793,20 @@ def test_films_go_through_pipes(make: Make, tmp_path: Path, ffmpeg: str, source:
     before, after = (pixels(ffmpeg, path, 64, 64) for path in (clip, tmp_path / "out.mkv"))
     assert before.shape == after.shape
     assert abs(before - after).mean() < 12
+
+
+def test_raw_frames_of_a_film_of_varying_rate_keep_its_time(make: Make, tmp_path: Path) -> None:
+    # Every fifth frame of the first second, and all of the next.
+    vary = ["-vf", "select='gt(n,24)+not(mod(n,5))'", "-fps_mode", "vfr", "-c:v", "ffv1"]
+    make("clip.mkv", *lavfi(50), *vary)
+    program = [sys.executable, "-c", PIPED, "clip.mkv", "-", "64x64@25"]
+
+    done = subprocess.run(program, check=True, capture_output=True, cwd=tmp_path)
+
+    frames = np.frombuffer(done.stdout, np.uint8).reshape(-1, 64, 64, 3)
+    changes = [number for number in range(1, len(frames)) if (frames[number] != frames[number - 1]).any()]
+    assert len(frames) == 50
+    assert changes == [5, 10, 15, 20, *range(25, 50)]
 
 
 @pytest.mark.parametrize(

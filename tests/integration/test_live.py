@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import pytest
 
 from livestyle import StyleLibrary, Stylizer
 from livestyle.media.files import VideoFileSource
+from livestyle.model import MANIFEST
 
 PATIENCE = 60.0
 SIZE = (96, 72)
@@ -206,6 +209,38 @@ def test_a_saved_mask_that_is_gone_is_no_error(start: Start, tmp_path: Path) -> 
     program.terminate()
     _, errors = program.communicate(timeout=PATIENCE)
     assert "the mask of your saved settings is left out: there is no mask no-such-mask.png" in errors
+
+
+def test_a_saved_background_that_the_model_cannot_paint_is_no_error(
+    start: Start, tmp_path: Path, stylizer: Stylizer
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(stylizer.model.folder, model)
+    manifest = json.loads((model / MANIFEST).read_text())
+    manifest["files"] = {name: digest for name, digest in manifest["files"].items() if "regions" not in name}
+    (model / MANIFEST).write_text(json.dumps(manifest))
+    cv2.imwrite(str(tmp_path / "mask.png"), np.zeros((8, 8), np.uint8))
+    (tmp_path / "settings.toml").write_text('mask = "mask.png"\nbackground = "scream"\n')
+
+    program = start("--serve", "0", "--model", str(model))
+    url = url_of(program)
+    wait_for(lambda: picture_at(url) is not None, "a painting")
+    program.terminate()
+    _, errors = program.communicate(timeout=PATIENCE)
+
+    assert "the mask of your saved settings is left out: the model in" in errors
+
+
+def test_a_saved_mask_is_left_out_by_the_name_none(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('mask = "no-such-mask.png"\nbackground = "scream"\n')
+
+    program = start("--serve", "0", "--mask", "none")
+    url = url_of(program)
+    wait_for(lambda: picture_at(url) is not None, "a painting")
+    program.terminate()
+    _, errors = program.communicate(timeout=PATIENCE)
+
+    assert "saved settings" not in errors
 
 
 @pytest.mark.parametrize("mirror", [False, True])

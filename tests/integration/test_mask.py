@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from livestyle.color import ColorMode, keep_colors
-from livestyle.convert import convert_images, convert_video
+from livestyle.convert import check_images, check_videos, convert_images, convert_video
 from livestyle.engine import Stylizer
-from livestyle.errors import InputError, StyleError
+from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
 from livestyle.film import VideoOptions
 from livestyle.mask import Mask, Regions
 from livestyle.styles import Style, StyleLibrary
@@ -124,17 +128,19 @@ def test_image_paints_foreground_and_background_in_two_styles(
         assert distance(read(both), alone[own], part) < distance(read(both), alone[other], part) / 3
 
 
-@pytest.mark.parametrize("name", ["photo.png", "small.png"])
+@pytest.mark.parametrize(
+    ("name", "cut_out_name"), [("photo.png", "cut-out.png"), ("small.png", "cut-out.png"), ("photo.png", "cut-out.gif")]
+)
 def test_a_mask_of_a_cut_out_is_what_is_opaque(
-    photo: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], name: str
+    photo: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], name: str, cut_out_name: str
 ) -> None:
     # White all over, so that grey would be everything.
     cut_out = np.full((HEIGHT, WIDTH, 4), 255, np.uint8)
     cut_out[:, WIDTH // 2 :, 3] = 0
-    cv2.imwrite(str(tmp_path / "cut-out.png"), cut_out)
+    cv2.imwrite(str(tmp_path / cut_out_name), cut_out)
     cv2.imwrite(str(tmp_path / "small.png"), cv2.resize(read(photo).astype(np.uint8), (WIDTH, 40)))
 
-    regions = Regions(tmp_path / "cut-out.png")
+    regions = Regions(tmp_path / cut_out_name)
     convert_images([tmp_path / name], tmp_path / "out.png", stylizer, styles[:1], regions=regions)
 
     painted, source = read(tmp_path / "out.png"), read(tmp_path / name)
@@ -297,3 +303,83 @@ def test_what_cannot_be_a_mask_or_a_background_is_refused_in_one_sentence(
 def test_a_mask_that_is_gone_is_named_before_anything_is_painted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no mask"):
         Regions(tmp_path / "gone.png")
+
+
+def test_an_animated_picture_is_a_mask_that_moves(wandering: Path, make: Make) -> None:
+    with Mask(make("moving.png", "-i", str(wandering), "-f", "apng")) as mask:
+        assert [mask.at(time, 2, 1).tolist() for time in (0, 0.5)] == [[[255, 0]], [[0, 255]]]
+
+
+@pytest.mark.parametrize("verb", ["image", "video"])
+def test_a_mask_is_never_written_over(photo: Path, clip: Path, left: Path, wandering: Path, verb: str) -> None:
+    source, mask = (photo, left) if verb == "image" else (clip, wandering)
+    before = mask.read_bytes()
+
+    result = livestyle(verb, source, "-o", mask, "--mask", mask, "--force", "-s", "scream")
+
+    assert result.returncode == 1
+    assert f"{mask.name} is the mask: write to another name or folder" in result.stderr
+    assert mask.read_bytes() == before
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder that may not be entered, with a picture in it as there is one beside it."""
+    with TemporaryDirectory() as name:
+        folder = Path(name) / "closed"
+        folder.mkdir()
+        for path in (folder / "a.png", folder.parent / "a.png"):
+            cv2.imwrite(str(path), np.zeros((8, 8), np.uint8))
+        folder.chmod(0)
+        folder.parent.chmod(0o755)
+        user = os.geteuid()
+        if user == 0:
+            # The superuser may enter any.
+            os.seteuid(65534)
+        yield folder
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+
+def test_what_lies_in_a_folder_that_may_not_be_entered_is_refused_in_one_sentence(closed: Path) -> None:
+    source = closed.parent / "a.png"
+    jobs: list[tuple[type[LivestyleError], Callable[[], object]]] = [
+        (InputError, lambda: Regions(closed / "a.png")),
+        (InputError, lambda: check_images([closed / "a.png"], closed.parent / "b.png")),
+        (OutputError, lambda: check_images([source], closed / "b.png")),
+        (OutputError, lambda: check_images([source], closed / "x" / "out")),
+        (OutputError, lambda: check_videos([source], closed / "b.mp4")),
+    ]
+    for kind, job in jobs:
+        with pytest.raises(kind, match="closed"):
+            job()
+
+
+def test_the_sound_of_a_mask_is_not_kept(make: Make) -> None:
+    sources = ("-f", "lavfi", "-i", "color=white:size=64x64:rate=5:duration=9", "-f", "lavfi", "-i", "sine=duration=9")
+    path = make("sound.mkv", *sources)
+
+    def packets() -> int:
+        return sum(isinstance(thing, av.Packet) for thing in gc.get_objects())
+
+    before = packets()
+    with Mask(path) as mask:
+        mask.at(8, 64, 64)
+        assert packets() - before < 20
+
+
+def test_what_a_mask_lacks_is_said(
+    clip: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], caplog: pytest.LogCaptureFixture
+) -> None:
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+
+    def warnings(end: Fraction | None) -> str:
+        caplog.clear()
+        options = VideoOptions(end=end)
+        convert_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(cut), force=True)
+        return caplog.text
+
+    assert "cut.mkv ends at 0.9 of 2.0 seconds" in warnings(None)
+    # What comes behind the end is nobody's loss.
+    assert "cut.mkv" not in warnings(Fraction(1, 2))
