@@ -16,7 +16,7 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
     pictures: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder or tar file of real pictures to calibrate and compare on; may be repeated."),
+        typer.Option(help="Folder or tar file of real pictures to compare on; may be repeated."),
     ] = None,
     presets: Annotated[
         Path | None, typer.Option(help="Table of presets; their pictures are found in --pictures.")

@@ -56,9 +56,6 @@ LEAST_FP16_PSNR = 40.0
 """Decibels between the float16 and the float32 output, at least."""
 LEAST_INT8_PSNR = 28.0
 """Decibels between the output of the network in 8-bit integers and the float32 one, at least; else it is left out."""
-CALIBRATION_PICTURES = 100
-CALIBRATION_SIDE = 320
-"""Short side, in pixels, that larger pictures are scaled to."""
 LEAST_HALVED = 8192
 """Values of a tensor that is stored in float16, at least. Smaller ones save nothing, variances are too small for it,
 and the stem and the last layer, which the export scales, would not fit."""
@@ -91,8 +88,8 @@ def export_model(
     Args:
         checkpoint: a checkpoint of ``python -m train fit``, its folder, or a model folder's safetensors file.
         target: the folder to write; its name becomes the model's name.
-        pictures: folders or tar files of real pictures for the comparison, the presets and the calibration of the 8-bit
-            network, for which they should be as different as what people paint; none takes frames of the bundled clip.
+        pictures: folders or tar files of real pictures for the comparison and the presets; none takes frames of the
+            bundled clip for the comparison.
         presets: a table of presets to encode (see docs/presets.toml); its pictures are looked up in ``pictures``.
         metrics: a report.json of ``python -m train evaluate`` of this model alone, for the manifest.
 
@@ -116,15 +113,12 @@ def export_model(
         write_networks(rounded, work)
         names = [STYLE, STYLIZE, STYLIZE_FP16, REGIONS, REGIONS_FP16]
         if isinstance(rounded, CompactModel):
-            write_int8_network(rounded, work, _calibration_images(found) or images)
+            write_int8_network(rounded, work)
         parity = compare(model, rounded, work, images)
         if parity.int8_psnr is not None and parity.int8_psnr >= LEAST_INT8_PSNR:
             names.append(STYLIZE_INT8)
         elif parity.int8_psnr is not None:
-            log.warning(
-                "the network in 8-bit integers is only %.1f dB from float32 and is left out: give more --pictures",
-                parity.int8_psnr,
-            )
+            log.warning("the network in 8-bit integers is only %.1f dB from float32 and is left out", parity.int8_psnr)
         if not isinstance(model, ClassicModel):
             # The classic network carries torchvision's VGG, which is not ours to pass on as a checkpoint.
             _write_safetensors(rounded, content, work / CHECKPOINT)
@@ -178,9 +172,9 @@ def write_networks(model: Model, folder: Path) -> None:
         _write(stylize_graph(model.stylizer, half), two, folder / name, names, outputs, dims)
 
 
-def write_int8_network(model: CompactModel, folder: Path, pictures: Sequence[np.ndarray]) -> None:
-    """Write stylize.int8.onnx of a model, calibrated on pictures (uint8 [H, W, 3] BGR)."""
-    proto = quantized_graph(model.stylizer, pictures)
+def write_int8_network(model: CompactModel, folder: Path) -> None:
+    """Write stylize.int8.onnx of a model."""
+    proto = quantized_graph(model.stylizer)
     store_in_float16(proto.graph)
     (folder / STYLIZE_INT8).write_bytes(proto.SerializeToString())
 
@@ -310,17 +304,6 @@ def _psnr(painted: np.ndarray, expected: np.ndarray) -> float:
     """In dB, of bytes."""
     error = np.square(painted.astype(np.float64) - expected).mean()
     return 10 * float(np.log10(255**2 / max(error, 1e-9)))
-
-
-def _calibration_images(pictures: Sequence[PictureFile]) -> list[np.ndarray]:
-    """Some of the pictures, uint8 [H, W, 3] BGR, large ones scaled down."""
-    step = max(1, len(pictures) // CALIBRATION_PICTURES)
-    images = [decode_picture(p.read_bytes(), Path(p.name)) for p in pictures[::step][:CALIBRATION_PICTURES]]
-    factors = [min(1, CALIBRATION_SIDE / min(image.shape[:2])) for image in images]
-    return [
-        cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        for image, factor in zip(images, factors, strict=True)
-    ]
 
 
 def _comparison_images(pictures: Sequence[PictureFile]) -> list[np.ndarray]:

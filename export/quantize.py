@@ -5,12 +5,10 @@ of each tensor has a *window* of its own: byte q stands for ``low + step * q``. 
 move into its weights and bias, those of its output into the scale and the bias that bring its sums back to bytes;
 padding repeats bytes, so that is exact at the border too. A ReLU is a window that begins at zero or above it.
 
-Before the first AdaIN site the windows depend on the frame alone and are calibrated on pictures. Behind it they depend
-on the style, so the graph finds them as it runs: a sample of a convolution's outputs, at every few rows and columns,
-is computed first and gives the statistics of its site. So normalisation, style, ReLU and window are all in the scale
-and the bias with which the convolution ends, and no pass over the whole frame is left but the convolutions.
-
-Everything that depends on the style is a few operations on vectors and weights, not on the frame.
+The graph finds the windows as it runs: a sample of a convolution's outputs, at every few rows and columns, is computed
+first. Behind the first AdaIN site it also gives the statistics of the next one, and since normalisation, style, ReLU
+and window are all in the scale and the bias with which a convolution ends, no pass over the whole frame is left but the
+convolutions. All else is a few operations on vectors and weights.
 """
 
 from __future__ import annotations
@@ -22,31 +20,32 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from train.networks import SITE_EPSILON, CompactStylizer, ResidualBlock, UpsampleConv
+from train.networks import SITE_EPSILON, CompactStylizer, UpsampleConv
 
 from .graphs import CompactStylizeGraph, MergedUpsampleConv
 
 OPSET = 18
 WEIGHT_LIMIT = 63
 """Greatest weight. CPUs without VNNI add two products of a byte and a weight in 16 bits, which 127 would overflow."""
+LEAST_EXTENT = 1e-4
+"""What a window spans at least, so that no step is zero."""
 MARGIN = 0.1
 """What is added to either side of a window that was seen, as a share of it."""
 REACH = 8.0
 """How many deviations to either side of its mean a window reaches, where it is known by these."""
-SAMPLES = 1600
+SAMPLES = 900
 """About so many positions at quarter resolution are sampled, or all of a small frame."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What bytes stand for: the names of two tensors [C], or their values. Byte q is ``low + step * q``."""
+    """What the bytes of a tensor stand for, ``low + step * byte``: the names of two tensors [C]."""
 
-    step: Any
-    low: Any
+    step: str
+    low: str
 
 
 @dataclass(frozen=True)
@@ -57,67 +56,39 @@ class Moments:
     deviation: str
 
 
-def calibrate(stylizer: CompactStylizer, pictures: Sequence[np.ndarray]) -> dict[str, tuple[Tensor, Tensor]]:
-    """The least and greatest value of each channel before the first site.
+@dataclass(frozen=True)
+class Sums:
+    """A convolution of bytes whose weights are known.
 
-    Args:
-        stylizer: the network.
-        pictures: uint8 [H, W, 3]. Their negatives are looked at as well, for pictures are never all that a camera sees.
-
-    Returns:
-        float32 [C] and [C] by the name of a tensor, see `_encode`.
+    Attributes:
+        x: the padded bytes.
+        weight: int8 [O, I, kernel, kernel].
+        unit: what one of the sum is worth, [O].
+        offset: what is added to the sum, [O].
+        sample: of its outputs, float32 [n, O].
     """
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-    with torch.inference_mode():
-        for picture in pictures:
-            height, width = (n // 4 * 4 for n in picture.shape[:2])
-            rgb = picture[:height, :width, ::-1]
-            for pixels in (rgb, 255 - rgb):
-                frame = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
-                for name, x in _encode(stylizer, frame):
-                    low, high = x.amin((0, 2, 3)), x.amax((0, 2, 3))
-                    if name in seen:
-                        low, high = torch.minimum(low, seen[name][0]), torch.maximum(high, seen[name][1])
-                    seen[name] = low, high
-    return seen
+
+    x: str
+    weight: str
+    unit: str
+    offset: str
+    sample: str
 
 
-def _encode(stylizer: CompactStylizer, frame: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """What is quantised before the first site, by name."""
-    x = F.relu(stylizer.stem(F.pixel_unshuffle((frame - 0.5) * 4, 2)))
-    yield "stem", x
-    x = F.relu(stylizer.down(x))
-    yield "down", x
-    for index, block in enumerate(stylizer.encoder):
-        assert isinstance(block, ResidualBlock)
-        inner = F.relu(block.first(x))
-        yield f"inner{index}", inner
-        y = block.second(inner)
-        yield f"branch{index}", y
-        x = x + y
-        yield f"sum{index}", x
-
-
-def quantized_graph(stylizer: CompactStylizer, pictures: Sequence[np.ndarray]) -> onnx.ModelProto:
-    """The graph of `stylize.int8.onnx`: the contract of `stylize.onnx` with one frame at a time.
-
-    Args:
-        stylizer: the network.
-        pictures: to calibrate on, uint8 [H, W, 3] BGR; the more they differ, the better.
-    """
-    return _Builder(stylizer, calibrate(stylizer, pictures)).model()
+def quantized_graph(stylizer: CompactStylizer) -> onnx.ModelProto:
+    """The graph of `stylize.int8.onnx`: the contract of `stylize.onnx` with one frame at a time."""
+    return _Builder(stylizer).model()
 
 
 class _Builder:
     """Writes the graph node by node. Names of tensors are strings; those with no shape given are float32 [C]."""
 
-    def __init__(self, stylizer: CompactStylizer, seen: dict[str, tuple[Tensor, Tensor]]) -> None:
+    def __init__(self, stylizer: CompactStylizer) -> None:
         self.stylizer = stylizer
-        self.seen = seen
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
-        self.sampled: dict[tuple[int, int], tuple[str, str]] = {}
-        """Where samples begin and end, by their place in the neighbourhood."""
+        self.sampled: dict[tuple[int, int, int], tuple[str, str, str]] = {}
+        """Where samples begin and end and their step, by their place in the neighbourhood and by resolution."""
         self.states: Iterator[str] = iter(())
         self.styles: Iterator[str] = iter(())
         self.next_states: list[str] = []
@@ -141,27 +112,114 @@ class _Builder:
     def pad(self, x: str, mode: str = "reflect") -> str:
         return self.op("Pad", x, self.ints(0, 1, 1, 0, 0, 1, 1, 0), mode=mode)
 
-    def convolve(self, x: str, weight: str, scale: str, bias: str, outputs: Sequence[str] = (), stride: int = 1) -> str:
+    def convolve(self, x: str, weight: str, scale: str, bias: str, stride: int = 1) -> str:
         """Bytes of bytes: ``(sum + bias) * scale``, rounded and clipped; ``bias`` is int32, in units of the sum."""
-        count = self.constant(np.float32(1)), self.constant(0, np.uint8)
-        return self.op("QLinearConv", x, *count, weight, scale, self.constant(0, np.int8), *count, bias,
-                       outputs=outputs, domain="com.microsoft", channels_last=1, strides=[stride, stride])  # fmt: skip
+        plain = self.constant(1), self.constant(0, np.uint8)
+        inputs = [x, *plain, weight, scale, self.constant(0, np.int8), *plain, bias]
+        return self.op("QLinearConv", *inputs, domain="com.microsoft", channels_last=1, strides=[stride, stride])
 
-    # Before the first site: everything is known when the graph is built.
+    def weights(self, weight: Tensor, bias: Tensor, given: Window | None) -> tuple[str, str, str]:
+        """Weights for bytes in a window, what one of their sum is worth, and what is added to it, see `Sums`.
 
-    def window(self, name: str, relu: bool = False) -> Window:
-        low, high = self.seen[name]
-        margin = MARGIN * (high - low) + 1e-4
-        low = torch.zeros_like(low) if relu else low - margin
-        return Window((high + margin - low) / 255, low)
+        Without a window, bytes are what they stand for.
+        """
+        if given is None:
+            units = weight.abs().amax((1, 2, 3)) / WEIGHT_LIMIT
+            rounded = self.constant((weight / units[:, None, None, None]).round(), np.int8)
+            return rounded, self.constant(units), self.constant(bias)
+        steps = self.op("Reshape", given.step, self.ints(1, -1, 1, 1))
+        effective = self.op("Mul", self.constant(weight), steps)
+        greatest = self.op("ReduceMax", self.op("Abs", effective), self.ints(1, 2, 3), keepdims=0)
+        unit = self.op("Mul", greatest, self.constant(1 / WEIGHT_LIMIT))
+        quantized = self.op("QuantizeLinear", effective, unit, self.constant(np.zeros(len(weight)), np.int8), axis=0)
+        lows = self.op("MatMul", given.low, self.constant(weight.sum((2, 3)).T))
+        return quantized, unit, self.op("Add", lows, self.constant(bias))
 
-    def static(self, x: str, weight: Tensor, bias: Tensor, given: Window, gives: Window, stride: int = 1) -> str:
-        effective = weight * given.step[None, :, None, None] / gives.step[:, None, None, None]
-        offset = (bias + weight.sum((2, 3)) @ given.low - gives.low) / gives.step
-        scale = effective.abs().amax((1, 2, 3)) / WEIGHT_LIMIT
-        weights = self.constant((effective / scale[:, None, None, None]).round(), np.int8)
-        bias_name = self.constant((offset / scale).round(), np.int32)
-        return self.convolve(x, weights, self.constant(scale), bias_name, stride=stride)
+    def sums(self, x: str, parameters: tuple[Tensor, Tensor], given: Window | None, scale: int = 1) -> Sums:
+        """A convolution of padded bytes whose resolution is ``scale`` times a quarter of the frame's."""
+        quantized, unit, offset = self.weights(*parameters, given)
+        outputs, inputs, kernel, _ = parameters[0].shape
+        columns = self.op("Transpose", quantized, perm=[2, 3, 1, 0])
+        columns = self.op("Reshape", columns, self.ints(kernel * kernel * inputs, outputs))
+        sums = self.op("Cast", self.op("MatMulInteger", self.sample(x, kernel, scale), columns), to=TensorProto.FLOAT)
+        return Sums(x, quantized, unit, offset, self.op("Add", self.op("Mul", sums, unit), offset))
+
+    def sample(self, x: str, kernel: int, scale: int = 1) -> str:
+        """Every few positions of bytes [1, H, W, C] with their neighbourhoods: [n, kernel^2 C]."""
+        axes = self.ints(1, 2)
+        parts = []
+        for row in range(kernel):
+            for column in range(kernel):
+                if (row, column, scale) not in self.sampled:
+                    first, end, step = (
+                        self.op("Mul", value, self.ints(scale))
+                        for value in (self.first_sample, self.quarter_size, self.sample_step)
+                    )
+                    first, end = (self.op("Add", value, self.ints(row, column)) for value in (first, end))
+                    self.sampled[row, column, scale] = first, end, step
+                first, end, step = self.sampled[row, column, scale]
+                parts.append(self.op("Slice", x, first, end, axes, step))
+        joined = parts[0] if kernel == 1 else self.op("Concat", *parts, axis=3)
+        return self.op("Flatten", joined, axis=3)
+
+    def values(self, x: str, window: Window) -> str:
+        """A sample of what bytes stand for: [n, C]."""
+        sample = self.op("Cast", self.sample(x, 1), to=TensorProto.FLOAT)
+        return self.op("Add", self.op("Mul", sample, window.step), window.low)
+
+    def finish(self, sums: Sums, scale: str | None, shift: str | None, gives: Window, stride: int = 1) -> str:
+        """``scale * output + shift`` of a convolution as bytes of a window; without a scale, its output."""
+        if scale is None or shift is None:
+            gain, shift = self.op("Reciprocal", gives.step), self.op("Neg", gives.low)
+        else:
+            gain = self.op("Div", scale, gives.step)
+            shift = self.op("Div", self.op("Sub", shift, gives.low), scale)
+        bias = self.op("Round", self.op("Div", self.op("Add", sums.offset, shift), sums.unit))
+        bias = self.op("Cast", bias, to=TensorProto.INT32)
+        return self.convolve(sums.x, sums.weight, self.op("Mul", sums.unit, gain), bias, stride)
+
+    def add(self, x: str, y: str, given: Window, branch: Window, gives: Window) -> str:
+        """The sum of two tensors of bytes, by a 1x1 convolution."""
+        channels = self.stylizer.site_channels[0]
+        step = self.op("Concat", given.step, branch.step, axis=0)
+        both = Window(step, self.op("Concat", given.low, branch.low, axis=0))
+        eye = torch.eye(channels).repeat(1, 2)[:, :, None, None]
+        quantized, unit, offset = self.weights(eye, torch.zeros(channels), both)
+        return self.finish(Sums(self.op("Concat", x, y, axis=3), quantized, unit, offset, ""), None, None, gives)
+
+    # Before the first site.
+
+    def seen(self, y: str, relu: bool = False) -> Window:
+        """The window of a tensor of which [n, C] are a sample.
+
+        It moves in leaps, the step by half octaves and the low by steps, for bytes that were rounded at other places in
+        each frame would flicker.
+        """
+        low, high = (self.op(kind, y, self.ints(0), keepdims=0) for kind in ("ReduceMin", "ReduceMax"))
+        extent = self.op("Add", self.op("Sub", high, low), self.constant(LEAST_EXTENT))
+        low = self.op("Sub", low, self.op("Mul", extent, self.constant(MARGIN)))
+        if relu:
+            low, high = self.op("Relu", low), self.op("Relu", high)
+            extent = self.op("Add", self.op("Sub", high, low), self.constant(LEAST_EXTENT))
+        # One of the 255 steps is lost where the low is rounded down.
+        step = self.op("Mul", extent, self.constant((1 + 2 * MARGIN) / 254))
+        leap = self.constant(np.log(2) / 2)
+        step = self.op("Exp", self.op("Mul", self.op("Ceil", self.op("Div", self.op("Log", step), leap)), leap))
+        return Window(step, self.op("Mul", self.op("Floor", self.op("Div", low, step)), step))
+
+    def plain(
+        self,
+        x: str,
+        parameters: tuple[Tensor, Tensor],
+        given: Window | None,
+        relu: bool,
+        scale: int = 1,
+        stride: int = 1,
+    ) -> tuple[str, Window]:
+        """A convolution of padded bytes and, where asked for, a ReLU: bytes and their window."""
+        sums = self.sums(x, parameters, given, scale)
+        gives = self.seen(sums.sample, relu)
+        return self.finish(sums, None, None, gives, stride), gives
 
     def encoder(self, x: str) -> tuple[str, Window]:
         network = self.stylizer
@@ -169,38 +227,16 @@ class _Builder:
         # [colour, row in block, column in block] of the bytes -> [row, column, colour]
         weight = stem.weight.detach().unflatten(3, (3, 2)).unflatten(2, (3, 2)).permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
         assert stem.bias is not None
-        given = Window(torch.ones(12), torch.zeros(12))
-        gives = self.window("stem", relu=True)
-        x = self.static(self.pad(x), weight, stem.bias.detach(), given, gives)
-        given, gives = gives, self.window("down", relu=True)
-        x = self.static(self.pad(x), *_parameters(network.down), given, gives, stride=2)
-        for index, block in enumerate(network.encoder):
-            given, inner, branch = gives, self.window(f"inner{index}", relu=True), self.window(f"branch{index}")
-            y = self.static(self.pad(x), *_parameters(block.first), given, inner)
-            y = self.static(self.pad(y), *_parameters(block.second), inner, branch)
-            gives = self.window(f"sum{index}")
-            x = self.op("Concat", x, y, axis=3)
-            channels = len(given.low)
-            both = Window(torch.cat([given.step, branch.step]), torch.cat([given.low, branch.low]))
-            eye = torch.eye(channels).repeat(1, 2)[:, :, None, None]
-            x = self.static(x, eye, torch.zeros(channels), both, gives)
-        return x, Window(self.constant(gives.step), self.constant(gives.low))
+        x, given = self.plain(self.pad(x), (weight, stem.bias.detach()), None, relu=True, scale=2)
+        x, given = self.plain(self.pad(x), _parameters(network.down), given, relu=True, scale=2, stride=2)
+        for block in network.encoder:
+            y, inner = self.plain(self.pad(x), _parameters(block.first), given, relu=True)
+            y, branch = self.plain(self.pad(y), _parameters(block.second), inner, relu=False)
+            gives = self.seen(self.op("Add", self.values(x, given), self.values(y, branch)))
+            x, given = self.add(x, y, given, branch, gives), gives
+        return x, given
 
-    # From the first site on: steps, lows and weights are tensors of the graph.
-
-    def sample(self, x: str, kernel: int) -> str:
-        """Every few positions of bytes [1, H, W, C] with their neighbourhoods: [n, kernel^2 C]."""
-        axes = self.ints(1, 2)
-        parts = []
-        for row in range(kernel):
-            for column in range(kernel):
-                if (row, column) not in self.sampled:
-                    ends = self.first_sample, self.quarter_size
-                    shifted = [self.op("Add", end, self.ints(row, column)) for end in ends]
-                    self.sampled[row, column] = shifted[0], shifted[1]
-                parts.append(self.op("Slice", x, *self.sampled[row, column], axes, self.sample_step))
-        joined = parts[0] if kernel == 1 else self.op("Concat", *parts, axis=3)
-        return self.op("Flatten", joined, axis=3)
+    # From the first site on.
 
     def moments(self, y: str) -> Moments:
         """Means and deviations of the columns of floats [n, C]."""
@@ -237,66 +273,32 @@ class _Builder:
             high = self.op("Max", high, self.op("Add", low, self.constant(1e-3)))
         return Window(self.op("Mul", self.op("Sub", high, low), self.constant(1 / 255)), low)
 
-    def weights(self, weight: Tensor, bias: Tensor, given: Window) -> tuple[str, str, str]:
-        """8-bit weights for bytes in a window, what a unit of their sums is worth [O], and the bias [O]."""
-        steps = self.op("Reshape", given.step, self.ints(1, -1, 1, 1))
-        effective = self.op("Mul", self.constant(weight), steps)
-        greatest = self.op("ReduceMax", self.op("Abs", effective), self.ints(1, 2, 3), keepdims=0)
-        unit = self.op("Mul", greatest, self.constant(1 / WEIGHT_LIMIT))
-        quantized = self.op("QuantizeLinear", effective, unit, self.constant(np.zeros(len(weight)), np.int8), axis=0)
-        lows = self.op("MatMul", given.low, self.constant(weight.sum((2, 3)).T))
-        return quantized, unit, self.op("Add", lows, self.constant(bias))
-
-    def bias(self, value: str, unit: str) -> str:
-        """A bias in units of the sums: int32."""
-        return self.op("Cast", self.op("Round", self.op("Div", value, unit)), to=TensorProto.INT32)
-
     def styled(
-        self, x: str, weight: Tensor, bias: Tensor, given: Window, relu: bool, phases: int = 1
+        self, x: str, parameters: tuple[Tensor, Tensor], given: Window, relu: bool, phases: int = 1
     ) -> tuple[str, Window, Moments]:
         """A convolution of padded bytes, the site after it and, where asked for, a ReLU: bytes, window and moments.
 
         ``phases`` pixels leave for each that enters; their channels follow each other.
         """
-        outputs, inputs, kernel, _ = weight.shape
-        quantized, unit, offset = self.weights(weight, bias, given)
-        columns = self.op("Transpose", quantized, perm=[2, 3, 1, 0])
-        columns = self.op("Reshape", columns, self.ints(kernel * kernel * inputs, outputs))
-        sums = self.op("Cast", self.op("MatMulInteger", self.sample(x, kernel), columns), to=TensorProto.FLOAT)
-        y = self.op("Add", self.op("Mul", sums, unit), offset)
-        scale, shift, moments = self.site(self.moments(self.op("Reshape", y, self.ints(-1, outputs // phases))))
-        window = self.around(moments, relu)
-        # scale * (unit * sum + offset) + shift, as bytes of the window
-        shift = self.op("Div", self.op("Sub", shift, window.low), scale)
-        gain = self.op("Div", scale, window.step)
+        sums = self.sums(x, parameters, given)
+        channels = len(parameters[1]) // phases
+        scale, shift, moments = self.site(self.moments(self.op("Reshape", sums.sample, self.ints(-1, channels))))
+        gives = self.around(moments, relu)
+        each = [scale, shift, gives.step, gives.low]
         if phases > 1:
-            shift, gain = (self.op("Tile", value, self.ints(phases)) for value in (shift, gain))
-        value = self.bias(self.op("Add", offset, shift), unit)
-        return self.convolve(x, quantized, self.op("Mul", unit, gain), value), window, moments
-
-    def add(self, x: str, y: str, given: Window, branch: Window, gives: Window) -> str:
-        """The sum of two tensors of bytes, by a 1x1 convolution."""
-        channels = self.stylizer.site_channels[0]
-        both = Window(
-            *(self.op("Concat", *pair, axis=0) for pair in ((given.step, branch.step), (given.low, branch.low)))
-        )
-        eye = torch.eye(channels).repeat(1, 2)[:, :, None, None]
-        quantized, unit, offset = self.weights(eye, torch.zeros(channels), both)
-        value = self.bias(self.op("Sub", offset, gives.low), unit)
-        return self.convolve(self.op("Concat", x, y, axis=3), quantized, self.op("Div", unit, gives.step), value)
+            each = [self.op("Tile", value, self.ints(phases)) for value in each]
+        return self.finish(sums, each[0], each[1], Window(each[2], each[3])), gives, moments
 
     def decoder(self, x: str, given: Window) -> str:
         """From bytes at quarter resolution to 4x4 pixels for each of them: [1, H / 4, W / 4, 48]."""
         network = self.stylizer
-        values = self.op("Cast", self.sample(x, 1), to=TensorProto.FLOAT)
-        values = self.op("Add", self.op("Mul", values, given.step), given.low)
-        scale, shift, moments = self.site(self.moments(values))
+        scale, shift, moments = self.site(self.moments(self.values(x, given)))
         low = self.op("Add", self.op("Mul", given.low, scale), shift)
         given = Window(self.op("Mul", given.step, scale), low)
         last = len(network.decoder) - 1
         for index, block in enumerate(network.decoder):
-            y, inner, _ = self.styled(self.pad(x), *_parameters(block.first), given, relu=True)
-            y, branch, added = self.styled(self.pad(y), *_parameters(block.second), inner, relu=False)
+            y, inner, _ = self.styled(self.pad(x), _parameters(block.first), given, relu=True)
+            y, branch, added = self.styled(self.pad(y), _parameters(block.second), inner, relu=False)
             squares = (self.op("Mul", part.deviation, part.deviation) for part in (moments, added))
             deviation = self.op("Sqrt", self.op("Add", *squares))
             moments = Moments(self.op("Add", moments.mean, added.mean), deviation)
@@ -307,10 +309,11 @@ class _Builder:
         half = network.site_channels[-1]
         # [channel, row, column] -> [row, column, channel]
         weight, bias = (value.unflatten(0, (half, 4)).transpose(0, 1).flatten(0, 1) for value in _parameters(up))
-        x, given, _ = self.styled(self.pad(x, "edge"), weight, bias, given, relu=True, phases=4)
-        four = Window(*(self.op("Tile", value, self.ints(4)) for value in (given.step, given.low)))
+        x, given, _ = self.styled(self.pad(x, "edge"), (weight, bias), given, relu=True, phases=4)
+        four = Window(self.op("Tile", given.step, self.ints(4)), self.op("Tile", given.low, self.ints(4)))
         quantized, unit, offset = self.weights(*self.merged_out(), four)
-        return self.convolve(x, quantized, unit, self.bias(offset, unit))
+        levels = Window(self.constant(np.ones(48)), self.constant(np.zeros(48)))
+        return self.finish(Sums(x, quantized, unit, offset, ""), None, None, levels)
 
     def merged_out(self) -> tuple[Tensor, Tensor]:
         """The last convolution on what `MergedUpsampleConv` gives before its border is cut off.
@@ -345,9 +348,8 @@ class _Builder:
         self.frame_size = self.op("Shape", "frames", start=1, end=3)
         multiple = self.ints(self.stylizer.multiple)
         missing = self.op("Mod", self.op("Neg", self.frame_size), multiple)
-        x = self.op(
-            "Pad", "frames", self.op("Concat", self.ints(0, 0, 0, 0, 0), missing, self.ints(0), axis=0), mode="reflect"
-        )
+        amounts = self.op("Concat", self.ints(0, 0, 0, 0, 0), missing, self.ints(0), axis=0)
+        x = self.op("Pad", "frames", amounts, mode="reflect")
         self.padded_size = self.op("Add", self.frame_size, missing)
         self.quarter_size = self.op("Div", self.padded_size, multiple)
         positions = self.op("ReduceProd", self.op("Cast", self.quarter_size, to=TensorProto.FLOAT), keepdims=1)
@@ -365,10 +367,10 @@ class _Builder:
     def model(self) -> onnx.ModelProto:
         channels = self.stylizer.site_channels
         sizes = self.ints(*(c for c in channels for _ in range(2)))
-        for name, values in (("content_state", "states"), ("stats", "styles")):
-            parts = [f"{name}{i}" for i in range(2 * len(channels))]
-            self.op("Split", name, sizes, outputs=parts)
-            setattr(self, values, iter(parts))
+        states, styles = ([f"{name}{i}" for i in range(2 * len(channels))] for name in ("state", "style"))
+        self.op("Split", "content_state", sizes, outputs=states)
+        self.op("Split", "stats", sizes, outputs=styles)
+        self.states, self.styles = iter(states), iter(styles)
         self.pixels(self.decoder(*self.encoder(self.sizes())))
         self.op("Concat", *self.next_states, axis=0, outputs=["next_content_state"])
         size = 2 * sum(channels)
