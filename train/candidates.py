@@ -65,7 +65,7 @@ class ModelCandidate(Candidate):
     def __init__(self, text: str) -> None:
         folder = text.removesuffix(":float32")
         find_model(folder)
-        self.name = Path(text).name
+        self.name = Path(text).name.replace(":", " ")
         self._stylizer = Stylizer(folder, "cpu" if folder == text else CPU_FLOAT32)
 
     def encode(self, style: np.ndarray) -> Any:

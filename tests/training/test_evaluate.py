@@ -58,7 +58,13 @@ def test_models_are_measured_side_by_side_into_json_markdown_and_sheets(
     )
     checkpoint = package_folder("weights") / "lite" / "model.safetensors"
     result = evaluate(
-        "lite", str(checkpoint), str(other), "-o", str(tmp_path / "out"), pictures=two, loss_network=loss_network
+        "lite:float32",
+        str(checkpoint),
+        str(other),
+        "-o",
+        str(tmp_path / "out"),
+        pictures=two,
+        loss_network=loss_network,
     )
     assert result.returncode == 0, result.stderr
     reports = json.loads((tmp_path / "out" / "report.json").read_text())
