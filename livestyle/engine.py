@@ -185,7 +185,7 @@ class Stylizer:
         if values is None:
             values = np.zeros(self.model.manifest.state_size, np.float32)
         painted, next_values = painter.paint(frames, styles, strength, values, momentum, mask)
-        if state is not None:
+        if state is not None and not state.is_flat:
             state.values = next_values
         return painted
 

@@ -18,6 +18,8 @@ CUT_THRESHOLD = 28.0
 
 SAMPLES = 32
 """Rows and columns of the two."""
+FLAT_DEVIATION = 0.5
+"""Grey levels by which the samples of a frame deviate from their mean, below which it is all of one colour."""
 STILL_SHARE = 0.25
 """Of a new frame, where nothing moves; the rest is what was there before."""
 STILL_LEVELS, MOVING_LEVELS = 8, 20
@@ -49,6 +51,9 @@ class ContentState:
             raise InputError(f"momentum is 0 or more and below 1, not {momentum}")
         self.momentum = momentum
         self.values: np.ndarray | None = None
+        self.is_flat = False
+        """Whether the frame that was looked at last is all of one colour: its statistics are rounding errors, which a
+        running average would let grow from frame to frame."""
         self._last: np.ndarray | None = None
         self._steady: np.ndarray | None = None
 
@@ -80,6 +85,9 @@ class ContentState:
         small = frame[rows][:, columns].mean(axis=2)
         if self._last is not None and abs(small - self._last).mean() > CUT_THRESHOLD:
             self.reset()
+        self.is_flat = bool(small.std() < FLAT_DEVIATION)
+        if self.is_flat:
+            self.reset_statistics()
         self._last = small
 
     def steady(self, frame: np.ndarray) -> np.ndarray:

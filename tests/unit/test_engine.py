@@ -147,6 +147,14 @@ def test_what_moves_leaves_no_trail(rows: slice, color: tuple[int, int, int]) ->
     assert abs(state.steady(empty).astype(int) - empty).max() <= 1
 
 
+def test_a_black_film_is_painted_as_a_black_frame(exact_stylizer: Stylizer, style: Style) -> None:
+    black = np.zeros((64, 96, 3), np.uint8)
+    alone = exact_stylizer.stylize(black, style.stats)
+    state = ContentState()
+    for _ in range(4):
+        assert np.array_equal(exact_stylizer.stylize(black, style.stats, state=state), alone)
+
+
 def test_a_film_in_a_batch_is_painted_as_frame_by_frame(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
     frames = np.stack([frame, np.roll(frame, 3, axis=1)])
     first, second = ContentState(), ContentState()
