@@ -87,8 +87,7 @@ class _Builder:
         self.stylizer = stylizer
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
-        self.sampled: dict[tuple[int, int, int], tuple[str, str, str]] = {}
-        """Where samples begin and end and their step, by their place in the neighbourhood and by resolution."""
+        self.places: dict[tuple[int, int], str] = {}
         self.states: Iterator[str] = iter(())
         self.styles: Iterator[str] = iter(())
         self.next_states: list[str] = []
@@ -141,30 +140,37 @@ class _Builder:
         outputs, inputs, kernel, _ = parameters[0].shape
         columns = self.op("Transpose", quantized, perm=[2, 3, 1, 0])
         columns = self.op("Reshape", columns, self.ints(kernel * kernel * inputs, outputs))
-        sums = self.op("Cast", self.op("MatMulInteger", self.sample(x, kernel, scale), columns), to=TensorProto.FLOAT)
+        sums = self.op(
+            "Cast", self.op("MatMulInteger", self.sample(x, inputs, kernel, scale), columns), to=TensorProto.FLOAT
+        )
         return Sums(x, quantized, unit, offset, self.op("Add", self.op("Mul", sums, unit), offset))
 
-    def sample(self, x: str, kernel: int, scale: int = 1) -> str:
-        """Every few positions of bytes [1, H, W, C] with their neighbourhoods: [n, kernel^2 C]."""
-        axes = self.ints(1, 2)
-        parts = []
-        for row in range(kernel):
-            for column in range(kernel):
-                if (row, column, scale) not in self.sampled:
-                    first, end, step = (
-                        self.op("Mul", value, self.ints(scale))
-                        for value in (self.first_sample, self.quarter_size, self.sample_step)
-                    )
-                    first, end = (self.op("Add", value, self.ints(row, column)) for value in (first, end))
-                    self.sampled[row, column, scale] = first, end, step
-                first, end, step = self.sampled[row, column, scale]
-                parts.append(self.op("Slice", x, first, end, axes, step))
-        joined = parts[0] if kernel == 1 else self.op("Concat", *parts, axis=3)
-        return self.op("Flatten", joined, axis=3)
+    def sample(self, x: str, channels: int, kernel: int, scale: int = 1) -> str:
+        """Every few positions of bytes [1, H, W, C] with their neighbourhoods, if any: [n, kernel^2 C]."""
+        if (kernel, scale) not in self.places:
+            self.places[kernel, scale] = self.sampled_places(kernel, scale)
+        pixels = self.op("Reshape", x, self.ints(-1, channels))
+        return self.op("Flatten", self.op("Gather", pixels, self.places[kernel, scale]), axis=1)
+
+    def sampled_places(self, kernel: int, scale: int) -> str:
+        """Where `sample` looks among all pixels of a tensor, padded where there is a neighbourhood: [n, kernel^2]."""
+        first, end, step = (
+            self.op("Mul", value, self.ints(scale))
+            for value in (self.first_sample, self.quarter_size, self.sample_step)
+        )
+        rows, columns = (
+            self.op("Range", *(self.op("Gather", value, self.constant(axis, np.int64)) for value in (first, end, step)))
+            for axis in range(2)
+        )
+        width = self.op("Add", self.op("Gather", end, self.ints(1)), self.ints(0 if kernel == 1 else 2))
+        middle = self.op("Add", self.op("Mul", self.op("Unsqueeze", rows, self.ints(1)), width), columns)
+        down, right = (self.ints(*values) for values in np.indices((kernel, kernel)).reshape(2, -1).tolist())
+        around = self.op("Add", self.op("Mul", down, width), right)
+        return self.op("Add", self.op("Reshape", middle, self.ints(-1, 1)), around)
 
     def values(self, x: str, window: Window) -> str:
         """A sample of what bytes stand for: [n, C]."""
-        sample = self.op("Cast", self.sample(x, 1), to=TensorProto.FLOAT)
+        sample = self.op("Cast", self.sample(x, self.stylizer.site_channels[0], 1), to=TensorProto.FLOAT)
         return self.op("Add", self.op("Mul", sample, window.step), window.low)
 
     def finish(self, sums: Sums, scale: str | None, shift: str | None, gives: Window, stride: int = 1) -> str:
