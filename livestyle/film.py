@@ -313,7 +313,7 @@ class Film:
             "end": str(options.end),
             "compare": options.compare,
             "encoding": repr(options.encoding),
-            "model": stylizer.model.checksum,
+            "model": stylizer.model.manifest.files,
             "device": stylizer.device.name,
             "version of livestyle": f"{__version__}, PyAV {av.__version__}",
         }

@@ -35,6 +35,7 @@ from livestyle.film import resize
 from livestyle.media.encoding import Encoding
 from livestyle.media.pipe import RawFormat
 from livestyle.media.pixels import Packer, Unpacker
+from livestyle.model import STYLIZE_INT8, checksum
 from livestyle.results import Outcome
 from livestyle.segments import SEGMENT_FRAMES
 from livestyle.styles import Style, StyleLibrary
@@ -248,6 +249,21 @@ def test_another_source_or_style_is_not_mixed_into_a_film(
     os.utime(film, (1, 1))
     with pytest.raises(OutputError, match="begun with another source"):
         convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
+
+
+def test_another_model_is_not_mixed_into_a_film(
+    begun: Path, film: Path, tmp_path: Path, style: Style, stylizer: Stylizer
+) -> None:
+    other = shutil.copytree(stylizer.model.folder, tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    with (other / STYLIZE_INT8).open("ab") as network:
+        # Another doc_string, in the words of Protocol Buffers; the encoder of styles stays the same.
+        network.write(b"\x32\x07another")
+    manifest["files"][STYLIZE_INT8] = checksum(other / STYLIZE_INT8)
+    (other / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(OutputError, match="begun with another model"):
+        convert_video(film, begun, Stylizer(other, "cpu"), [style], options=VideoOptions(resume=True))
 
 
 def test_another_mask_or_background_is_not_mixed_into_a_film(
