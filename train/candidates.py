@@ -149,7 +149,10 @@ class OnnxCandidate(Candidate):
 
 def _flip(image: np.ndarray) -> np.ndarray:
     """RGB to BGR, and back."""
-    return np.ascontiguousarray(image[:, :, ::-1])
+    import cv2
+
+    # NumPy takes a twentieth of the time that `lite` paints in, and would be measured with it.
+    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
 
 
 def _planes(image: np.ndarray) -> np.ndarray:
