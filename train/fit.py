@@ -547,6 +547,8 @@ class Trainer:
         from lightning.fabric import Fabric
         from lightning.fabric.strategies.ddp import DDPStrategy
 
+        for name in ("lightning.fabric", "lightning.pytorch"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self.options = options
         device = choose_device(options.device)
         self._check(device)

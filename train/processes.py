@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -70,6 +72,8 @@ class Processes:
             group = dist.new_group(backend="gloo", timeout=timedelta(days=30))
             assert isinstance(group, dist.ProcessGroup)
             self._group = group
+            # Lightning does so for NCCL alone; an interpreter that ends under gloo's threads is aborted at times.
+            atexit.register(dist.destroy_process_group)
 
     def part(self, size: int) -> slice:
         """Which of the ``size`` pairs of a batch this process takes."""
@@ -132,6 +136,9 @@ class WholeBatchNorm(nn.BatchNorm1d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - its name in torch
         if not self.training:
             return super().forward(input)
-        gathered = self._fabric.all_gather(input, sync_grads=True)
+        with warnings.catch_warnings():
+            # How Lightning gathers is no matter of the person who trains.
+            warnings.filterwarnings("ignore", "torch.distributed.nn.functional.all_gather is deprecated")
+            gathered = self._fabric.all_gather(input, sync_grads=True)
         assert isinstance(gathered, Tensor)
         return super().forward(gathered.flatten(0, 1)).unflatten(0, gathered.shape[:2])[self._fabric.global_rank]
