@@ -64,7 +64,10 @@ def fit(
         str, typer.Option(help="Shares of the run: frame path, style encoder, both together (lite and full).")
     ] = "frame:0.5,encoder:0.25,joint:0.25",
     start_from: Annotated[
-        Path | None, typer.Option(help="Begin with the weights of a checkpoint or of a model folder.")
+        Path | None,
+        typer.Option(
+            help="Begin with the weights of a checkpoint or of a model folder; full may begin with those of lite."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from livestyle.errors import LivestyleError
 
 from .data import LEAST_SIDE, CropSource, FeatureBank, choose, find_pictures, split_held_out, to_float
+from .grow import grow
 from .losses import (
     LossWeights,
     content_loss,
@@ -653,7 +654,9 @@ class Trainer:
         folder_file = path / "model.safetensors"
         model, content = load_model(folder_file if folder_file.is_file() else path)
         if content["arch"] != self.options.arch:
-            raise LivestyleError(f"{path} is a model of {content['arch']}, not of {self.options.arch}")
+            if not (isinstance(model, CompactModel) and isinstance(self.model, CompactModel)):
+                raise LivestyleError(f"{path} is a model of {content['arch']}, not of {self.options.arch}")
+            model = grow(model, self.options.arch, self.options.seed)
         self.model.load_state_dict(model.state_dict())
         return content
 

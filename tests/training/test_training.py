@@ -76,6 +76,23 @@ def test_training_can_begin_with_a_model_folder(options: FitOptions) -> None:
     assert (read - encoded).square().mean() < 0.2 * encoded.square().mean()
 
 
+def test_full_begins_as_the_lite_it_starts_from_and_not_the_other_way_round(options: FitOptions) -> None:
+    folder = package_folder("weights") / "lite"
+    trainer = Trainer(replace(options, arch="full", start_from=folder))
+    shipped, _ = load_model(folder / "model.safetensors")
+    batch = next(trainer.batches.iterate(0, 1))
+    with torch.no_grad():
+        ours, theirs = (
+            model.eval().stylizer(batch.content, model.encode_style(batch.style), torch.ones(1))[0]
+            for model in (trainer.model, shipped)
+        )
+    assert (ours - theirs).abs().mean() < 0.1 * (theirs - batch.content).abs().mean()
+
+    trainer.run_until(1)
+    with pytest.raises(LivestyleError, match="lite is smaller than the model to start from"):
+        Trainer(replace(options, start_from=options.checkpoint, checkpoint=options.checkpoint / "smaller"))
+
+
 def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
     trainer = Trainer(options)
 
