@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import OutputError
 from .media.base import FrameSource
+from .media.encoding import ordinary_scheduling
 from .media.files import Encoding, VideoFileSink, VideoInfo
 from .media.libav import Flags, av
 
@@ -260,6 +261,8 @@ class SegmentSink(VideoFileSink):
         encoder: Any = av.CodecContext.create(self._encoder.name, "w", self._encoder.hwaccel)
         self._configure(encoder)
         encoder.flags |= Flags.global_header & self._stream.codec_context.flags
+        with ordinary_scheduling():
+            encoder.open(strict=False)
         return encoder
 
     def end_segment(self, state: ContentState) -> None:

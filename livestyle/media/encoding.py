@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -116,6 +118,27 @@ class Encoder:
         if self.name == "libsvtav1":
             # It has no other way to be told to say no more than what went wrong.
             os.environ.setdefault("SVT_LOG", "1")
+
+
+@contextmanager
+def ordinary_scheduling() -> Iterator[None]:
+    """Keep this process's threads and those that come as they are scheduled now, while an encoder opens.
+
+    As root, SVT-AV1 takes the highest real-time priority for its threads and for the one that opens it, and keeps it:
+    whatever waits by spinning there would stop the machine.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for thread in Path("/proc/self/task").iterdir():
+            # A thread may have ended by now; and what may not be changed back was not changed.
+            with suppress(OSError):
+                if os.sched_getscheduler(int(thread.name)) == os.SCHED_FIFO != before[0]:
+                    os.sched_setscheduler(int(thread.name), *before)
 
 
 def container_of(path: Path, encoding: Encoding) -> str:

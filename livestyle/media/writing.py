@@ -18,7 +18,7 @@ from livestyle.errors import OutputError
 from .animation import SHORTEST, UNITS, Palettes, lengthen, loop_option
 from .base import FrameSink, FrameSource
 from .companions import Companions, muxer_options
-from .encoding import ANIMATIONS, Encoding, container_of, find_encoder
+from .encoding import ANIMATIONS, Encoding, container_of, find_encoder, ordinary_scheduling
 from .pixels import Packer
 from .reading import VideoFileSource, VideoInfo
 
@@ -93,7 +93,8 @@ class VideoFileSink(FrameSink):
         self._stream: Any = self._container.add_stream(encoder.name, rate=info.rate, hwaccel=encoder.hwaccel)
         self._configure(self._stream.codec_context)
         self._companions = Companions(self._container, self._stream, source) if source else None
-        self._container.start_encoding()
+        with ordinary_scheduling():
+            self._container.start_encoding()
         if self._companions and self._companions.warning:
             log.warning("%s %s", self.path, self._companions.warning)
 

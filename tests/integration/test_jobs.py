@@ -14,7 +14,7 @@ from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -164,6 +164,24 @@ def test_every_codec_goes_on(
     assert result.resumed == SEGMENT_FRAMES
     assert checksums(ffmpeg, target) == checksums(ffmpeg, tmp_path / f"whole{target.suffix}")
     assert abs(pixels(ffmpeg, target, 64, 64) - pixels(ffmpeg, source, 64, 64)).mean(axis=(1, 2, 3)).max() < 16
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has these policies")
+def test_no_encoder_changes_how_threads_are_scheduled(clip: Path, tmp_path: Path, style: Style) -> None:
+    """SVT-AV1 does where it may, as root, and would stop a small machine."""
+
+    class Watch(Stylizer):
+        policies: ClassVar[set[int]] = set()
+
+        def stylize(self, *arguments: Any, **options: Any) -> np.ndarray:
+            threads = [int(thread.name) for thread in Path("/proc/self/task").iterdir()]
+            self.policies.update(map(os.sched_getscheduler, threads))
+            return super().stylize(*arguments, **options)
+
+    encoding = Encoding("av1", preset="ultrafast")
+    convert_video(clip, tmp_path / "out.mp4", Watch(device="cpu"), [style], 0.0, VideoOptions(encoding=encoding))
+
+    assert Watch.policies == {os.SCHED_OTHER}
 
 
 def test_frames_that_a_constant_rate_repeats_come_out_identical(
