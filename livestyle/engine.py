@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class Stylizer:
         """The device that really runs; ``device.text`` says it in one line."""
         self._painter = _Painter(self.model, self.device, threads)
         self._regions_painter: _Painter | None = None
+        self._exact_painter: _Painter | None = None
         self._encoder: Any = None
 
     @property
@@ -147,7 +148,7 @@ class Stylizer:
         styles = (style,) if background is None else (style, background)
         masks = None if mask is None else np.broadcast_to(mask, batch.shape[:3])
         painter = self._painter if mask is None else self._painter_of_regions()
-        if len(batch) == 1 or (state is None and painter.takes_batches):
+        if len(batch) == 1 or (state is None and not painter.samples):
             painted = self._run(painter, batch, styles, strength, state, masks)
         else:
             # One at a time where scenes may change between two frames of the batch.
@@ -180,6 +181,12 @@ class Stylizer:
         if state is not None:
             state.look(frames[0])
             frames = state.steady(frames[0])[None]
+        if painter.samples:
+            look = state or ContentState()
+            look.look_closer(frames[0])
+            if look.is_sparse:
+                painter = self._painter_of_all()
+        if state is not None:
             values = state.values
             momentum = state.momentum if values is not None else 0.0
         if values is None:
@@ -188,6 +195,12 @@ class Stylizer:
         if state is not None and not state.is_flat:
             state.values = next_values
         return painted
+
+    def _painter_of_all(self) -> _Painter:
+        """One that looks at every pixel; made on first use, for most frames do not need it."""
+        if self._exact_painter is None:
+            self._exact_painter = _Painter(self.model, replace(self.device, exact=True), self._threads)
+        return self._exact_painter
 
     def _painter_of_regions(self) -> _Painter:
         """Made on first use, for most never need it."""
@@ -229,7 +242,8 @@ class _Painter:
         regions: stylize.regions.onnx, which takes two styles and a mask.
 
     Attributes:
-        takes_batches: whether several frames may be painted at once.
+        samples: whether it is the network in 8-bit integers, which paints one frame at a time and takes statistics
+            from a sample of its pixels: it does not see what is small and stands out from much that is even.
 
     Raises:
         ModelError: the model has no such network.
@@ -240,7 +254,7 @@ class _Painter:
         name = half if device.kind == "cuda" else single
         if name == STYLIZE and not device.exact and STYLIZE_INT8 in model.manifest.files:
             name = STYLIZE_INT8
-        self.takes_batches = name != STYLIZE_INT8
+        self.samples = name == STYLIZE_INT8
         if name not in model.manifest.files:
             raise ModelError(
                 f"the model in {model.folder} cannot paint in two styles at once, for it has no {name}: "

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 MOMENTUM = 0.8
 """Share of the running content statistics that a new frame leaves in place."""
 CUT_THRESHOLD = 28.0
-"""Mean absolute difference of two small grey frames, in grey levels, above which they are two scenes."""
+"""Mean absolute difference of two small frames, in levels, above which they are two scenes."""
 
 SAMPLES = 32
 """Rows and columns of the two."""
 FLAT_DEVIATION = 0.5
-"""Grey levels by which the samples of a frame deviate from their mean, below which it is all of one colour."""
+"""Levels by which the samples of a frame deviate from their mean, below which it is all of one colour."""
+SPARSE_DEVIATIONS = 4.0, 5.0
+"""Deviations from a frame's mean that its lightest or darkest pixel has to be away: above the second, little stands out
+from much that is even, as titles or a lamp at night do; below the first, that is over. Most photographs have 2 to 4."""
 STILL_SHARE = 0.25
 """Of a new frame, where nothing moves; the rest is what was there before."""
 STILL_LEVELS, MOVING_LEVELS = 8, 20
@@ -54,12 +57,15 @@ class ContentState:
         self.is_flat = False
         """Whether the frame that was looked at last is all of one colour: its statistics are rounding errors, which a
         running average would let grow from frame to frame."""
+        self.is_sparse = False
+        """Whether little stands out from much that is even, in the frame that was given to `look_closer` last."""
         self._last: np.ndarray | None = None
         self._steady: np.ndarray | None = None
 
     def reset(self) -> None:
         """Forget the frames before."""
         self.values = None
+        self.is_sparse = False
         self._last = None
         self._steady = None
 
@@ -69,7 +75,9 @@ class ContentState:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """What `restore` takes, to go on from here in another process: arrays by name, fewer where nothing is known."""
-        known = {"values": self.values, "last": self._last, "steady": self._steady}
+        import numpy as np
+
+        known = {"values": self.values, "last": self._last, "steady": self._steady, "sparse": np.array(self.is_sparse)}
         return {name: array for name, array in known.items() if array is not None}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
@@ -77,18 +85,32 @@ class ContentState:
         self.values = snapshot.get("values")
         self._last = snapshot.get("last")
         self._steady = snapshot.get("steady")
+        self.is_sparse = bool(snapshot.get("sparse", False))
 
     def look(self, frame: np.ndarray) -> None:
         """Compare a frame (uint8 [H, W, 3]) with the last one, and `reset` at a scene cut."""
         # As many samples of every size: a resolution that is lowered to keep up is no cut.
         rows, columns = ([i * side // SAMPLES for i in range(SAMPLES)] for side in frame.shape[:2])
-        small = frame[rows][:, columns].mean(axis=2)
+        small = frame[rows][:, columns].astype("float32")
         if self._last is not None and abs(small - self._last).mean() > CUT_THRESHOLD:
             self.reset()
-        self.is_flat = bool(small.std() < FLAT_DEVIATION)
+        self.is_flat = bool(small.std(axis=(0, 1)).max() < FLAT_DEVIATION)
         if self.is_flat:
             self.reset_statistics()
         self._last = small
+
+    def look_closer(self, frame: np.ndarray) -> None:
+        """Set `is_sparse` by a frame (uint8 [H, W, 3])."""
+        import cv2
+
+        deviations = 0.0
+        for channel in cv2.split(frame):
+            mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(channel))
+            least, greatest = cv2.minMaxLoc(channel)[:2]
+            # What rounding makes of an even frame is nothing that stands out.
+            deviations = max(deviations, max(greatest - mean, mean - least) / max(deviation, FLAT_DEVIATION))
+        # One that is near the threshold would be painted by turns this way and that.
+        self.is_sparse = deviations > SPARSE_DEVIATIONS[0 if self.is_sparse else 1]
 
     def steady(self, frame: np.ndarray) -> np.ndarray:
         """The next frame (uint8 [H, W, 3]) with less noise: averaged with those before it where nothing moves.

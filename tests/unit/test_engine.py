@@ -64,6 +64,31 @@ def test_a_dark_frame_is_painted_in_8_bit_integers_nearly_as_in_float32(
         assert np.square(painted - exact).mean() < 255**2 / 10 ** (28 / 10)
 
 
+def test_small_things_on_an_even_ground_are_painted_in_float32(
+    stylizer: Stylizer, exact_stylizer: Stylizer, style: Style
+) -> None:
+    """Of titles that roll, a sample of the pixels sees another part in each frame."""
+    states = ContentState(), ContentState()
+    for top in (40, 38, 36):
+        titles = np.zeros((96, 160, 3), np.uint8)
+        titles[top : top + 6, 50:90:3] = 255
+        assert np.array_equal(stylizer.stylize(titles, style.stats), exact_stylizer.stylize(titles, style.stats))
+        painted, exact = (
+            s.stylize(titles, style.stats, state=state)
+            for s, state in zip((stylizer, exact_stylizer), states, strict=True)
+        )
+        assert np.array_equal(painted, exact)
+
+
+def test_a_scene_cut_between_colours_of_one_grey_forgets_the_scene_before(stylizer: Stylizer, style: Style) -> None:
+    blue, red = (np.full((64, 96, 3), color, np.uint8) for color in ((150, 40, 40), (40, 40, 150)))
+    blue[20:30], red[20:30] = 90, 90
+    state = ContentState()
+    stylizer.stylize(blue, style.stats, state=state)
+    in_film = stylizer.stylize(red, style.stats, state=state)
+    assert np.array_equal(in_film, stylizer.stylize(red, style.stats, state=ContentState()))
+
+
 def test_a_film_in_8_bit_integers_is_nearly_that_in_float32(
     stylizer: Stylizer, exact_stylizer: Stylizer, style: Style, film: list[np.ndarray]
 ) -> None:
