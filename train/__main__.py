@@ -39,9 +39,10 @@ def fit(
     stillness_weight: Annotated[
         float, typer.Option(help="Weight of the difference between outputs for shifted, noisy copies.")
     ] = 0.0,
-    learning_rate: Annotated[float, typer.Option(help="Adam's learning rate at its highest.")] = 1.5e-3,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Adam's learning rate at its highest.")] = 1.5e-3,
     lr_decay: Annotated[
-        float | None, typer.Option(help="Use rate / (1 + lr-decay * iteration) instead of a cosine for each stage.")
+        float | None,
+        typer.Option(min=0, help="Use rate / (1 + lr-decay * iteration) instead of a cosine for each stage."),
     ] = None,
     max_iter: Annotated[int, typer.Option(min=1, help="Iterations of the whole run.")] = 16000,
     save_iter: Annotated[int, typer.Option(min=1, help="Iterations between checkpoints and validations.")] = 500,
@@ -78,7 +79,7 @@ def fit(
         int, typer.Option(min=1, help="Machines, each of which torchrun starts; they share --checkpoint.")
     ] = 1,
     precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of everything random.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = 2,
 ) -> None:
     """Train a model; stop it when you like and go on with --resume."""
@@ -142,7 +143,7 @@ def study(
     crop: Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of everything random.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = 2,
 ) -> None:
     """Answer by small runs how many iterations and pictures, which weights and which stages make a model good."""

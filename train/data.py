@@ -41,7 +41,7 @@ class PictureFile:
     path: Path
     name: str
     offset: int = 0
-    size: int = -1
+    size: int = 0
 
     def read_bytes(self) -> bytes:
         """The picture's file as it is."""
@@ -69,7 +69,11 @@ def find_pictures(paths: Sequence[Path]) -> list[PictureFile]:
     for path in paths:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            found += [PictureFile(p, p.relative_to(path).as_posix()) for p in files]
+            # A broken link has no size and counts as damaged when it is read.
+            found += [
+                PictureFile(p, p.relative_to(path).as_posix(), size=p.stat().st_size if p.exists() else 0)
+                for p in files
+            ]
         elif path.is_file():
             found += _in_tar(path)
         else:
@@ -240,7 +244,8 @@ class FeatureBank:
 
     def save(self, path: Path) -> None:
         """Write the bank beside its name and move it into place."""
-        partial = path.with_suffix(".partial")
+        # Several runs may share the folder.
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         torch.save({"crops": self.crops, "statistics": self.statistics, "content": self.content}, partial)
         os.replace(partial, path)
 

@@ -56,6 +56,8 @@ FREE_OPTIONS = {
 }
 """Options that may change when a run is resumed without its being another run."""
 RANGE_WEIGHT = 50.0
+STYLE_SEED = 1 << 32
+"""What is added to the seed for style pictures."""
 NOISE = 4 / 255
 WARM_UP = 200
 STYLE_SIDE_RATE = 0.25
@@ -122,7 +124,7 @@ def parse_stages(text: str, max_iter: int, arch: str) -> list[Stage]:
             value = float(share)
         except ValueError:
             value = 0.0
-        if name not in {"frame", "encoder", "joint"} or not value > 0:
+        if name not in {"frame", "encoder", "joint"} or not 0 < value < math.inf:
             raise LivestyleError(f"cannot read the stage {item!r}: write --stages frame:0.5,encoder:0.25,joint:0.25")
         parts.append((name, value))
     total = sum(value for _, value in parts)
@@ -292,7 +294,9 @@ class Sources:
             pictures, held = split_held_out(find_pictures(paths))
             if options.pictures:
                 pictures = choose(pictures, options.pictures, options.seed)
-            sources.training[kind] = CropSource(pictures, size, zoom, options.seed, recolor=kind == "style")
+            # Of its own, or each content picture would meet the same style in every epoch where there are as many.
+            seed = options.seed + (kind == "style") * STYLE_SEED
+            sources.training[kind] = CropSource(pictures, size, zoom, seed, recolor=kind == "style")
             sources.held_out[kind] = CropSource(held, size, zoom, options.seed)
             log.info("%s: %d pictures, %d held out", kind, len(pictures), len(held))
         return sources
@@ -427,10 +431,17 @@ class Average:
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint beside its name and move it into place, so that a cut-off never leaves half of one."""
+    """Write a checkpoint beside its name and move it into place, so that a cut-off never leaves half of one.
+
+    Raises:
+        LivestyleError: it cannot be written there.
+    """
     partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    try:
+        torch.save(content, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        raise LivestyleError(f"cannot write the checkpoint {path}: {error}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -482,8 +493,11 @@ def load_model(path: Path) -> tuple[Model, dict[str, Any]]:
     if path.suffix == ".safetensors":
         return _load_shipped(path)
     checkpoint = load_checkpoint(path)
-    model = build_model(checkpoint["arch"])
-    model.load_state_dict(checkpoint["average"])
+    try:
+        model = build_model(checkpoint["arch"])
+        model.load_state_dict(checkpoint["average"])
+    except (KeyError, RuntimeError) as error:
+        raise LivestyleError(f"{path} is not a checkpoint of this version of livestyle: {error}") from error
     return model.eval(), checkpoint
 
 
@@ -494,14 +508,14 @@ def _load_shipped(path: Path) -> tuple[Model, dict[str, Any]]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        model = build_model(metadata["arch"])
+        model, iteration = build_model(metadata["arch"]), int(metadata["iteration"])
         missing, unexpected = model.load_state_dict(values, strict=False)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise LivestyleError(f"{path} is not the checkpoint of a model folder: {error}") from error
     # What only training needs is not shipped.
     if unexpected or not all(name.startswith("statistics_reader.") for name in missing):
         raise LivestyleError(f"{path} is not the checkpoint of a model folder: other layers are in it")
-    return model.eval(), {"arch": metadata["arch"], "iteration": int(metadata["iteration"])}
+    return model.eval(), {"arch": metadata["arch"], "iteration": iteration}
 
 
 def choose_device(name: str) -> torch.device:
@@ -628,12 +642,17 @@ class Trainer:
             raise LivestyleError(
                 f"{self.options.checkpoint} holds a run of {saved['arch']}, not of {self.options.arch}"
             )
+        changed = self._changed(saved)
+        if changed:
+            log.warning("going on with other options than before: %s", ", ".join(changed))
+        return saved
+
+    def _changed(self, saved: dict[str, Any]) -> list[str]:
+        """The options that make another run than the one that was saved."""
         now = self._options_as_text()
         # A run from before there was an option had none of it.
-        changed = [name for name, text in now.items() if saved["options"].get(name, text) != text]
-        if set(changed) - FREE_OPTIONS:
-            log.warning("going on with other options than before: %s", ", ".join(sorted(set(changed) - FREE_OPTIONS)))
-        return saved
+        changed = {name for name, text in now.items() if saved["options"].get(name, text) != text}
+        return sorted(changed - FREE_OPTIONS)
 
     def _options_as_text(self) -> dict[str, str]:
         return {key: str(value) for key, value in asdict(self.options).items()}
@@ -684,7 +703,9 @@ class Trainer:
             group["base"] = base
         self.fabric.strategy.precision.load_state_dict(saved["precision"])
         torch.set_rng_state(saved["random"])
-        self.iteration, self.best = saved["iteration"], saved["best"]
+        self.iteration = saved["iteration"]
+        # Losses of other options are no measure for what comes.
+        self.best = math.inf if self._changed(saved) else saved["best"]
         self.validation = saved.get("validation", {})
 
     def _checkpoint(self) -> dict[str, Any]:
@@ -812,8 +833,7 @@ class Trainer:
 
     def _save(self, stage: Stage, board: Any) -> None:
         self._validate(stage, board)
-        last = stage.name == self.stages[-1].name
-        better = last and self.validation["loss"] < self.best
+        better = stage == self.stages[-1] and self.validation["loss"] < self.best
         if better:
             self.best = self.validation["loss"]
         content = self._save_last()

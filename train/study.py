@@ -21,7 +21,7 @@ from livestyle.errors import LivestyleError
 
 from .data import PictureFile, find_pictures, split_held_out, to_float
 from .evaluate import prepare, thumbnail
-from .fit import FREE_OPTIONS, LAST, FitOptions, Trainer
+from .fit import FREE_OPTIONS, LAST, FitOptions, Trainer, load_checkpoint
 from .losses import LossWeights
 from .networks import CompactModel
 from .vgg import statistics_vector
@@ -266,9 +266,11 @@ def _carry_out(run: Run, folder: Path, shown: Shown) -> Result:
     if record.is_file():
         for iteration, held_out, training in json.loads(record.read_text(encoding="utf-8")):
             done[iteration] = Point(iteration, Losses(*held_out), Losses(*training) if training else None)
-    todo = [iteration for iteration in run.measured if iteration not in done]
+    todo = [i for i in run.measured if i not in done or (run.curve and done[i].training is None)]
     if todo:
-        trainer = Trainer(replace(run.options, checkpoint=folder, resume=(folder / LAST).is_file()))
+        # A study with fewer points may have gone past some of these: it has to begin anew.
+        resume = (folder / LAST).is_file() and load_checkpoint(folder)["iteration"] <= todo[0]
+        trainer = Trainer(replace(run.options, checkpoint=folder, resume=resume))
         for iteration in todo:
             trainer.run_until(iteration)
             stage = next(stage.name for stage in trainer.stages if iteration <= stage.end)

@@ -36,10 +36,12 @@ def test_the_shipped_model_can_be_exported_again_from_its_checkpoint(
     shipped: Path, tmp_path: Path, frame: np.ndarray
 ) -> None:
     export_model(shipped, tmp_path / "again", [], None, None)
-    again, original = Stylizer(tmp_path / "again", "cpu-float32"), Stylizer(device="cpu-float32")
-    style = original.encode_style(frame)
-    np.testing.assert_allclose(again.encode_style(frame).values, style.values, rtol=1e-3, atol=1e-3)
-    assert abs(again.stylize(frame, style).astype(int) - original.stylize(frame, style)).max() <= 1
+    for device in ("cpu-float32", "cpu"):
+        again, original = Stylizer(tmp_path / "again", device), Stylizer(device=device)
+        style = original.encode_style(frame)
+        np.testing.assert_allclose(again.encode_style(frame).values, style.values, rtol=1e-3, atol=1e-3)
+        assert abs(again.stylize(frame, style).astype(int) - original.stylize(frame, style)).max() <= 1
+    assert STYLIZE_INT8 in again.model.manifest.files
 
 
 def test_a_network_that_differs_from_pytorch_is_not_written(
