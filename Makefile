@@ -31,6 +31,7 @@ help:
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/livestyle demo
+	@echo "next: $(BIN)/livestyle webcam; or once . $(BIN)/activate, and livestyle by itself from then on"
 
 test: lint
 	$(BIN)/python -m pytest

@@ -45,6 +45,8 @@ def main() -> None:
         app()
     except LivestyleError as error:
         raise SystemExit(f"error: {error}") from error
+    except ModuleNotFoundError as error:
+        raise SystemExit(f'error: {error.name} is not installed: pip install -e ".[train]" brings it') from error
 
 
 if __name__ == "__main__":

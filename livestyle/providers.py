@@ -17,6 +17,9 @@ from .model import MINIMUM_SIDE
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+# Has to be said before it is imported, or it gives this machine a lasting number and reports what runs here.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 CPU_FLOAT32 = "cpu-float32"
 DEVICES = ("auto", "cpu", CPU_FLOAT32, "cuda")
 

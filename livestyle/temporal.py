@@ -20,9 +20,10 @@ SAMPLES = 32
 """Rows and columns of the two."""
 FLAT_DEVIATION = 0.5
 """Levels by which the samples of a frame deviate from their mean, below which it is all of one colour."""
-SPARSE_DEVIATIONS = 4.0, 5.0
-"""Deviations from a frame's mean that its lightest or darkest pixel has to be away: above the second, little stands out
-from much that is even, as titles or a lamp at night do; below the first, that is over. Most photographs have 2 to 4."""
+SPARSE_KURTOSIS = 14.0, 18.0
+"""Kurtosis of a frame's levels: above the second, little stands out from much that is even, as titles or a lamp at
+night do; below the first, that is over. What a sample of n pixels says of their variance is wrong by about the root of
+kurtosis / n."""
 STILL_SHARE = 0.25
 """Of a new frame, where nothing moves; the rest is what was there before."""
 STILL_LEVELS, MOVING_LEVELS = 8, 20
@@ -102,15 +103,16 @@ class ContentState:
     def look_closer(self, frame: np.ndarray) -> None:
         """Set `is_sparse` by a frame (uint8 [H, W, 3])."""
         import cv2
+        import numpy as np
 
-        deviations = 0.0
-        for channel in cv2.split(frame):
-            mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(channel))
-            least, greatest = cv2.minMaxLoc(channel)[:2]
-            # What rounding makes of an even frame is nothing that stands out.
-            deviations = max(deviations, max(greatest - mean, mean - least) / max(deviation, FLAT_DEVIATION))
-        # One that is near the threshold would be painted by turns this way and that.
-        self.is_sparse = deviations > SPARSE_DEVIATIONS[0 if self.is_sparse else 1]
+        counts = np.stack([cv2.calcHist([frame], [channel], None, [256], [0, 256]).ravel() for channel in range(3)])
+        shares = counts.astype(np.float64) / counts.sum(axis=1, keepdims=True)
+        levels = np.arange(256) - shares @ np.arange(256)[:, None]
+        variance, fourth = ((shares * levels**power).sum(axis=1) for power in (2, 4))
+        # What rounding makes of an even frame is nothing that stands out.
+        kurtosis = float((fourth / np.maximum(variance, FLAT_DEVIATION**2) ** 2).max())
+        # A frame that is near the threshold would be painted by turns this way and that.
+        self.is_sparse = kurtosis > SPARSE_KURTOSIS[0 if self.is_sparse else 1]
 
     def steady(self, frame: np.ndarray) -> np.ndarray:
         """The next frame (uint8 [H, W, 3]) with less noise: averaged with those before it where nothing moves.

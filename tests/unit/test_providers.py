@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from livestyle import Stylizer
 from livestyle.errors import DeviceError
 from livestyle.providers import has_nvidia_driver, session_options, session_providers
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it keeps its records in other places")
+def test_onnxruntime_keeps_no_records_of_this_machine(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}}
+    code = "from livestyle import Stylizer; Stylizer(device='cpu')"
+    subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
 
 
 def test_an_unknown_device_is_refused() -> None:
