@@ -205,7 +205,9 @@ def video(
         str | None, typer.Option(help="Frames a second, such as 25 or 30000/1001; without it, as they come.")
     ] = None,
     compare: CompareOption = False,
-    codec: Annotated[str, typer.Option(help="h264, hevc, av1, vp9 or prores.")] = "h264",
+    codec: Annotated[
+        str | None, typer.Option(help="h264, hevc, av1, vp9 or prores; without it vp9 in .webm, h264 elsewhere.")
+    ] = None,
     crf: Annotated[int | None, typer.Option(help="Quality: 0 is best, 18 is the default of h264.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="ultrafast to veryslow; of prores proxy, lt, standard, hq or 4444.")

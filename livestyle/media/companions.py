@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 _SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 """What text subtitles become that a container does not carry."""
+_SOUNDS = {"mp4": "aac", "mov": "aac", "webm": "libopus"}
+"""What sound becomes that a container does not carry."""
+_BIT_RATE = 96_000
+"""Of sound that is encoded anew, a channel."""
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""By the number of channels: what both encoders take."""
 _QUICKTIME = {"deu": "ger", "ell": "gre", "isl": "ice", "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi"}
 """Languages that have another name in ffmpeg's list of QuickTime's."""
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
@@ -46,6 +52,7 @@ class Companions:
         self._waiting = source.packets
         self._copies: dict[int, Any] = {}
         self._converted: dict[int, Any] = {}
+        self._sounds: dict[int, _Sound] = {}
         self._ends: dict[int, int] = {}
         self._notes: list[str] = []
         self._left_out: list[str] = []
@@ -69,7 +76,7 @@ class Companions:
         said = [f"cannot carry these of its source, which are left out: {', '.join(self._left_out)}"] * bool(
             self._left_out
         )
-        said += [f"carries subtitles as text of another kind: {', '.join(self._notes)}"] * bool(self._notes)
+        said += [f"carries these of its source in another form: {', '.join(self._notes)}"] * bool(self._notes)
         if not said:
             return None
         return " and ".join(said) + ("" if self._format == "matroska" else "; .mkv carries more kinds")
@@ -92,6 +99,12 @@ class Companions:
             copy.time_base = Fraction(1, 1000)
             self._converted[stream.index] = copy
             self._notes.append(f"{stream.codec_context.codec.canonical_name} as {kind}")
+        elif is_known and stream.type == "audio" and self._format in _SOUNDS:
+            sound = self._sounds[stream.index] = _Sound(self._container, stream, _SOUNDS[self._format])
+            copy = sound.stream
+            self._notes.append(
+                f"{stream.codec_context.codec.canonical_name} as {copy.codec_context.codec.canonical_name}"
+            )
         else:
             self._left_out.append(_describe(stream))
             return
@@ -128,8 +141,17 @@ class Companions:
         index = packet.stream.index
         if index in self._converted:
             self._convert(packet, self._converted[index])
+        elif index in self._sounds:
+            for encoded in self._sounds[index].convert(packet):
+                self._write(encoded, self._sounds[index].stream)
         elif index in self._copies and packet.dts is not None:
             self._write(packet, self._copies[index])
+
+    def finish(self) -> None:
+        """Write what is still to come after the last packet."""
+        for sound in self._sounds.values():
+            for encoded in sound.end():
+                self._write(encoded, sound.stream)
 
     def _convert(self, packet: Any, stream: Any) -> None:
         try:
@@ -179,6 +201,83 @@ def shift(packet: Any, seconds: Fraction) -> None:
     if ticks:
         packet.pts = packet.pts + ticks if packet.pts is not None else None
         packet.dts = packet.dts + ticks if packet.dts is not None else None
+
+
+class _Sound:
+    """Encodes sound anew; where the source has gaps, there is silence, so that it stays with the pictures.
+
+    Args:
+        container: that it is for.
+        source: of the source, its stream.
+        codec: the encoder.
+    """
+
+    def __init__(self, container: Any, source: Any, codec: str) -> None:
+        decoder = source.codec_context
+        layout = _LAYOUTS.get(decoder.layout.nb_channels, "stereo")
+        # Opus knows few rates, and this one is always the best.
+        rate = 48000 if codec == "libopus" or decoder.sample_rate not in _AAC_RATES else decoder.sample_rate
+        self.stream = container.add_stream(codec, rate=rate, layout=layout)
+        context = self.stream.codec_context
+        context.bit_rate = _BIT_RATE * context.layout.nb_channels
+        self._source = source
+        self._graph: Any = None
+        self._next: int | None = None
+
+    def convert(self, packet: Any) -> list[Any]:
+        """The packets that are ready after one more of the source's; damaged ones are silence."""
+        try:
+            frames = self._source.codec_context.decode(packet)
+        except av.FFmpegError:
+            return []
+        encoded = []
+        for frame in frames:
+            if self._graph is None:
+                self._graph = self._filters(frame)
+            if frame.pts is None:
+                # Of several frames in a packet, decoders give the first one's time alone.
+                frame.pts = self._next
+            if frame.pts is not None and frame.time_base:
+                self._next = frame.pts + round(frame.samples / (frame.sample_rate * frame.time_base))
+            self._graph.push(frame)
+            encoded += self._encode()
+        return encoded
+
+    def end(self) -> list[Any]:
+        """What is left."""
+        encoded = self.convert(None)
+        if self._graph is None:
+            return encoded
+        self._graph.push(None)
+        return encoded + self._encode() + list(self.stream.encode(None))
+
+    def _encode(self) -> list[Any]:
+        encoded: list[Any] = []
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return encoded
+            encoded += self.stream.encode(frame)
+
+    def _filters(self, frame: Any) -> Any:
+        context = self.stream.codec_context
+        graph = av.filter.Graph()
+        source = graph.add_abuffer(
+            sample_rate=frame.sample_rate,
+            format=frame.format.name,
+            layout=frame.layout.name,
+            time_base=frame.time_base or Fraction(1, frame.sample_rate),
+        )
+        kind = f"sample_fmts={context.format.name}:sample_rates={context.sample_rate}"
+        graph.link_nodes(
+            source,
+            graph.add("aresample", "async=1"),
+            graph.add("aformat", f"{kind}:channel_layouts={context.layout.name}"),
+            graph.add("asetnsamples", f"n={context.frame_size or 1024}:p=0"),
+            graph.add("abuffersink"),
+        ).configure()
+        return graph
 
 
 class _Nowhere:

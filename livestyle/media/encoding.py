@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Encoding:
     GIF and WebP have codecs of their own and take the defaults only.
 
     Attributes:
-        codec: one of `CODECS`.
+        codec: one of `CODECS`; None is VP9 in WebM and H.264 elsewhere.
         crf: the quality, from 0 (best) to 51 (H.264, HEVC) or 63 (AV1, VP9); None is 18, 20 or 28. ProRes has none.
         preset: one of `PRESETS`, None is ``veryfast``; of ProRes one of `PROFILES`, None is ``hq``.
         hardware: take an encoder of the graphics card or chip, and fail where there is none.
@@ -70,23 +70,33 @@ class Encoding:
         InputError: there is no such codec or preset, or the quality is out of range.
     """
 
-    codec: str = "h264"
+    codec: str | None = None
     crf: int | None = None
     preset: str | None = None
     hardware: bool = False
 
     def __post_init__(self) -> None:
-        if self.codec not in CODECS:
+        if self.codec not in (None, *CODECS):
             raise InputError(f"there is no codec {self.codec}: choose one of {', '.join(CODECS)}")
         presets = PROFILES if self.codec == "prores" else PRESETS
         if self.preset is not None and self.preset not in presets:
-            raise InputError(f"{self.codec} has no preset {self.preset}: choose one of {', '.join(presets)}")
+            name = self.codec or "video"
+            raise InputError(f"{name} has no preset {self.preset}: choose one of {', '.join(presets)}")
         if self.crf is not None:
             if self.codec == "prores":
                 raise InputError(f"prores has no crf: choose its quality with a preset, one of {', '.join(PROFILES)}")
-            highest = _HIGHEST_CRF[self.codec]
+            highest = _HIGHEST_CRF[self.codec] if self.codec else max(_HIGHEST_CRF.values())
             if not 0 <= self.crf <= highest:
-                raise InputError(f"the crf of {self.codec} is between 0 (best) and {highest}, not {self.crf}")
+                name = self.codec or "a video"
+                raise InputError(f"the crf of {name} is between 0 (best) and {highest}, not {self.crf}")
+
+    def within(self, container: str) -> Encoding:
+        """The same with the codec that it has in a container, one of the values of `FORMATS`.
+
+        Raises:
+            InputError: the quality is out of that codec's range.
+        """
+        return self if self.codec else replace(self, codec="vp9" if container == "webm" else "h264")
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,7 @@ def container_of(path: Path, encoding: Encoding) -> str:
     if name in ANIMATIONS:
         if encoding != Encoding():
             raise OutputError(f"cannot write {path} so: a {suffix} has neither codec, crf, preset nor hardware encoder")
-    elif encoding.codec not in _CARRIED[name]:
+    elif encoding.within(name).codec not in _CARRIED[name]:
         fitting = sorted(s for s, other in FORMATS.items() if encoding.codec in _CARRIED.get(other, ()))
         raise OutputError(
             f"cannot write {path}: a {suffix} does not carry {encoding.codec}, end the name with one of "
@@ -164,7 +174,7 @@ def container_of(path: Path, encoding: Encoding) -> str:
 
 
 def find_encoder(container: str, encoding: Encoding, width: int, height: int) -> Encoder:
-    """The encoder for a container and a size.
+    """The encoder for a container, of which the encoding says the codec (`Encoding.within`), and a size.
 
     Raises:
         OutputError: this PyAV does not have it, or no hardware encoder opens; each is named with its reason.
@@ -175,7 +185,7 @@ def find_encoder(container: str, encoding: Encoding, width: int, height: int) ->
         return Encoder("libwebp_anim", "bgra", {"quality": "90"})
     if encoding.hardware:
         return _find_hardware(encoding, width, height)
-    name = _SOFTWARE[encoding.codec]
+    name = _SOFTWARE[_codec(encoding)]
     if not _is_there(name):
         raise OutputError(f"this PyAV has no encoder {name}: choose another codec, or install PyAV's own wheels")
     return _software(name, encoding)
@@ -254,7 +264,7 @@ def _hardware_options(kind: str, encoding: Encoding) -> dict[str, str]:
         return {"rc": "vbr", "cq": str(crf), "b": "0", "preset": f"p{1 + step * 6 // 8}"}
     if kind == "videotoolbox":
         # From 100 (best) to 1, in the units of FF_QP2LAMBDA.
-        quality = max(1, round(100 - 100 * crf / _HIGHEST_CRF[encoding.codec]))
+        quality = max(1, round(100 - 100 * crf / _HIGHEST_CRF[_codec(encoding)]))
         return {"global_quality": str(quality * 118)}
     if kind == "qsv":
         return {"global_quality": str(max(1, crf)), "preset": PRESETS[max(step, PRESETS.index("veryfast"))]}
@@ -266,7 +276,12 @@ def _hardware_options(kind: str, encoding: Encoding) -> dict[str, str]:
 
 
 def _crf(encoding: Encoding) -> int:
-    return _CRF[encoding.codec] if encoding.crf is None else encoding.crf
+    return _CRF[_codec(encoding)] if encoding.crf is None else encoding.crf
+
+
+def _codec(encoding: Encoding) -> str:
+    assert encoding.codec is not None, "its container is not known yet: see Encoding.within"
+    return encoding.codec
 
 
 def _is_there(name: str) -> bool:

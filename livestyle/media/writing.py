@@ -59,6 +59,7 @@ class VideoFileSink(FrameSink):
         partial: Path | None = None,
     ) -> None:
         self._format = container_of(path, encoding) if stream is None else "matroska"
+        encoding = encoding.within(self._format)
         self.path = path
         self.info = info
         self._file = stream
@@ -163,6 +164,8 @@ class VideoFileSink(FrameSink):
         """
         try:
             self._copy_companions()
+            if self._companions:
+                self._companions.finish()
             for frame in self._palettes(None) if self._palettes else []:
                 self._container.mux(self._encode(frame))
             self._container.mux(self._encode(None))

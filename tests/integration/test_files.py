@@ -161,7 +161,7 @@ def test_tags_that_mp4_has_no_place_for_are_kept(make: Make, tmp_path: Path) -> 
 def test_text_subtitles_are_converted_where_they_cannot_be_copied(
     rich: Path, tmp_path: Path, ffmpeg: str, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    copy(rich, tmp_path / name, encoding=Encoding("vp9" if name == "out.webm" else "h264"))
+    copy(rich, tmp_path / name)
 
     assert subtitles(ffmpeg, tmp_path / name) == subtitles(ffmpeg, rich)
     kind = "webvtt" if name == "out.webm" else "mov_text"
@@ -187,15 +187,70 @@ def test_text_of_mp4_is_copied_to_mp4(make: Make, rich: Path, tmp_path: Path, ff
     assert subtitles(ffmpeg, tmp_path / "out.mp4") == subtitles(ffmpeg, source)
 
 
-def test_what_the_container_cannot_carry_is_said_in_one_warning(
-    rich: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def loud(ffmpeg: str, path: Path) -> list[float]:
+    """When the sound gets loud and silent again, in turns, in seconds."""
+    command = [ffmpeg, "-v", "error", "-i", str(path), "-map", "0:a:0", "-af", "aresample=8000:async=1:first_pts=0"]
+    command += ["-ac", "1", "-f", "s16le", "-"]
+    samples = np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, np.int16)
+    blocks = samples[: len(samples) // 80 * 80].reshape(-1, 80)
+    is_loud = np.abs(blocks).max(axis=1, initial=0) > 500
+    return [float(change) / 100 for change in np.flatnonzero(np.diff(is_loud)) + 1]
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "becomes"),
+    [
+        (["aac"], "out.webm", "opus"),
+        (["ac3", "-ac", "6"], "out.webm", "opus"),
+        (["libvorbis"], "out.mov", "aac"),
+        (["wmav2"], "out.mp4", "aac"),
+    ],
+)
+def test_sound_is_converted_where_it_cannot_be_copied(
+    make: Make, tmp_path: Path, ffmpeg: str, caplog: pytest.LogCaptureFixture, codec: list[str], name: str, becomes: str
 ) -> None:
-    copy(rich, tmp_path / "out.webm", encoding=Encoding("av1"))
+    beep = ["-af", "volume=0:enable='not(between(t,1,2))'", "-shortest"]
+    source = make("beep.mkv", *picture(3), *sound(440), *beep, *H264, "-c:a", *codec)
+
+    copy(source, tmp_path / name, "0.5", "2.5")
+
+    (before,), (after,) = streams(source, "a"), streams(tmp_path / name, "a")
+    assert (after["codec_name"], after["channels"]) == (becomes, before["channels"])
+    assert loud(ffmpeg, tmp_path / name) == pytest.approx([0.5, 1.5], abs=0.05)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert f"in another form: {before['codec_name']} as {becomes}" in caplog.text
+
+
+def test_a_gap_in_converted_sound_stays_one(make: Make, tmp_path: Path, ffmpeg: str) -> None:
+    gap = ["-af", "aselect='not(between(t,1,1.5))'", "-shortest"]
+    source = make("gap.mkv", *picture(3), *sound(440), *gap, *H264, "-c:a", "pcm_s16le")
+
+    copy(source, tmp_path / "out.webm")
+
+    assert loud(ffmpeg, tmp_path / "out.webm")[:2] == pytest.approx([1, 1.5], abs=0.05)
+
+
+def test_what_the_container_cannot_carry_is_said_in_one_warning(
+    make: Make, rich: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cover = make("cover.png", *picture(0.04), "-frames:v", "1")
+    both = ["-i", str(rich), "-i", str(cover), "-map", "0", "-map", "1", "-c", "copy", "-c:s", "mov_text"]
+    source = make("rich.mp4", *both, "-disposition:v:1", "attached_pic")
+
+    copy(source, tmp_path / "out.webm", encoding=Encoding("av1"))
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "left out: audio aac, audio ac3" in caplog.text
-    assert "subrip as webvtt" in caplog.text
+    assert "left out: cover png" in caplog.text
+    assert "aac as opus, ac3 as opus, mov_text as webvtt" in caplog.text
     assert ".mkv carries more" in caplog.text
+
+
+def test_webm_is_written_without_being_told_a_codec(make: Make, tmp_path: Path) -> None:
+    source = make("clip.mp4", *picture(0.4), *H264)
+
+    copy(source, tmp_path / "out.webm")
+
+    assert streams(tmp_path / "out.webm", "v")[0]["codec_name"] == "vp9"
 
 
 def test_fonts_are_kept_in_matroska(make: Make, tmp_path: Path) -> None:
@@ -398,7 +453,7 @@ def test_presets_trade_time_for_size(make: Make, tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"codec": "divx"}, "choose one of h264, hevc, av1, vp9, prores"),
-        ({"crf": 52}, "between 0 .* and 51"),
+        ({"codec": "h264", "crf": 52}, "between 0 .* and 51"),
         ({"codec": "vp9", "crf": -1}, "between 0 .* and 63"),
         ({"codec": "prores", "crf": 18}, "prores has no crf"),
         ({"preset": "quick"}, "no preset quick: choose one of ultrafast"),
@@ -413,7 +468,7 @@ def test_an_encoding_that_is_none_is_refused(options: dict[str, Any], words: str
 @pytest.mark.parametrize(
     ("name", "encoding", "words"),
     [
-        ("out.webm", Encoding(), "does not carry h264.* .mkv .mov .mp4, or choose the codec av1 or vp9"),
+        ("out.webm", Encoding("h264"), "does not carry h264.* .mkv .mov .mp4, or choose the codec av1 or vp9"),
         ("out.mp4", Encoding("prores"), "does not carry prores, end the name with one of .mkv .mov"),
         ("out.gif", Encoding("vp9"), "a .gif has neither codec"),
         ("out.avi", Encoding(), "end the name with one of"),
@@ -557,10 +612,9 @@ def test_a_part_of_a_webp_can_be_taken(make: Make, tmp_path: Path) -> None:
 def test_a_stop_halfway_leaves_everything_as_it_was(make: Make, tmp_path: Path, name: str) -> None:
     source = make("clip.mp4", *picture(0.4), *H264)
     (tmp_path / name).write_text("precious")
-    encoding = Encoding("vp9") if name == "out.webm" else Encoding()
 
     def stop() -> None:
-        with VideoFileSource(source) as video, VideoFileSink(tmp_path / name, video.info, video, encoding) as sink:
+        with VideoFileSource(source) as video, VideoFileSink(tmp_path / name, video.info, video) as sink:
             for frame in video:
                 sink.write(frame.image, frame.time, frame.duration)
             raise KeyboardInterrupt
