@@ -25,6 +25,7 @@ from .cli_options import (
     MaskOption,
     ModelOption,
     StrengthOption,
+    StrokeSizeOption,
 )
 from .cli_styles import styles_app
 from .color import ColorMode
@@ -88,6 +89,9 @@ def webcam(
     strength: Annotated[
         float | None, typer.Option(help="0 (the camera as it is) to 1 (all of the style). (default: 1)")
     ] = None,
+    stroke_size: Annotated[
+        float | None, typer.Option(help="How many times as wide strokes are, 1 to 16. (default: 1)")
+    ] = None,
     color: Annotated[ColorMode | None, typer.Option(help=f"{COLOR_HELP} (default: style)")] = None,
     mask: Annotated[
         str | None,
@@ -143,6 +147,7 @@ def webcam(
         style=style,
         styles=None if styles is None else str(styles),
         strength=strength,
+        stroke_size=stroke_size,
         color=color,
         mask=mask,
         background=background,
@@ -194,6 +199,7 @@ def video(
         ),
     ] = None,
     strength: StrengthOption = 1.0,
+    stroke_size: StrokeSizeOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
     mask: MaskOption = None,
     background: BackgroundOption = None,
@@ -245,6 +251,7 @@ def video(
 
     check_crossfade(crossfade)
     options = VideoOptions(
+        stroke_size=stroke_size,
         size=None if size is None else parse_size(size),
         fps=None if fps is None else parse_rate(fps),
         start=None if start is None else parse_time(start),
@@ -292,6 +299,7 @@ def image(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write, or a folder for several.")],
     style: StyleOption = None,
     strength: StrengthOption = 1.0,
+    stroke_size: StrokeSizeOption = 1.0,
     color: ColorOption = ColorMode.STYLE,
     mask: MaskOption = None,
     background: BackgroundOption = None,
@@ -305,9 +313,11 @@ def image(
 ) -> None:
     """Paint pictures."""
     from .convert import check_images, convert_images, print_json, print_result
+    from .engine import check_stroke_size
     from .mask import Regions, find_background
     from .media.camera import parse_size
 
+    check_stroke_size(stroke_size)
     fits = None if size is None else parse_size(size)
     regions = Regions.of(mask, background)
     check_images(sources, output, mask=mask, jobs=jobs, force=force, one_style=not _is_folder(style))
@@ -327,6 +337,7 @@ def image(
         strength,
         color=color,
         regions=regions,
+        stroke_size=stroke_size,
         size=fits,
         compare=compare,
         jobs=jobs,

@@ -14,6 +14,12 @@ COLOR_HELP = (
     "that needs a picture as the style, and not a preset that came with the model."
 )
 StrengthOption = Annotated[float, typer.Option(help="0 (the content as it is) to 1 (all of the style).")]
+StrokeSizeOption = Annotated[
+    float,
+    typer.Option(
+        help="How many times as wide strokes are, 1 to 16: large pictures need larger ones to look painted from afar."
+    ),
+]
 DeviceOption = Annotated[
     str,
     typer.Option(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .color import ColorMode, keep_colors
-from .engine import check_strength
+from .engine import check_strength, check_stroke_size
 from .errors import InputError, LivestyleError, OutputError
 from .film import Film, VideoOptions, can_be_resumed, check_size, fit_size, match_timeline, resize
 from .mask import Mask, Regions
@@ -269,6 +269,7 @@ def convert_images(
     *,
     color: ColorMode = ColorMode.STYLE,
     regions: Regions | None = None,
+    stroke_size: float = 1.0,
     size: tuple[int, int] | None = None,
     compare: bool = False,
     jobs: int = 1,
@@ -289,6 +290,7 @@ def convert_images(
         color: whose colours the paintings have; MATCH takes them from each picture for itself.
         regions: a mask, the same for all, for a foreground in the style and a background in another, or as it is; of a
             video, its first frame. None paints all.
+        stroke_size: as of `Stylizer.stylize`.
         size: width and height in pixels that pictures are scaled to fit in, up or down, with their shape kept.
         compare: the picture on the left of its painting.
         jobs: pictures that are painted at a time; they share the cores.
@@ -306,6 +308,7 @@ def convert_images(
         OutputError: a result cannot be written.
     """
     check_strength(strength)
+    check_stroke_size(stroke_size)
     _check_color(color, styles, regions)
     check_size(size)
     plan = _plan_images(sources, target, jobs)
@@ -330,7 +333,8 @@ def convert_images(
         if regions is not None:
             with Mask(regions.mask) as file:
                 mask = file.at(0, image.shape[1], image.shape[0])
-        painted = paint_picture(image, stylizer, stats[0], strength, mask, stats[1] if background else None)
+        outside = stats[1] if background else None
+        painted = paint_picture(image, stylizer, stats[0], strength, mask, outside, stroke_size)
         if color is ColorMode.CONTENT:
             painted = keep_colors(image, painted)
         if compare:

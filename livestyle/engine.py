@@ -25,6 +25,7 @@ from .providers import Device, choose_device, create_session, first_line
 from .temporal import ContentState
 
 SHAPES_KEPT = 4
+BROADEST_STROKES = 16
 """For so many shapes of frames what was set up for them is kept."""
 
 
@@ -106,6 +107,7 @@ class Stylizer:
         *,
         mask: np.ndarray | None = None,
         background: StyleStats | None = None,
+        stroke_size: float = 1.0,
     ) -> np.ndarray:
         """Paint a frame, or several frames of one size; with a mask, in two styles at once.
 
@@ -118,18 +120,22 @@ class Stylizer:
             mask: uint8 [H, W], for all frames, or [N, H, W]: 255 paints in ``style``, 0 in ``background``, and what
                 lies between blends them. None is ``style`` everywhere.
             background: the style where the mask is 0, painted in the same pass; None leaves the frame as it is there.
+            stroke_size: how many times as wide strokes are, 1..16: the frames are painted at so much less width and
+                height, but no less than 64 pixels, and the painting is enlarged again. What it lacks in detail by that
+                is taken from the frames where the strength is below 1.
 
         Returns:
             The painted frames, uint8, the shape of ``frames``.
 
         Raises:
-            InputError: ``frames`` or ``mask`` is no such array, ``strength`` is out of range, or a background has no
-                mask.
+            InputError: ``frames`` or ``mask`` is no such array, ``strength`` or ``stroke_size`` is out of range, or a
+                background has no mask.
             StyleError: a style belongs to another model.
             ModelError: the model cannot paint in two styles at once.
         """
         _check_image(frames, "a frame", batch=True)
         check_strength(strength)
+        check_stroke_size(stroke_size)
         self._check_style(style)
         if background is not None:
             self._check_style(background)
@@ -138,15 +144,21 @@ class Stylizer:
         if mask is not None:
             _check_mask(mask, frames)
             if background is None:
-                return lay_over(frames, self.stylize(frames, style, strength, state), mask)
+                return lay_over(frames, self.stylize(frames, style, strength, state, stroke_size=stroke_size), mask)
         if strength == 0:
             if state is not None:
                 # The network does not see these frames, and what it saw before will be out of date.
                 state.reset()
             return frames.copy()
-        batch = frames[None] if frames.ndim == 3 else frames
+        whole = frames[None] if frames.ndim == 3 else frames
         styles = (style,) if background is None else (style, background)
-        masks = None if mask is None else np.broadcast_to(mask, batch.shape[:3])
+        masks = None if mask is None else np.broadcast_to(mask, whole.shape[:3])
+        height, width = whole.shape[1:3]
+        factor = min(1.0, max(1 / stroke_size, MINIMUM_SIDE / min(height, width)))
+        batch = whole
+        if factor < 1:
+            size = round(width * factor), round(height * factor)
+            batch, masks = _resized(whole, size), None if masks is None else _resized(masks, size)
         painter = self._painter if mask is None else self._painter_of_regions()
         if len(batch) == 1 or (state is None and not painter.samples):
             painted = self._run(painter, batch, styles, strength, state, masks)
@@ -159,6 +171,8 @@ class Stylizer:
                     for n in places
                 ]
             )
+        if factor < 1:
+            painted = _enlarged(painted, batch, whole, strength)
         return painted.reshape(frames.shape)
 
     def _check_style(self, style: StyleStats) -> None:
@@ -356,6 +370,25 @@ class _Binding:
         self._buffers[name].update_inplace(np.asarray(value, order="C"))
 
 
+def _resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pictures, uint8 [N, H, W, 3] or [N, H, W], at another width and height."""
+    import cv2
+
+    method = cv2.INTER_AREA if size[0] < images.shape[2] else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(image, size, interpolation=method) for image in images])
+
+
+def _enlarged(painted: np.ndarray, reduced: np.ndarray, whole: np.ndarray, strength: float) -> np.ndarray:
+    """Paintings of reduced frames at the whole frames' size; the weaker the style, the more of their detail is back."""
+    size = (whole.shape[2], whole.shape[1])
+    enlarged = _resized(painted, size)
+    if strength == 1:
+        return enlarged
+    detail = whole.astype(np.float32) - _resized(reduced, size)
+    blended: np.ndarray = np.rint(enlarged + (1 - strength) * detail).clip(0, 255).astype(np.uint8)
+    return blended
+
+
 def lay_over(frames: np.ndarray, painted: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """What is painted where a mask is 255, frames as they are where it is 0, and between them both by their shares.
 
@@ -389,6 +422,12 @@ def check_strength(strength: float) -> None:
     """Raise an `InputError` for a strength that is not in 0..1."""
     if not 0 <= strength <= 1:
         raise InputError(f"strength is between 0 and 1, not {strength}")
+
+
+def check_stroke_size(stroke_size: float) -> None:
+    """Raise an `InputError` for a stroke size that is not in 1..16."""
+    if not 1 <= stroke_size <= BROADEST_STROKES:
+        raise InputError(f"the stroke size is between 1 and {BROADEST_STROKES}, not {stroke_size:g}")
 
 
 def scale_style_picture(image: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ import numpy as np
 
 from . import __version__
 from .color import ColorMode, keep_colors
+from .engine import check_stroke_size
 from .errors import InputError
 from .mask import Mask, Regions
 from .media.base import Frame
@@ -54,6 +55,7 @@ class VideoOptions:
     """What becomes of a video beside its painting.
 
     Attributes:
+        stroke_size: as of `Stylizer.stylize`.
         size: width and height in pixels that the frames are scaled to fit in, up or down, with their shape kept.
         fps: frames per second, constant: frames are repeated or dropped by their time. None keeps every frame's time.
         start: seconds of the source at which the result begins.
@@ -68,6 +70,7 @@ class VideoOptions:
         InputError: they do not fit.
     """
 
+    stroke_size: float = 1.0
     size: tuple[int, int] | None = None
     fps: Fraction | None = None
     start: Fraction | None = None
@@ -78,6 +81,7 @@ class VideoOptions:
     resume: bool = False
 
     def __post_init__(self) -> None:
+        check_stroke_size(self.stroke_size)
         check_size(self.size)
         if self.fps is not None:
             _check_rate(self.fps)
@@ -148,7 +152,7 @@ class Film:
                 if self.options.resume:
                     store.resume()
             kept = store.finished * SEGMENT_FRAMES if store is not None else 0
-            painter = _Painter(stylizer, timelines, self.strength, store, mask, self.options.start or 0)
+            painter = _Painter(stylizer, timelines, self.strength, store, mask, self.options)
             clocks = [Stopwatch() for _ in range(3)]
             try:
                 with (
@@ -307,6 +311,7 @@ class Film:
             "background": background,
             "strength": self.strength,
             "color": str(self.color),
+            "stroke size": options.stroke_size,
             "size": None if options.size is None else list(options.size),
             "fps": str(options.fps),
             "start": str(options.start),
@@ -343,7 +348,7 @@ class _Painter:
         strength: 0..1.
         store: whose content state to go on with, if it has any.
         mask: where the foreground is.
-        start: of the film, in seconds of the mask.
+        options: of the film.
     """
 
     def __init__(
@@ -353,7 +358,7 @@ class _Painter:
         strength: float,
         store: SegmentStore | None,
         mask: Mask | None,
-        start: Fraction | int,
+        options: VideoOptions,
     ) -> None:
         self.state = ContentState()
         if store is not None and store.finished:
@@ -362,7 +367,9 @@ class _Painter:
         self._timeline, self._background = timelines
         self._strength = strength
         self._mask = mask
-        self._start = start
+        # In seconds of the mask.
+        self._start = options.start or 0
+        self._stroke_size = options.stroke_size
         self._last: tuple[_Inputs, np.ndarray] | None = None
 
     def paint(self, frame: Frame, number: int) -> np.ndarray:
@@ -379,7 +386,13 @@ class _Painter:
         if self._last is not None and number % SEGMENT_FRAMES and all(map(is_, inputs, self._last[0])):
             return self._last[1]
         painted = self._stylizer.stylize(
-            image, inputs.style, self._strength, self.state, mask=inputs.mask, background=inputs.background
+            image,
+            inputs.style,
+            self._strength,
+            self.state,
+            mask=inputs.mask,
+            background=inputs.background,
+            stroke_size=self._stroke_size,
         )
         self._last = inputs, painted
         return painted

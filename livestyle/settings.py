@@ -29,6 +29,7 @@ class Settings:
         style: a preset, a picture, a folder or a mix.
         styles: a folder of pictures.
         strength: 0..1.
+        stroke_size: how many times as wide strokes are, 1..16.
         color: whose colours a painting has.
         mask: a picture whose white is the foreground, or ``none``.
         background: a style for what is outside the mask, or ``original``.
@@ -49,6 +50,7 @@ class Settings:
     style: str | None = None
     styles: str | None = None
     strength: float | None = None
+    stroke_size: float | None = None
     color: ColorMode | None = None
     mask: str | None = None
     background: str | None = None
@@ -180,6 +182,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "style": (_is_text, "a text"),
     "styles": (_is_text, "the name of a folder"),
     "strength": (lambda value: _is_number(value) and 0 <= value <= 1, "a number between 0 and 1"),
+    "stroke_size": (lambda value: _is_number(value) and 1 <= value <= 16, "a number between 1 and 16"),
     "color": (lambda value: value in list(ColorMode), f"one of {', '.join(ColorMode)}"),
     "mask": (_is_text, "the name of a picture"),
     "background": (_is_text, "a text"),

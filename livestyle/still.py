@@ -19,6 +19,7 @@ def paint_picture(
     strength: float,
     mask: np.ndarray | None = None,
     background: StyleStats | None = None,
+    stroke_size: float = 1.0,
 ) -> np.ndarray:
     """Paint a picture, uint8 [H, W, 3] BGR of any size; the rest is that of `Stylizer.stylize`."""
     import cv2
@@ -29,4 +30,5 @@ def paint_picture(
         # The network takes no less: mirror what is there around it, and cut that off again.
         image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
         mask = None if mask is None else cv2.copyMakeBorder(mask, 0, below, 0, right, cv2.BORDER_REFLECT)
-    return stylizer.stylize(image, style, strength, mask=mask, background=background)[:height, :width]
+    painted = stylizer.stylize(image, style, strength, mask=mask, background=background, stroke_size=stroke_size)
+    return painted[:height, :width]

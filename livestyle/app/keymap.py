@@ -16,6 +16,8 @@ class Action(Enum):
     PLAIN = auto()
     STRONGER = auto()
     WEAKER = auto()
+    BROADER = auto()
+    FINER = auto()
     HOLD = auto()
     MIX_TO_HELD = auto()
     MIX_TO_CURRENT = auto()
@@ -60,6 +62,8 @@ KEYMAP = (
     Binding(("0",), Action.PLAIN, "plain camera, and back"),
     Binding(("+", "="), Action.STRONGER, "stronger by 0.1"),
     Binding(("-",), Action.WEAKER, "weaker by 0.1"),
+    Binding((".",), Action.BROADER, "broader strokes"),
+    Binding((",",), Action.FINER, "finer strokes"),
     Binding(("Space",), Action.HOLD, "hold this style, to mix the next one in"),
     Binding(("[",), Action.MIX_TO_HELD, "mix: more of what is held"),
     Binding(("]",), Action.MIX_TO_CURRENT, "mix: more of the current style"),

@@ -30,6 +30,8 @@ LEAST_SIDE = 144
 """Of what is painted to hold a rate, in pixels: less is no painting of anything."""
 TRIAL_SIDE = 180
 """Of what the time for a frame is judged by, in pixels."""
+STROKE_SIZES = (1.0, 1.5, 2.0, 3.0, 4.0)
+"""That keys choose from."""
 PREVIEW_SIDE = 96
 """Of a preview, in pixels."""
 
@@ -59,6 +61,7 @@ class Look:
     Attributes:
         style: to paint in.
         strength: 0..1.
+        stroke_size: how many times as wide strokes are, by painting so much smaller.
         plain: the camera as it is.
         mirror: left and right change places.
         color: whose colours; `ColorMode.MATCH` is in the style already and changes nothing here.
@@ -72,6 +75,7 @@ class Look:
 
     style: StyleStats
     strength: float = 1.0
+    stroke_size: float = 1.0
     plain: bool = False
     mirror: bool = False
     color: ColorMode = ColorMode.STYLE
@@ -85,6 +89,12 @@ class Look:
     def stronger(self, step: float) -> Look:
         """With another strength, ``step`` more within 0..1, and painted."""
         return replace(self, strength=round(min(1.0, max(0.0, self.strength + step)), 2), plain=False)
+
+    def broader(self, step: int) -> Look:
+        """With the next broader (1) or finer (-1) strokes of `STROKE_SIZES`, and painted."""
+        others = [size for size in STROKE_SIZES if (size - self.stroke_size) * step > 0]
+        size = min(others, key=lambda other: abs(other - self.stroke_size), default=self.stroke_size)
+        return replace(self, stroke_size=size, plain=False)
 
     def stats(self, now: float) -> StyleStats:
         """The style at a moment, in the middle of a crossfade or after it."""
@@ -196,9 +206,8 @@ class Painter:
             frame = self._first_frame()
             if frame is None:
                 return
-            two_styles = look.region is not None and look.region.outside is not None
             height, width = frame.image.shape[:2]
-            self._warm_up(stylizer, width, height, two_styles)
+            self._warm_up(stylizer, width, height, look)
             self._look = look
             self._paint_all(stylizer)
         except BaseException as error:
@@ -207,15 +216,16 @@ class Painter:
             with self._changed:
                 self._changed.notify_all()
 
-    def _warm_up(self, stylizer: Stylizer, width: int, height: int, two_styles: bool) -> None:
+    def _warm_up(self, stylizer: Stylizer, width: int, height: int, look: Look) -> None:
         """Set up the size that frames will be painted at, judged by a small one: a large one may take seconds."""
+        two_styles = look.region is not None and look.region.outside is not None
         factor = max(min(1.0, TRIAL_SIDE / min(width, height)), MINIMUM_SIDE / min(width, height))
         trial = (round(height * factor), round(width * factor))
         stylizer.warm_up(*trial, two_styles)
         start = time.monotonic()
         stylizer.warm_up(*trial, two_styles)
         self._pace.begin((time.monotonic() - start) / factor**2)
-        width, height = self._size(width, height)
+        width, height = self._size(width, height, look.stroke_size)
         stylizer.warm_up(height, width, two_styles)
 
     def _first_frame(self) -> Frame | None:
@@ -261,7 +271,7 @@ class Painter:
         if look.plain:
             return Painting(image, frame, time.monotonic() - start, (0, 0))
         height, width = image.shape[:2]
-        size = self._size(width, height)
+        size = self._size(width, height, look.stroke_size)
         region, content = look.region, resized(image, size)
         mask = outside = None
         if region is not None and region.outside is not None:
@@ -279,11 +289,12 @@ class Painter:
         self._pace.tell(end - start, end)
         return Painting(painted, frame, end - start, size)
 
-    def _size(self, width: int, height: int) -> tuple[int, int]:
+    def _size(self, width: int, height: int, stroke_size: float) -> tuple[int, int]:
         """To paint frames of this width and height at."""
         short = min(width, height)
+        held = min(1.0, max(self._pace.scale, LEAST_SIDE / short))
         # The network takes no less than the second; cameras may give that.
-        scale = max(min(1.0, max(self._pace.scale, LEAST_SIDE / short)), MINIMUM_SIDE / short)
+        scale = max(min(held, 1 / stroke_size), MINIMUM_SIDE / short)
         return round(width * scale), round(height * scale)
 
     def _publish(self, painting: Painting, moment: float) -> None:

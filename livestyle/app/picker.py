@@ -78,7 +78,8 @@ class Picker:
         look = self.look
         own = look.color is ColorMode.STYLE or (look.color is ColorMode.MATCH and self.chosen.source is None)
         color = "" if own else f", {COLORS[look.color]}"
-        return f"{number}{self.mixer.label}, strength {look.strength:.0%}{color}"
+        strokes = "" if look.stroke_size == 1 else f", strokes x{look.stroke_size:g}"
+        return f"{number}{self.mixer.label}, strength {look.strength:.0%}{strokes}{color}"
 
     def close(self) -> None:
         self._worker.shutdown(cancel_futures=True)

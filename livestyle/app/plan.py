@@ -58,6 +58,7 @@ class Plan:
     style: str | None
     styles: Path | None
     strength: float
+    stroke_size: float
     color: ColorMode
     mask: Path | None
     background: str | None
@@ -101,6 +102,7 @@ class Plan:
             style=style,
             styles=styles,
             strength=1.0 if both.strength is None else both.strength,
+            stroke_size=both.stroke_size or 1.0,
             color=both.color or ColorMode.STYLE,
             mask=None if both.mask is None else Path(both.mask).expanduser(),
             background=both.background,

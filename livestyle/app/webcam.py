@@ -183,6 +183,7 @@ class Live:
         look = Look(
             studio.first.stats,
             strength=plan.strength,
+            stroke_size=plan.stroke_size,
             mirror=plan.mirror,
             color=plan.color,
             stabilise=plan.stabilise,
@@ -309,6 +310,10 @@ class Live:
                 self._painter.look = look.stronger(STRENGTH_STEP)
             case Action.WEAKER:
                 self._painter.look = look.stronger(-STRENGTH_STEP)
+            case Action.BROADER:
+                self._painter.look = look.broader(1)
+            case Action.FINER:
+                self._painter.look = look.broader(-1)
             case Action.PLAIN:
                 self._painter.look = replace(look, plain=not look.plain)
             case Action.STABILISER:
@@ -381,6 +386,7 @@ class Live:
             style=picker.recipe_text(),
             styles=None if plan.styles is None else str(plan.styles.resolve()),
             strength=look.strength,
+            stroke_size=look.stroke_size,
             color=look.color,
             mask=None if plan.mask is None else str(plan.mask.resolve()),
             background=plan.background if background is None else style_text(background),

@@ -36,6 +36,11 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(np.float32) - other).mean())
 
 
+def roughness(image: np.ndarray) -> float:
+    """The mean difference of neighbouring pixels, in grey levels."""
+    return distance(image[:, 1:], image[:, :-1])
+
+
 def settled(program: Program, *unlike: np.ndarray) -> np.ndarray:
     """A snapshot that is like none of the pictures given, after the crossfade."""
     program.wait_for_snapshot(lambda image: all(distance(image, u) > EQUAL for u in unlike), "something else")
@@ -102,6 +107,14 @@ def test_plus_and_minus_change_the_strength_between_plain_and_full(
     running.press(*["equal"] * 3, "KP_Add", "plus")
     becomes(running, half)
     running.press(*["plus"] * 7)
+    becomes(running, first)
+
+
+def test_full_stop_and_comma_make_strokes_broader_and_finer(running: Program, first: np.ndarray) -> None:
+    running.press(*["period"] * 3)
+    broad = settled(running, first)
+    assert roughness(broad) < 0.7 * roughness(first)
+    running.press(*["comma"] * 4)
     becomes(running, first)
 
 

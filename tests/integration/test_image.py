@@ -66,6 +66,18 @@ def test_strength_0_gives_the_picture_back(photo: Path, tmp_path: Path, convert:
     assert (read(tmp_path / "out.png") == read(photo)).all()
 
 
+def test_strokes_can_be_broader(photo: Path, tmp_path: Path, convert: Convert) -> None:
+    cv2.imwrite(str(tmp_path / "large.png"), cv2.resize(read(photo), (200, 160)))
+
+    painted = []
+    for size in (1, 2):
+        convert([tmp_path / "large.png"], tmp_path / f"{size}.png", stroke_size=size)
+        painted.append(read(tmp_path / f"{size}.png").astype(int))
+
+    fine, broad = (np.abs(np.diff(image, axis=1)).mean() for image in painted)
+    assert broad < 0.8 * fine
+
+
 def test_each_picture_is_painted_on_its_own(photo: Path, tmp_path: Path, convert: Convert) -> None:
     other = picture(tmp_path / "other.png", seed=5)
 

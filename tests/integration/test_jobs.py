@@ -259,6 +259,7 @@ def begun(film: Path, tmp_path: Path, style: Style) -> Path:
         (0.5, VideoOptions(resume=True), "another strength: take the same"),
         (1.0, VideoOptions(resume=True, compare=True, size=(128, 128)), "another size and another compare"),
         (1.0, VideoOptions(resume=True, encoding=Encoding(crf=30)), "another encoding"),
+        (1.0, VideoOptions(resume=True, stroke_size=2), "another stroke size"),
     ],
 )
 def test_other_options_are_not_mixed_into_a_film(

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -209,6 +210,35 @@ def test_a_strength_out_of_range_is_refused(
         stylizer.stylize(frame, style.stats, strength)
 
 
+def test_broad_strokes_are_those_of_a_smaller_frame_enlarged(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    large = cv2.resize(frame, (200, 160), interpolation=cv2.INTER_CUBIC)
+    painted = stylizer.stylize(large, style.stats, stroke_size=2)
+    smaller = stylizer.stylize(cv2.resize(large, (100, 80), interpolation=cv2.INTER_AREA), style.stats)
+    assert np.array_equal(painted, cv2.resize(smaller, (200, 160), interpolation=cv2.INTER_CUBIC))
+
+
+def test_broad_strokes_at_little_strength_keep_the_detail_of_the_frame(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    large = cv2.resize(frame, (200, 160), interpolation=cv2.INTER_CUBIC) // 2 + 60
+    large += np.random.default_rng(0).integers(0, 20, large.shape, np.uint8)
+    half = cv2.resize(large, (100, 80), interpolation=cv2.INTER_AREA)
+    alone = cv2.resize(stylizer.stylize(half, style.stats, 0.02), (200, 160), interpolation=cv2.INTER_CUBIC)
+    painted = stylizer.stylize(large, style.stats, 0.02, stroke_size=2)
+    lost = large.astype(int) - cv2.resize(half, (200, 160), interpolation=cv2.INTER_CUBIC)
+    assert np.corrcoef(lost.ravel(), (painted.astype(int) - alone).ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("stroke_size", [0.9, 17, float("nan")])
+def test_a_stroke_size_out_of_range_is_refused(
+    stylizer: Stylizer, style: Style, frame: np.ndarray, stroke_size: float
+) -> None:
+    with pytest.raises(InputError, match="the stroke size is between 1 and 16"):
+        stylizer.stylize(frame, style.stats, stroke_size=stroke_size)
+
+
 @pytest.mark.parametrize(
     ("bad", "text"),
     [
@@ -261,6 +291,15 @@ def test_each_side_of_a_mask_is_in_its_own_style(
     for side, own, other in ((slice(0, 70), 0, 1), (slice(130, None), 1, 0)):
         distance = [abs(painted - image)[:, side].mean() for image in alone]
         assert distance[own] < distance[other] / 3
+
+
+def test_each_side_of_a_mask_is_in_its_own_style_with_broad_strokes(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, left: np.ndarray
+) -> None:
+    painted = stylizer.stylize(frame, two[0], mask=left, background=two[1], stroke_size=1.5).astype(int)
+    alone = [stylizer.stylize(frame, style, stroke_size=1.5) for style in two]
+    near, far = (np.abs(painted - other).mean(axis=2) for other in alone)
+    assert np.all([(near < far)[left == 255].mean() > 0.9, (near > far)[left == 0].mean() > 0.9])
 
 
 def test_half_a_mask_mixes_the_two_styles(
