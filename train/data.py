@@ -130,12 +130,32 @@ def random_crop(image: Image.Image, size: int, rng: np.random.Generator, zoom: t
     return torch.from_numpy(np.array(crop)).permute(2, 0, 1).contiguous()
 
 
+def make_vivid(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """Raise a crop's contrast and saturation by a random factor of up to 3 each: uint8 [3, H, W] to the same.
+
+    Posters, comics, patterns and woodcuts are what people drop in, and paintings alone hold few of them.
+    """
+    values = crop.float()
+    luma = (values * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
+    middle = luma.mean()
+    contrast, saturation = np.exp(rng.uniform(0, np.log(3), 2))
+    changed = middle + contrast * (luma - middle + saturation * (values - luma))
+    return changed.round().clamp(0, 255).byte()
+
+
 @dataclass
 class CropSource:
     """Numbered random crops of pictures: crop ``n`` is the same in every run with the same seed.
 
-    Damaged and tiny pictures are counted, reported once, and replaced by the next good one. With ``recolor``, half of
-    the crops have their colour channels exchanged, which makes more styles of the same pictures.
+    Damaged and tiny pictures are counted, reported once, and replaced by the next good one.
+
+    Attributes:
+        pictures: what is cropped.
+        size: side of a crop in pixels.
+        zoom: see `random_crop`.
+        seed: of everything that is drawn.
+        recolor: exchange the colour channels of half of the crops, which makes more styles of the same pictures.
+        vivid: share of the crops that `make_vivid` changes, 0..1.
     """
 
     pictures: Sequence[PictureFile]
@@ -143,6 +163,7 @@ class CropSource:
     zoom: tuple[float, float]
     seed: int
     recolor: bool = False
+    vivid: float = 0.0
     _bad: set[int] = field(default_factory=set, init=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
@@ -169,6 +190,8 @@ class CropSource:
             crop = random_crop(image, self.size, rng, self.zoom)
             if self.recolor and rng.random() < 0.5:
                 crop = crop[torch.from_numpy(rng.permutation(3))]
+            if self.vivid and rng.random() < self.vivid:
+                crop = make_vivid(crop, rng)
             return crop
         raise LivestyleError("none of the pictures could be read")
 

@@ -58,6 +58,8 @@ FREE_OPTIONS = {
 RANGE_WEIGHT = 50.0
 STYLE_SEED = 1 << 32
 """What is added to the seed for style pictures."""
+VIVID_SHARE = 0.25
+"""Of the crops of style pictures, see `CropSource`."""
 NOISE = 4 / 255
 WARM_UP = 200
 STYLE_SIDE_RATE = 0.25
@@ -296,7 +298,8 @@ class Sources:
                 pictures = choose(pictures, options.pictures, options.seed)
             # Of its own, or each content picture would meet the same style in every epoch where there are as many.
             seed = options.seed + (kind == "style") * STYLE_SEED
-            sources.training[kind] = CropSource(pictures, size, zoom, seed, recolor=kind == "style")
+            vivid = VIVID_SHARE if kind == "style" else 0.0
+            sources.training[kind] = CropSource(pictures, size, zoom, seed, recolor=kind == "style", vivid=vivid)
             sources.held_out[kind] = CropSource(held, size, zoom, options.seed)
             log.info("%s: %d pictures, %d held out", kind, len(pictures), len(held))
         return sources
@@ -331,7 +334,7 @@ class Batches:
         """The bank of a source, from the features' folder if it was made of the same things."""
         made_of = repr((
             [(p.name, p.size) for p in source.pictures],
-            (source.size, source.zoom, source.seed, source.recolor, count, self._network_checksum),
+            (source.size, source.zoom, source.seed, source.recolor, source.vivid, count, self._network_checksum),
         ))  # fmt: skip
         folder = self.options.features or self.options.checkpoint
         path = folder / f"{name}-{sha256(made_of.encode()).hexdigest()[:16]}.bank.pt"
@@ -773,9 +776,8 @@ class Trainer:
             share = JOINT_ENCODER_SHARE if stage.name == "joint" and group["side"] == "encoder" else 1.0
             group["lr"] = group["base"] * factor * share
         self.model.train()
-        halfway = self.iteration >= (stage.start + stage.end) / 2
-        if isinstance(self.model, CompactModel) and (stage.name == "joint" or (stage.name == "encoder" and halfway)):
-            # By now it has good averages, and statistics of a small batch would only be noise.
+        if isinstance(self.model, CompactModel) and self._knows_averages(stage):
+            # Statistics of a small batch would be noise, worth twice the encoder's own error.
             self.model.style_encoder.norm.eval()
         self.wrapped_optimizer.zero_grad(set_to_none=True)
         terms: dict[str, Tensor] = self.step(batch, stage.name, self.batches.generator(self.iteration))
@@ -785,6 +787,14 @@ class Trainer:
         self.iteration += 1
         self.average.update(self.model, self.iteration)
         return {name: value.detach() for name, value in terms.items()}
+
+    def _knows_averages(self, stage: Stage) -> bool:
+        """Whether the style encoder's normalisation has good averages of its inputs, which no longer change much."""
+        if stage.name != "encoder":
+            return True
+        first = next(other for other in self.stages if other.name == "encoder")
+        begins = self.options.start_from is None and stage == first
+        return not begins or self.iteration >= (stage.start + stage.end) / 2
 
     @contextmanager
     def averaged(self) -> Iterator[Model]:

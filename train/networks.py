@@ -165,8 +165,8 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "lite": Architecture(24, 64, 2, 2, (24, 48, 80, 128)),
-    "full": Architecture(48, 128, 4, 5, (32, 64, 96, 160)),
+    "lite": Architecture(24, 64, 2, 2, (32, 64, 128, 192)),
+    "full": Architecture(48, 128, 4, 5, (32, 64, 128, 192)),
 }
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,20 @@ def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
         trainer.run_until(end)
         changed.append([part for part in parts if not torch.equal(before[part], snapshot(part))])
     assert changed == [["stylizer", "style_head"], ["style_encoder"], list(parts)]
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_statistics_of_small_batches_normalise_a_style_encoder_only_while_it_begins(
+    options: FitOptions, is_trained: bool
+) -> None:
+    folder = package_folder("weights") / "lite"
+    trainer = Trainer(replace(options, start_from=folder if is_trained else None))
+    averages = [trainer.model.get_buffer("style_encoder.norm.running_mean").clone()]
+    for end in (2, 3, 6):
+        trainer.run_until(end)
+        averages.append(trainer.model.get_buffer("style_encoder.norm.running_mean").clone())
+    moved = [not torch.equal(before, after) for before, after in pairwise(averages)]
+    assert moved == [False, not is_trained, False]
 
 
 def test_damaged_and_tiny_pictures_are_skipped_with_one_warning(
