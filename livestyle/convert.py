@@ -111,8 +111,8 @@ def convert_videos(
 ) -> list[Result]:
     """Paint videos, each once for each style.
 
-    The sound is copied and every frame keeps its time, unless the options say otherwise. What cannot be kept is
-    said as a warning in the log.
+    The sound is copied, or converted where the container does not carry it, and every frame keeps its time, unless the
+    options say otherwise. What cannot be kept is said as a warning in the log.
 
     What is complete of a video that is interrupted stays in a hidden folder beside the target, for
     `VideoOptions.resume`.
@@ -231,6 +231,9 @@ def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions, j
         raise InputError("a pipe (-) takes one film in one style at a time")
     elif target == STDIO and options.raw is not None and options.encoding != Encoding():
         raise OutputError("raw frames are not encoded: leave codec, crf, preset and hardware out")
+    if target == STDIO:
+        # A pipe's container; what is out of its codec's range is refused now.
+        options.encoding.within("matroska")
     return plan
 
 

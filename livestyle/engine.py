@@ -25,8 +25,8 @@ from .providers import Device, choose_device, create_session, first_line
 from .temporal import ContentState
 
 SHAPES_KEPT = 4
-BROADEST_STROKES = 16
 """For so many shapes of frames what was set up for them is kept."""
+BROADEST_STROKES = 16
 
 
 @dataclass(frozen=True, eq=False)

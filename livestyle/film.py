@@ -25,7 +25,7 @@ from .engine import check_stroke_size
 from .errors import InputError
 from .mask import Mask, Regions
 from .media.base import Frame
-from .media.files import Encoding, VideoFileSink, VideoFileSource, VideoInfo
+from .media.files import Encoding, VideoFileSink, VideoFileSource, VideoInfo, container_of
 from .media.libav import av
 from .media.pipe import STDIO, RawFormat, RawSink, RawSource, open_stdin, open_stdout, read_pipe, write_pipe
 from .model import MINIMUM_SIDE
@@ -317,7 +317,7 @@ class Film:
             "start": str(options.start),
             "end": str(options.end),
             "compare": options.compare,
-            "encoding": repr(options.encoding),
+            "encoding": repr(options.encoding.within(container_of(self.path, options.encoding))),
             "model": stylizer.model.manifest.files,
             "device": stylizer.device.name,
             "version of livestyle": f"{__version__}, PyAV {av.__version__}",

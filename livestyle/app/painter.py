@@ -61,7 +61,7 @@ class Look:
     Attributes:
         style: to paint in.
         strength: 0..1.
-        stroke_size: how many times as wide strokes are, by painting so much smaller.
+        stroke_size: how many times as wide strokes are.
         plain: the camera as it is.
         mirror: left and right change places.
         color: whose colours; `ColorMode.MATCH` is in the style already and changes nothing here.
@@ -206,8 +206,9 @@ class Painter:
             frame = self._first_frame()
             if frame is None:
                 return
+            two_styles = look.region is not None and look.region.outside is not None
             height, width = frame.image.shape[:2]
-            self._warm_up(stylizer, width, height, look)
+            self._warm_up(stylizer, width, height, two_styles)
             self._look = look
             self._paint_all(stylizer)
         except BaseException as error:
@@ -216,16 +217,15 @@ class Painter:
             with self._changed:
                 self._changed.notify_all()
 
-    def _warm_up(self, stylizer: Stylizer, width: int, height: int, look: Look) -> None:
+    def _warm_up(self, stylizer: Stylizer, width: int, height: int, two_styles: bool) -> None:
         """Set up the size that frames will be painted at, judged by a small one: a large one may take seconds."""
-        two_styles = look.region is not None and look.region.outside is not None
         factor = max(min(1.0, TRIAL_SIDE / min(width, height)), MINIMUM_SIDE / min(width, height))
         trial = (round(height * factor), round(width * factor))
         stylizer.warm_up(*trial, two_styles)
         start = time.monotonic()
         stylizer.warm_up(*trial, two_styles)
         self._pace.begin((time.monotonic() - start) / factor**2)
-        width, height = self._size(width, height, look.stroke_size)
+        width, height = self._size(width, height)
         stylizer.warm_up(height, width, two_styles)
 
     def _first_frame(self) -> Frame | None:
@@ -271,12 +271,16 @@ class Painter:
         if look.plain:
             return Painting(image, frame, time.monotonic() - start, (0, 0))
         height, width = image.shape[:2]
-        size = self._size(width, height, look.stroke_size)
+        size = self._size(width, height)
+        # Where a rate is held by painting smaller, strokes are broader already.
+        stroke_size = max(1.0, look.stroke_size * size[0] / width)
         region, content = look.region, resized(image, size)
         mask = outside = None
         if region is not None and region.outside is not None:
             mask, outside = region.mask_for(content, look.mirror), region.outside
-        painted = stylizer.stylize(content, stats, look.strength, state, mask=mask, background=outside)
+        painted = stylizer.stylize(
+            content, stats, look.strength, state, mask=mask, background=outside, stroke_size=stroke_size
+        )
         painted = resized(painted, (width, height))
         if region is not None and region.outside is None:
             # Laid over the camera's own picture, which is not scaled.
@@ -286,15 +290,16 @@ class Painter:
         if look.side_by_side:
             painted = np.hstack([image, painted])
         end = time.monotonic()
-        self._pace.tell(end - start, end)
+        if stroke_size == 1:
+            # With broader strokes a frame takes less, and says nothing about what it takes without.
+            self._pace.tell(end - start, end)
         return Painting(painted, frame, end - start, size)
 
-    def _size(self, width: int, height: int, stroke_size: float) -> tuple[int, int]:
+    def _size(self, width: int, height: int) -> tuple[int, int]:
         """To paint frames of this width and height at."""
         short = min(width, height)
-        held = min(1.0, max(self._pace.scale, LEAST_SIDE / short))
         # The network takes no less than the second; cameras may give that.
-        scale = max(min(held, 1 / stroke_size), MINIMUM_SIDE / short)
+        scale = max(min(1.0, max(self._pace.scale, LEAST_SIDE / short)), MINIMUM_SIDE / short)
         return round(width * scale), round(height * scale)
 
     def _publish(self, painting: Painting, moment: float) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
+import numpy as np
 from av.stream import Disposition
 
 from .encoding import ANIMATIONS
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
 
 _SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 """What text subtitles become that a container does not carry."""
-_SOUNDS = {"mp4": "aac", "mov": "aac", "webm": "libopus"}
+_SOUNDS = {"matroska": "flac", "mp4": "aac", "mov": "aac", "webm": "libopus"}
 """What sound becomes that a container does not carry."""
 _BIT_RATE = 96_000
 """Of sound that is encoded anew, a channel."""
+_LONGEST_SILENCE = 10
+"""Of a gap in sound that is encoded anew, in seconds, that is filled."""
+_JUMP_BACK = 1
+"""Seconds; sound that overlaps by less is cut."""
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """By the number of channels: what both encoders take."""
 _QUICKTIME = {"deu": "ger", "ell": "gre", "isl": "ice", "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi"}
@@ -76,7 +82,8 @@ class Companions:
         said = [f"cannot carry these of its source, which are left out: {', '.join(self._left_out)}"] * bool(
             self._left_out
         )
-        said += [f"carries these of its source in another form: {', '.join(self._notes)}"] * bool(self._notes)
+        notes = ", ".join(dict.fromkeys(self._notes))
+        said += [f"carries these of its source in another form: {notes}"] * bool(notes)
         if not said:
             return None
         return " and ".join(said) + ("" if self._format == "matroska" else "; .mkv carries more kinds")
@@ -119,6 +126,9 @@ class Companions:
 
     def _fits(self, stream: Any) -> bool:
         """Whether the container carries a stream as it is, which some muxers know only when they begin."""
+        if self._format == "mp4" and stream.codec_context.name.startswith("pcm_"):
+            # It is written as of another kind, as noise, or not at all, by what it came from.
+            return False
         nowhere: Any = _Nowhere() if self._is_pipe else io.BytesIO()
         try:
             with av.open(nowhere, "w", format=self._format) as container:
@@ -166,11 +176,17 @@ class Companions:
             self._write(converted, stream)
 
     def _write(self, packet: Any, stream: Any) -> None:
+        # As the container will, for times that differ may be one there.
+        scale = packet.time_base / stream.time_base
+        dts = round(packet.dts * scale)
+        packet.pts = None if packet.pts is None else round(packet.pts * scale)
+        packet.duration = round((packet.duration or 0) * scale)
         # Damaged files repeat times, which no container takes.
         end = self._ends.get(stream.index)
-        if end is not None and packet.dts <= end:
-            shift(packet, (end + 1 - packet.dts) * packet.time_base)
-        self._ends[stream.index] = packet.dts
+        late = 0 if end is None else max(0, end + 1 - dts)
+        packet.dts = self._ends[stream.index] = dts + late
+        packet.pts = None if packet.pts is None else packet.pts + late
+        packet.time_base = stream.time_base
         packet.stream = stream
         self._container.mux(packet)
 
@@ -204,7 +220,10 @@ def shift(packet: Any, seconds: Fraction) -> None:
 
 
 class _Sound:
-    """Encodes sound anew; where the source has gaps, there is silence, so that it stays with the pictures.
+    """Encodes sound anew.
+
+    It stays with the pictures: small gaps become silence, after large ones it begins again, and where times jump back
+    it goes on. What it is like (channels, rate) may change on the way, as in broadcasts.
 
     Args:
         container: that it is for.
@@ -221,63 +240,122 @@ class _Sound:
         context = self.stream.codec_context
         context.bit_rate = _BIT_RATE * context.layout.nb_channels
         self._source = source
+        self._kind: tuple[Any, ...] = ()
         self._graph: Any = None
+        self._waiting = av.AudioFifo()
+        # Of the source's frames, in their time base: how much later they are put, and where the next one is expected.
+        self._shift = 0
         self._next: int | None = None
+        # Of what is encoded, in samples: where the next frame begins.
+        self._place: int | None = None
 
     def convert(self, packet: Any) -> list[Any]:
-        """The packets that are ready after one more of the source's; damaged ones are silence."""
+        """The packets that are ready after one more of the source's; None comes after the last."""
         try:
             frames = self._source.codec_context.decode(packet)
         except av.FFmpegError:
+            # Damaged: a gap.
             return []
         encoded = []
         for frame in frames:
-            if self._graph is None:
-                self._graph = self._filters(frame)
-            if frame.pts is None:
-                # Of several frames in a packet, decoders give the first one's time alone.
-                frame.pts = self._next
-            if frame.pts is not None and frame.time_base:
-                self._next = frame.pts + round(frame.samples / (frame.sample_rate * frame.time_base))
-            self._graph.push(frame)
-            encoded += self._encode()
+            encoded += self._take(frame)
         return encoded
 
     def end(self) -> list[Any]:
         """What is left."""
-        encoded = self.convert(None)
-        if self._graph is None:
-            return encoded
-        self._graph.push(None)
-        return encoded + self._encode() + list(self.stream.encode(None))
+        encoded = self.convert(None) + self._finish_graph() + self._encode(to_the_end=True)
+        return encoded + (list(self.stream.encode(None)) if self._place is not None else [])
 
-    def _encode(self) -> list[Any]:
-        encoded: list[Any] = []
+    def _take(self, frame: Any) -> list[Any]:
+        base = frame.time_base or Fraction(1, frame.sample_rate)
+        # Of several frames in a packet, decoders give the first one's time alone.
+        pts = (self._next or 0) if frame.pts is None else frame.pts + self._shift
+        encoded = []
+        if self._next is not None:
+            jump = (pts - self._next) * base
+            if jump < -_JUMP_BACK:
+                self._shift += self._next - pts
+                pts = self._next
+            elif jump > _LONGEST_SILENCE:
+                encoded += self._finish_graph() + self._encode(to_the_end=True)
+                self._place = None
+        self._next = pts + round(frame.samples / (frame.sample_rate * base))
+        frame.pts = pts
+        kind = (frame.sample_rate, frame.format.name, frame.layout.name, base)
+        if self._graph is None or kind != self._kind:
+            encoded += self._finish_graph()
+            self._kind, self._graph = kind, self._filters(kind)
+        try:
+            self._graph.push(frame)
+            self._pull()
+        except av.FFmpegError:
+            self._graph = None
+        return encoded + self._encode()
+
+    def _finish_graph(self) -> list[Any]:
+        if self._graph is not None:
+            with contextlib.suppress(av.FFmpegError):
+                self._graph.push(None)
+                self._pull()
+            self._graph = None
+        return self._encode()
+
+    def _pull(self) -> None:
+        """Take what the filters have ready."""
         while True:
             try:
                 frame = self._graph.pull()
             except (av.BlockingIOError, av.EOFError):
-                return encoded
-            encoded += self.stream.encode(frame)
+                return
+            if self._place is None:
+                self._place = round(frame.pts * frame.time_base * frame.sample_rate)
+            frame.pts = None
+            self._waiting.write(frame)
 
-    def _filters(self, frame: Any) -> Any:
+    def _encode(self, to_the_end: bool = False) -> list[Any]:
+        """The packets of whole frames, and ``to_the_end`` of the rest too, with silence behind it."""
+        encoded: list[Any] = []
+        size = self.stream.codec_context.frame_size or 1024
+        while self._place is not None and (self._waiting.samples >= size or (to_the_end and self._waiting.samples)):
+            frame = self._waiting.read(min(size, self._waiting.samples))
+            assert frame is not None
+            if frame.samples < size:
+                # No encoder takes a short frame but as its last.
+                frame = _lengthened(frame, size)
+            frame.pts, frame.time_base = self._place, Fraction(1, frame.sample_rate)
+            self._place += size
+            encoded += self.stream.encode(frame)
+        return encoded
+
+    def _filters(self, kind: tuple[Any, ...]) -> Any:
         context = self.stream.codec_context
+        rate, sample_format, layout, base = kind
         graph = av.filter.Graph()
-        source = graph.add_abuffer(
-            sample_rate=frame.sample_rate,
-            format=frame.format.name,
-            layout=frame.layout.name,
-            time_base=frame.time_base or Fraction(1, frame.sample_rate),
-        )
-        kind = f"sample_fmts={context.format.name}:sample_rates={context.sample_rate}"
+        source = graph.add_abuffer(sample_rate=rate, format=sample_format, layout=layout, time_base=base)
+        resampling = "async=1"
+        if self._place is not None:
+            # The rest of a gap that no filter saw; in samples of the source.
+            begin = (self._place + self._waiting.samples) * rate // context.sample_rate
+            resampling += f":first_pts={begin}"
+        wanted = f"sample_fmts={context.format.name}:sample_rates={context.sample_rate}"
         graph.link_nodes(
             source,
-            graph.add("aresample", "async=1"),
-            graph.add("aformat", f"{kind}:channel_layouts={context.layout.name}"),
-            graph.add("asetnsamples", f"n={context.frame_size or 1024}:p=0"),
+            graph.add("aresample", f"{context.sample_rate}:{resampling}"),
+            graph.add("aformat", f"{wanted}:channel_layouts={context.layout.name}"),
             graph.add("abuffersink"),
         ).configure()
         return graph
+
+
+def _lengthened(frame: Any, samples: int) -> Any:
+    """A frame with silence behind it."""
+    values = frame.to_ndarray()
+    missing = samples - frame.samples
+    # Channels lie in rows, or one beside the other in one row.
+    wide = missing if frame.format.is_planar else missing * frame.layout.nb_channels
+    longer = av.AudioFrame.from_ndarray(np.pad(values, ((0, 0), (0, wide))), frame.format.name, frame.layout.name)
+    longer.sample_rate = frame.sample_rate
+    return longer
 
 
 class _Nowhere:

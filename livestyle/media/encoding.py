@@ -80,8 +80,10 @@ class Encoding:
             raise InputError(f"there is no codec {self.codec}: choose one of {', '.join(CODECS)}")
         presets = PROFILES if self.codec == "prores" else PRESETS
         if self.preset is not None and self.preset not in presets:
-            name = self.codec or "video"
-            raise InputError(f"{name} has no preset {self.preset}: choose one of {', '.join(presets)}")
+            if self.codec is None and self.preset in PROFILES:
+                raise InputError(f"the preset {self.preset} is one of prores: add the codec prores")
+            name = f"{self.codec} has" if self.codec else "h264 and vp9 have"
+            raise InputError(f"{name} no preset {self.preset}: choose one of {', '.join(presets)}")
         if self.crf is not None:
             if self.codec == "prores":
                 raise InputError(f"prores has no crf: choose its quality with a preset, one of {', '.join(PROFILES)}")
@@ -155,6 +157,7 @@ def container_of(path: Path, encoding: Encoding) -> str:
     """The container that a film of this name is written in.
 
     Raises:
+        InputError: the encoding's quality is out of the range of the codec that it has there.
         OutputError: the suffix is none of `FORMATS`, or its container does not carry the codec.
     """
     suffix = path.suffix.lower()

@@ -204,6 +204,8 @@ def loud(ffmpeg: str, path: Path) -> list[float]:
         (["ac3", "-ac", "6"], "out.webm", "opus"),
         (["libvorbis"], "out.mov", "aac"),
         (["wmav2"], "out.mp4", "aac"),
+        (["pcm_s24le", "-ac", "2"], "out.mp4", "aac"),
+        (["pcm_mulaw"], "out.mkv", "flac"),
     ],
 )
 def test_sound_is_converted_where_it_cannot_be_copied(
@@ -219,6 +221,33 @@ def test_sound_is_converted_where_it_cannot_be_copied(
     assert loud(ffmpeg, tmp_path / name) == pytest.approx([0.5, 1.5], abs=0.05)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert f"in another form: {before['codec_name']} as {becomes}" in caplog.text
+
+
+def test_converted_sound_may_change_on_the_way(make: Make, tmp_path: Path, ffmpeg: str) -> None:
+    source = tmp_path / "broadcast.ts"
+    for channels, rate, at in (("6", "48000", "0"), ("2", "44100", "1")):
+        kind = ["-c:a", "ac3", "-ac", channels, "-ar", rate, "-t", "1", "-output_ts_offset", at]
+        with source.open("ab") as file:
+            file.write(make("part.ts", *picture(1), *sound(440), *H264, *kind).read_bytes())
+
+    copy(source, tmp_path / "out.webm")
+
+    assert loud(ffmpeg, tmp_path / "out.webm")[-1:] == pytest.approx([2], abs=0.1)
+
+
+@pytest.mark.parametrize("offset", ["3600", "-2"])
+def test_converted_sound_goes_on_where_times_jump(make: Make, tmp_path: Path, ffmpeg: str, offset: str) -> None:
+    """An hour ahead there is no hour of silence in between, and two seconds back nothing is lost."""
+    source = tmp_path / "broadcast.ts"
+    for at in (5, 6 + int(offset)):
+        with source.open("ab") as file:
+            kind = ["-c:a", "mp2", "-t", "1", "-output_ts_offset", str(at)]
+            file.write(make("part.ts", *picture(1), *sound(440), *H264, *kind).read_bytes())
+
+    copy(source, tmp_path / "out.webm")
+
+    packets = probe(tmp_path / "out.webm", "-select_streams", "a", "-show_packets")["packets"]
+    assert pytest.approx(len(packets), abs=8) == 2 / 0.02
 
 
 def test_a_gap_in_converted_sound_stays_one(make: Make, tmp_path: Path, ffmpeg: str) -> None:
