@@ -427,7 +427,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, make: Make, convert: Conver
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("out.webm", "end the name with one of .m4v .mkv .mov .mp4"),
+        ("out.avi", "end the name with one of .* .m4v .mkv .mov .mp4"),
         ("out", "end the name with one of"),
         ("missing/out.mp4", "there is no folder"),
         (".", "is the source itself"),
