@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     patch = pytest.MonkeyPatch()
     patch.setenv("LIVESTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
     patch.setenv("LIVESTYLE_PRESETS", str(tmp_path_factory.mktemp("presets")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hang_up_as_usual() -> None:
+    # Under nohup it is ignored, and so it would be in every program that tests start; what is handled is not inherited.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

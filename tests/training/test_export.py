@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -20,7 +21,7 @@ from livestyle.errors import LivestyleError
 from livestyle.media.pictures import read_picture
 from livestyle.model import CHECKPOINT, REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZE_FP16, STYLIZE_INT8
 from livestyle.providers import create_session, session_options
-from train.networks import build_model, running_statistics
+from train.networks import CompactModel, build_model, running_statistics
 
 # What onnxruntime places on the CPU in a CUDA session, where it is refused: arithmetic on sizes.
 ON_SIZES = {"Shape", "Size", "Range", "ConstantOfShape", "NonZero", "Mod", "Loop", "If"}
@@ -32,26 +33,45 @@ def shipped() -> Path:
     return Model.load().file(CHECKPOINT)
 
 
-def test_the_shipped_model_can_be_exported_again_from_its_checkpoint(
-    shipped: Path, tmp_path: Path, frame: np.ndarray
-) -> None:
-    export_model(shipped, tmp_path / "again", [], None, None)
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, film: list[np.ndarray]) -> Path:
+    """The default model, exported again from its checkpoint, with a preset of a picture that is beside it."""
+    folder = tmp_path_factory.mktemp("exported")
+    table, picture = folder / "presets.toml", folder / "pictures" / "picture.png"
+    table.write_text(f'[[preset]]\nname = "mine"\nfile = "{picture.name}"\n')
+    picture.parent.mkdir()
+    cv2.imwrite(str(picture), film[5])
+    export_model(Model.load().file(CHECKPOINT), folder / "model", [picture.parent], table, None)
+    return folder
+
+
+@pytest.fixture
+def written_before(monkeypatch: pytest.MonkeyPatch, shipped: Path) -> None:
+    """Exports take the default model's networks, which need not be written once more, for those of the model."""
+
+    def copy_networks(_model: CompactModel, folder: Path) -> None:
+        for name in (STYLE, STYLIZE, STYLIZE_FP16, REGIONS, REGIONS_FP16):
+            shutil.copy(shipped.with_name(name), folder)
+
+    monkeypatch.setattr(export.package, "write_networks", copy_networks)
+
+
+def test_the_shipped_model_can_be_exported_again_from_its_checkpoint(exported: Path, frame: np.ndarray) -> None:
     for device in ("cpu-float32", "cpu"):
-        again, original = Stylizer(tmp_path / "again", device), Stylizer(device=device)
+        again, original = Stylizer(exported / "model", device), Stylizer(device=device)
         style = original.encode_style(frame)
         np.testing.assert_allclose(again.encode_style(frame).values, style.values, rtol=1e-3, atol=1e-3)
         assert abs(again.stylize(frame, style).astype(int) - original.stylize(frame, style)).max() <= 1
     assert STYLIZE_INT8 in again.model.manifest.files
 
 
+@pytest.mark.usefixtures("written_before")
 def test_a_network_that_differs_from_pytorch_is_not_written(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = export.package.write_networks
     torch.manual_seed(0)
-    monkeypatch.setattr(
-        export.package, "write_networks", lambda model, folder: write(build_model("lite").eval(), folder)
-    )
+    other = build_model("lite").eval(), {"arch": "lite", "iteration": 1}
+    monkeypatch.setattr(export.package, "load_model", lambda _checkpoint: other)
     with pytest.raises(LivestyleError, match="nothing was written"):
         export_model(shipped, tmp_path / "wrong", [], None, None)
     assert list(tmp_path.iterdir()) == []
@@ -66,6 +86,7 @@ def test_a_style_encoder_that_storing_spoils_is_not_written(
         export_model(shipped, tmp_path / "spoilt", [], None, None)
 
 
+@pytest.mark.usefixtures("written_before")
 def test_a_network_in_8_bit_integers_that_is_too_far_off_is_left_out(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -85,14 +106,9 @@ def test_weights_of_8_bits_leave_room_for_the_sum_of_two_products_in_16() -> Non
     assert max(abs(w.astype(int)).max() for w in weights) * 255 * 2 < 2**15
 
 
-def test_a_preset_is_the_style_of_its_picture(shipped: Path, tmp_path: Path, picture: Path) -> None:
-    table = tmp_path / "presets.toml"
-    table.write_text(f'[[preset]]\nname = "mine"\nfile = "{picture.name}"\n')
-    (tmp_path / "pictures").mkdir()
-    picture = picture.rename(tmp_path / "pictures" / picture.name)
-    export_model(shipped, tmp_path / "model", [picture.parent], table, None)
-    model = Stylizer(tmp_path / "model", "cpu")
-    expected = model.encode_style(read_picture(picture)).values
+def test_a_preset_is_the_style_of_its_picture(exported: Path) -> None:
+    model = Stylizer(exported / "model", "cpu")
+    expected = model.encode_style(read_picture(exported / "pictures" / "picture.png")).values
     np.testing.assert_allclose(model.model.presets()["mine"], expected, rtol=1e-3, atol=1e-4)
 
 
