@@ -27,6 +27,9 @@ from .temporal import ContentState
 SHAPES_KEPT = 4
 """For so many shapes of frames what was set up for them is kept."""
 BROADEST_STROKES = 16
+FAINT_DEVIATION = 10.0
+"""Levels by which a frame's colours deviate from their mean, at least, where it is painted in full. A picture of bare
+asphalt has 12; less have the end of a fade to black, a covered lens and an empty wall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +114,10 @@ class Stylizer:
     ) -> np.ndarray:
         """Paint a frame, or several frames of one size; with a mask, in two styles at once.
 
+        AdaIN gives a frame the style's contrast however little it has itself, so that a film that fades to black would
+        not, and an empty wall would boil. So a frame of little contrast is blended with its painting: from nothing of
+        it, where all is of one colour, to all of it, where its colours have a deviation of `FAINT_DEVIATION` levels.
+
         Args:
             frames: uint8 [H, W, 3] or [N, H, W, 3], BGR, 64 pixels or more each way.
             style: of this model.
@@ -173,6 +180,8 @@ class Stylizer:
             )
         if factor < 1:
             painted = _enlarged(painted, batch, whole, strength)
+        for frame, painting in zip(whole, painted, strict=True):
+            _fade_faint(frame, painting)
         return painted.reshape(frames.shape)
 
     def _check_style(self, style: StyleStats) -> None:
@@ -387,6 +396,17 @@ def _enlarged(painted: np.ndarray, reduced: np.ndarray, whole: np.ndarray, stren
     detail = whole.astype(np.float32) - _resized(reduced, size)
     blended: np.ndarray = np.rint(enlarged + (1 - strength) * detail).clip(0, 255).astype(np.uint8)
     return blended
+
+
+def _fade_faint(frame: np.ndarray, painted: np.ndarray) -> None:
+    """Blend a painting, in place, with its frame (both uint8 [H, W, 3]) where that has little contrast."""
+    import cv2
+
+    contrast = float(cv2.meanStdDev(frame)[1].max()) / FAINT_DEVIATION
+    if contrast < 1:
+        # Slow at both ends: noise of a level or two is left nearly as it is, and no film jumps where the fade begins.
+        share = contrast * contrast * (3 - 2 * contrast)
+        cv2.addWeighted(painted, share, frame, 1 - share, 0, dst=painted)
 
 
 def lay_over(frames: np.ndarray, painted: np.ndarray, mask: np.ndarray) -> np.ndarray:
