@@ -163,7 +163,7 @@ def convert_videos(
     for task in complete:
         log.warning("%s is there already and stays as it is", task.path)
         if done is not None:
-            done(Skipped(task.source, task.path))
+            done(Skipped(task.source, task.path, task.timeline.name))
 
     def paint(task: _Task, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
         label = "standard input" if task.source == STDIO else task.source.name
@@ -343,7 +343,8 @@ def convert_images(
         if compare:
             painted = np.hstack([image, painted])
         write_picture(task.path, painted)
-        return Result(task.source, task.path, painted.shape[1], painted.shape[0], 1, perf_counter() - started)
+        height, width = painted.shape[:2]
+        return Result(task.source, task.path, task.timeline.name, width, height, 1, perf_counter() - started)
 
     return _run(tasks, paint, "pictures", plan.several, stylizer, jobs, progress, done)
 
@@ -479,9 +480,9 @@ def _outcomes(
         try:
             return paint(task, stylizer, display, cancelled)
         except LivestyleError as error:
-            return Failure(task.source, task.path, error)
+            return Failure(task.source, task.path, task.timeline.name, error)
         except Exception as error:
-            return Failure(task.source, task.path, _explained(task.source, error))
+            return Failure(task.source, task.path, task.timeline.name, _explained(task.source, error))
 
     jobs = min(jobs, len(tasks))
     if jobs <= 1:

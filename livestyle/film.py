@@ -161,7 +161,7 @@ class Film:
                 ):
                     frames = self._frames(video, info, kept)
                     count = self._run(frames, painter, sink, shown, kept, clocks, advance, cancelled)
-            except BaseException:
+            except BaseException as error:
                 if store is not None and store.finished:
                     frames_kept = store.finished * SEGMENT_FRAMES
                     options = "--resume --force" if self.path.exists() else "--resume"
@@ -170,6 +170,8 @@ class Film:
                     log.warning(
                         "%s is unfinished, %d frames of it are kept: go on with %s", self.path, frames_kept, options
                     )
+                elif isinstance(error, KeyboardInterrupt) and self.path != STDIO:
+                    log.warning("%s was interrupted, and nothing of it is kept", self.path)
                 raise
             for damage in (video.damage, None if mask is None else mask.damage):
                 if damage is not None:
@@ -177,7 +179,8 @@ class Film:
         seconds = perf_counter() - started
         pace = Pace(*(min(1.0, clock.seconds / seconds) for clock in clocks))
         size, resumed, concealed = (shown.width, shown.height), min(count, kept), video.concealed
-        return Result(self.source, self.path, *size, count, seconds, resumed, pace, concealed, video.damage)
+        task = self.source, self.path, self.timeline.name
+        return Result(*task, *size, count, seconds, resumed, pace, concealed, video.damage)
 
     @property
     def name(self) -> str:

@@ -49,8 +49,16 @@ class Display:
             yield lambda: None
             return
         bars, task, keep = self._bars, self._bars.add_task(text, total=total, unit=unit), not self._one_of_many
+        count = 0
+
+        def advance() -> None:
+            # What a film's header says of its length is an estimate.
+            nonlocal count
+            count += 1
+            bars.update(task, completed=count, total=None if total is None else max(total, count))
+
         try:
-            yield lambda: bars.advance(task)
+            yield advance
         finally:
             if not keep:
                 bars.remove_task(task)

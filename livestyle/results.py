@@ -4,6 +4,7 @@
 
 * ``status``: ``done``, ``skipped`` (``--resume`` found it complete) or ``failed``
 * ``path``, ``source``: of the result and of what was painted
+* ``style``: as ``--style`` names it; of a picture, its name
 * ``width``, ``height``: of the result's pictures, in pixels
 * ``frames``: how many; 1 for a picture
 * ``seconds``, ``frames_per_second``: how long it took, and the rate at which frames were painted now
@@ -35,6 +36,7 @@ class Result:
     Attributes:
         source: that was painted.
         path: of the file.
+        style: the name of the style.
         width: of its pictures, in pixels; what a codec pads is not counted.
         height: of its pictures, in pixels.
         frames: how many; 1 for a picture.
@@ -47,6 +49,7 @@ class Result:
 
     source: Path
     path: Path
+    style: str
     width: int
     height: int
     frames: int
@@ -66,6 +69,7 @@ class Result:
             "done",
             self.path,
             self.source,
+            self.style,
             width=self.width,
             height=self.height,
             frames=self.frames,
@@ -94,16 +98,18 @@ class Failure:
     Attributes:
         source: that was to be painted.
         path: that is missing now.
+        style: the name of the style.
         error: says why.
     """
 
     source: Path
     path: Path
+    style: str
     error: LivestyleError
 
     def record(self) -> dict[str, Any]:
         """The fields of ``--json``."""
-        return _record("failed", self.path, self.source, error=str(self.error))
+        return _record("failed", self.path, self.source, self.style, error=str(self.error))
 
 
 @dataclass(frozen=True)
@@ -113,14 +119,16 @@ class Skipped:
     Attributes:
         source: that it was painted from.
         path: of the file.
+        style: the name of the style.
     """
 
     source: Path
     path: Path
+    style: str
 
     def record(self) -> dict[str, Any]:
         """The fields of ``--json``."""
-        return _record("skipped", self.path, self.source)
+        return _record("skipped", self.path, self.source, self.style)
 
 
 Outcome = Result | Failure | Skipped
@@ -143,7 +151,7 @@ def _where(done: Outcome) -> TextIO:
     return sys.stderr if done.path == STDIO else sys.stdout
 
 
-def _record(status: str, path: Path, source: Path, **known: Any) -> dict[str, Any]:
+def _record(status: str, path: Path, source: Path, style: str, **known: Any) -> dict[str, Any]:
     fields = ("width", "height", "frames", "seconds", "frames_per_second", "resumed_frames", "concealed_frames")
     unknown = dict.fromkeys((*fields, "damage", "slowest_stage", "error"))
-    return {"status": status, "path": str(path), "source": str(source), **unknown, **known}
+    return {"status": status, "path": str(path), "source": str(source), "style": style, **unknown, **known}

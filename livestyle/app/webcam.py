@@ -29,7 +29,7 @@ from livestyle.media.pictures import write_picture
 from livestyle.media.record import Recorder
 from livestyle.media.serve import StreamServer
 from livestyle.media.virtual import VirtualCamera
-from livestyle.settings import Settings, load_settings, save_settings
+from livestyle.settings import Settings, load_settings, save_settings, settings_path
 from livestyle.styles import Style
 
 from .hud import Overlay, Thumbnail, draw
@@ -75,7 +75,10 @@ def run_webcam(
         LivestyleError: there is no display, or the camera, a style, the model, the device or an output cannot be used.
     """
     targets = targets or Targets()
-    plan = Plan.of(settings or Settings(), saved or Settings())
+    settings, saved = settings or Settings(), saved or Settings()
+    plan = Plan.of(settings, saved)
+    if remembered := [key for key in saved.chosen() if key not in settings.chosen()]:
+        _tell(f"{', '.join(remembered)}: as saved in {settings_path()}; --no-saved leaves that out")
     if targets.window:
         require_display()
     elif targets.record is None and targets.serve is None and not targets.virtual_camera:

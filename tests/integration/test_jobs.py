@@ -98,6 +98,14 @@ def interrupt(
         convert_video(source, target, Stop(frames), [style], strength, options)
 
 
+def test_a_film_that_is_interrupted_before_anything_is_complete_says_that_nothing_is_kept(
+    clip: Path, tmp_path: Path, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    interrupt(clip, tmp_path / "out.mp4", style, 5)
+    assert names(tmp_path) == ["clip.mp4"]
+    assert caplog.messages == [f"{tmp_path / 'out.mp4'} was interrupted, and nothing of it is kept"]
+
+
 def test_what_was_interrupted_goes_on_and_comes_out_identical(
     film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -684,7 +692,7 @@ def test_a_script_gets_an_object_a_file(
 
     good, _, bad = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert good["path"] == str(tmp_path / "painted" / "a.mp4")
-    assert (good["source"], good["error"]) == (str(album / "a.avi"), None)
+    assert (good["source"], good["style"], good["error"]) == (str(album / "a.avi"), style.name, None)
     assert (good["width"], good["height"], good["frames"]) == (64, 64, 10)
     assert good["seconds"] > 0
     assert good["frames_per_second"] > 0

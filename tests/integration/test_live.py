@@ -201,6 +201,14 @@ def test_a_saved_style_that_is_gone_is_no_error(start: Start, tmp_path: Path) ->
     assert tomllib.loads(path.read_text()) == {"style": "no-such-style"}
 
 
+def test_what_was_saved_is_named_but_for_what_is_asked_for(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("mirror = true\nstrength = 0.5\nfps = 0\n")
+    program = start("--serve", "0", "--strength", "0.7")
+    assert program.stderr is not None
+    assert program.stderr.readline() == f"mirror, fps: as saved in {path}; --no-saved leaves that out\n"
+
+
 def test_a_saved_mask_that_is_gone_is_no_error(start: Start, tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text('mask = "no-such-mask.png"\nbackground = "scream"\n')
     program = start("--serve", "0")
