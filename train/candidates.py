@@ -119,6 +119,14 @@ class OnnxCandidate(Candidate):
         self._session = create_session(paths[-1], "cpu")
         self._content, *self._others = [value.name for value in self._session.get_inputs()]
         pictures = [value.name for value in self._session.get_inputs() if value.shape[1:2] == [3]]
+        for path, session in zip(paths, filter(None, (self._encoder, self._session)), strict=True):
+            for value in session.get_inputs():
+                if value.shape[1:2] == [3] and any(isinstance(side, int) for side in value.shape[2:]):
+                    height, width = value.shape[2:]
+                    raise LivestyleError(
+                        f"{path} takes pictures of {width}x{height} alone, and contents are of several sizes: "
+                        "export it with height and width left free"
+                    )
         self._takes_statistics = set(self._others) == {"style_mean", "style_std"}
         known = self._takes_statistics or self._encoder is not None or len(pictures) == 2
         if not known or pictures[:1] != [self._content]:

@@ -100,9 +100,10 @@ def test_other_stylizers_take_a_style_picture_or_what_a_style_network_gives(
     assert np.array_equal(candidate.stylize(image, candidate.encode(image)), image)
 
 
-@pytest.mark.parametrize("model", ["no-such-model", "no-such.onnx", "strange.onnx"])
+@pytest.mark.parametrize("model", ["no-such-model", "no-such.onnx", "strange.onnx", "fixed.onnx"])
 def test_what_cannot_be_measured_is_said(model: str, two: Path, loss_network: Path, tmp_path: Path) -> None:
     identity_network(tmp_path / "strange.onnx", {"sound": [1, 48000]}, "louder")
+    identity_network(tmp_path / "fixed.onnx", {"content": [1, 3, 256, 256], "style": PICTURE}, "stylized")
     path = str(tmp_path / model) if model.endswith(".onnx") else model
     result = evaluate(path, pictures=two, loss_network=loss_network)
     assert result.returncode == 1
