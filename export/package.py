@@ -42,7 +42,7 @@ from livestyle.model import (
 from livestyle.providers import create_session
 from train.data import PictureFile, find_pictures
 from train.fit import load_model
-from train.networks import ClassicModel, CompactModel, Model
+from train.networks import CompactModel, Model
 
 from .graphs import PlainStylizeGraph, StyleGraph, stylize_graph
 from .quantize import quantized_graph
@@ -110,19 +110,18 @@ def export_model(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         work = Path(folder)
-        write_networks(rounded, work)
         names = [STYLE, STYLIZE, STYLIZE_FP16, REGIONS, REGIONS_FP16]
         if isinstance(rounded, CompactModel):
+            # The classic network carries torchvision's VGG, which is not ours to pass on as a checkpoint.
+            _write_safetensors(rounded, content, work / CHECKPOINT)
+            names.append(CHECKPOINT)
             write_int8_network(rounded, work)
+        write_networks(rounded, work)
         parity = compare(model, rounded, work, images)
         if parity.int8_psnr is not None and parity.int8_psnr >= LEAST_INT8_PSNR:
             names.append(STYLIZE_INT8)
         elif parity.int8_psnr is not None:
             log.warning("the network in 8-bit integers is only %.1f dB from float32 and is left out", parity.int8_psnr)
-        if not isinstance(model, ClassicModel):
-            # The classic network carries torchvision's VGG, which is not ours to pass on as a checkpoint.
-            _write_safetensors(rounded, content, work / CHECKPOINT)
-            names.append(CHECKPOINT)
         if entries:
             _write_presets(entries, work)
             names.append(PRESETS)
@@ -153,7 +152,10 @@ def export_model(
 
 
 def write_networks(model: Model, folder: Path) -> None:
-    """Write style.onnx of a model and, each in float32 and float16, stylize.onnx and stylize.regions.onnx."""
+    """Write style.onnx of a model and, each in float32 and float16, stylize.onnx and stylize.regions.onnx.
+
+    Where the model's checkpoint is in the folder, they read what they share with it from there.
+    """
     size = 2 * sum(model.site_channels)
     height, width = (torch.export.Dim(name, min=MINIMUM_SIDE, max=16384) for name in "HW")
     image = torch.zeros(MINIMUM_SIDE + 5, MINIMUM_SIDE + 14, 3, dtype=torch.uint8)
@@ -173,10 +175,8 @@ def write_networks(model: Model, folder: Path) -> None:
 
 
 def write_int8_network(model: CompactModel, folder: Path) -> None:
-    """Write stylize.int8.onnx of a model."""
-    proto = quantized_graph(model.stylizer)
-    store_in_float16(proto.graph)
-    (folder / STYLIZE_INT8).write_bytes(proto.SerializeToString())
+    """Write stylize.int8.onnx of a model; see `write_networks`."""
+    _store(quantized_graph(model.stylizer), folder / STYLIZE_INT8)
 
 
 def _write(
@@ -210,7 +210,14 @@ def _write(
     for node in proto.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
+    _store(proto, path)
+
+
+def _store(proto: Any, path: Path) -> None:
     store_in_float16(proto.graph)
+    checkpoint = path.with_name(CHECKPOINT)
+    if checkpoint.is_file():
+        leave_in_checkpoint(proto.graph, checkpoint)
     path.write_bytes(proto.SerializeToString())
 
 
@@ -233,6 +240,29 @@ def store_in_float16(graph: Any) -> None:
         values = numpy_helper.to_array(tensor).astype(np.float16)
         tensor.CopyFrom(numpy_helper.from_array(values, f"{name}.float16"))
         graph.node.insert(index, helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+
+
+def leave_in_checkpoint(graph: Any, checkpoint: Path) -> None:
+    """Have the large float16 constants of an ONNX graph that are in a safetensors file read from there.
+
+    Five networks hold the same weights, and a folder would be several times as large.
+    """
+    from onnx import TensorProto
+
+    data = checkpoint.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    places = {}
+    for name, tensor in json.loads(data[8:start]).items():
+        if name != "__metadata__" and tensor["dtype"] == "F16":
+            first, last = (start + offset for offset in tensor["data_offsets"])
+            places[data[first:last]] = {"location": checkpoint.name, "offset": first, "length": last - first}
+    for constant in graph.initializer:
+        place = places.get(constant.raw_data)
+        if place is not None and constant.data_type == TensorProto.FLOAT16:
+            constant.ClearField("raw_data")
+            constant.data_location = TensorProto.EXTERNAL
+            for key, value in place.items():
+                constant.external_data.add(key=key, value=str(value))
 
 
 def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndarray]) -> Parity:

@@ -17,6 +17,9 @@ may lack it; then the CPU runs ``stylize.onnx``.
                           255 is the first style, 0 the second, between them both by their shares
 
 A model may lack them; then it paints in one style at a time.
+
+``model.safetensors`` is the checkpoint that training goes on from, and the networks read their large weights from it
+(ONNX external data): the files of a folder belong together. The networks of ``classic`` have no such file.
 """
 
 from __future__ import annotations

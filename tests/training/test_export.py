@@ -65,6 +65,11 @@ def test_the_shipped_model_can_be_exported_again_from_its_checkpoint(exported: P
     assert STYLIZE_INT8 in again.model.manifest.files
 
 
+def test_weights_that_networks_share_are_in_the_folder_once(exported: Path) -> None:
+    networks = sum(path.stat().st_size for path in (exported / "model").glob("*.onnx"))
+    assert networks < (exported / "model" / CHECKPOINT).stat().st_size / 2
+
+
 @pytest.mark.usefixtures("written_before")
 def test_a_network_that_differs_from_pytorch_is_not_written(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
