@@ -24,10 +24,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _hang_up_as_usual() -> None:
-    # Under nohup it is ignored, and so it would be in every program that tests start; what is handled is not inherited.
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda *_: None)
+def _end_as_usual() -> None:
+    # Under nohup, or in the background of a script, one of them is ignored, and so it would be in every program that
+    # tests start; what is handled is not inherited.
+    for name in ("SIGHUP", "SIGINT"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

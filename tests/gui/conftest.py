@@ -36,10 +36,6 @@ def wait_for(condition: Callable[[], T], what: str, patience: float = PATIENCE) 
     pytest.fail(f"waited {patience:.0f} s in vain: {what}")
 
 
-def _heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Display:
     """A screen in memory."""
 
@@ -132,8 +128,6 @@ class Program:
             env={**os.environ, "DISPLAY": display.name, "LIVESTYLE_SETTINGS": str(folder / "settings.toml")},
             stdout=self._log,
             stderr=self._log,
-            # A test run in the background of a shell ignores Ctrl+C, and its children would inherit that.
-            preexec_fn=_heed_interrupts,
         )
         self.window = wait_for(self._find_window, "the window")
 
