@@ -39,7 +39,10 @@ def fit(
     stillness_weight: Annotated[
         float, typer.Option(help="Weight of the difference between outputs for shifted, noisy copies.")
     ] = 0.0,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Adam's learning rate at its highest.")] = 1.5e-3,
+    optimizer: Annotated[
+        str, typer.Option(help="muon: Muon for the frame path's convolutions and AdamW for the rest; or adamw for all.")
+    ] = "muon",
+    learning_rate: Annotated[float, typer.Option(min=0, help="The learning rate at its highest.")] = 1.5e-3,
     lr_decay: Annotated[
         float | None,
         typer.Option(min=0, help="Use rate / (1 + lr-decay * iteration) instead of a cosine for each stage."),
@@ -96,6 +99,7 @@ def fit(
             vgg_weights=vgg_weights,
             batch_size=batch_size,
             weights=weights,
+            optimizer=optimizer,
             learning_rate=learning_rate,
             lr_decay=lr_decay,
             max_iter=max_iter,

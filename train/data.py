@@ -8,8 +8,9 @@ import os
 import tarfile
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -242,9 +243,16 @@ class FeatureBank:
 
     @classmethod
     def build(
-        cls, source: CropSource, numbers: Sequence[int], network: LossNetwork, device: torch.device, *, content: bool
+        cls,
+        source: CropSource,
+        numbers: Sequence[int],
+        network: LossNetwork,
+        device: torch.device,
+        *,
+        content: bool,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> FeatureBank:
-        """Compute the bank of the numbered crops of ``source``."""
+        """Compute the bank of the numbered crops of ``source``, in the precision that ``autocast`` sets."""
         from rich.progress import track
 
         crops: list[Tensor] = []
@@ -257,7 +265,7 @@ class FeatureBank:
             if len(pending) == 8 or done == len(numbers):
                 batch = torch.stack(pending)
                 pending = []
-                with torch.inference_mode():
+                with torch.inference_mode(), autocast():
                     taps = network(to_float(batch, device))
                     statistics.append(statistics_vector(taps).cpu())
                     if content:

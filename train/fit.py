@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +25,19 @@ from .grow import grow
 from .losses import (
     LossWeights,
     content_loss,
+    noisy_window,
     out_of_range,
-    shifted_pair,
     stillness_loss,
     style_loss,
     total_variation,
 )
 from .networks import ClassicModel, ClassicStylizer, CompactModel, CompactStylizer, Model, build_model
+from .optimizer import ConvolutionMuon
 from .processes import Processes, WholeBatchNorm, check_processes
 from .vgg import CHANNELS, EPSILON, LossNetwork, statistics_vector
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 CHECKPOINT_FORMAT = 1
 LAST = "last.pt"
@@ -65,6 +69,7 @@ WARM_UP = 200
 STYLE_SIDE_RATE = 0.25
 JOINT_ENCODER_SHARE = 0.5
 """Of the learning rate: the style loss of single pictures would shake the style encoder out of what it learned."""
+OPTIMIZERS = ("muon", "adamw")
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 log = logging.getLogger(__name__)
@@ -81,6 +86,7 @@ class FitOptions:
     vgg_weights: Path | None = None
     batch_size: int = 8
     weights: LossWeights = field(default_factory=LossWeights)
+    optimizer: str = "muon"
     learning_rate: float = 1.5e-3
     lr_decay: float | None = None
     max_iter: int = 16000
@@ -199,13 +205,13 @@ class TrainingStep(nn.Module):
             style = self.model.style_head(code)
         if stage == "encoder":
             return distilled
-        terms = self._paint(batch, style)
+        terms, painted = self._paint(batch, style)
         if distilled:
             # Keeps the encoder close to what the frame path was trained with, where the batch says little.
             terms["code"] = 0.3 * distilled["loss"]
             terms["loss"] = terms["loss"] + terms["code"]
         if self.weights.stillness > 0:
-            terms["stillness"] = self._stillness(batch, style, generator)
+            terms["stillness"] = self._stillness(batch, style, painted, generator)
             terms["loss"] = terms["loss"] + self.weights.stillness * terms["stillness"]
         return terms
 
@@ -220,7 +226,8 @@ class TrainingStep(nn.Module):
         in_sites = (torch.func.functional_call(model.style_head, head, guess) - target).square().mean()
         return {"loss": in_code + 4 * in_sites, "code error": in_code, "site error": in_sites}
 
-    def _paint(self, batch: Batch, style: Tensor) -> dict[str, Tensor]:
+    def _paint(self, batch: Batch, style: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The loss terms but for stillness, and the paintings."""
         painted, _ = self.model.stylizer(batch.content, style, batch.strength)
         painted = painted.float()
         excess = out_of_range(painted).mean()
@@ -251,21 +258,21 @@ class TrainingStep(nn.Module):
             + RANGE_WEIGHT * excess
         )
         some = (batch.strengths == 1).float().sum().clamp(min=1) * (len(batch) / len(batch.strengths))
-        return {
+        terms = {
             "loss": loss,
             "content": (content * full).sum() / some,
             "style": (styled * full).sum() / some,
             "tv": variation.mean(),
             "excess": excess,
         }
+        return terms, painted
 
-    def _stillness(self, batch: Batch, style: Tensor, generator: torch.Generator) -> Tensor:
-        shift = tuple(int(v) for v in torch.randint(-3, 4, (2,), generator=generator))
-        assert len(shift) == 2
+    def _stillness(self, batch: Batch, style: Tensor, painted: Tensor, generator: torch.Generator) -> Tensor:
+        """How far a noisy window of the pictures, painted on its own, is from that window of their paintings."""
         margin, whole = self.model.stylizer.multiple, len(batch.strengths)
-        first, second = shifted_pair(batch.content, shift, NOISE, generator, margin, whole, batch.first)
-        outputs = [self.model.stylizer(window, style, batch.strength)[0].float() for window in (first, second)]
-        return stillness_loss(outputs[0], outputs[1], shift)
+        window, place = noisy_window(batch.content, NOISE, generator, margin, whole, batch.first)
+        again = self.model.stylizer(window, style, batch.strength)[0].float()
+        return stillness_loss(painted, again, place)
 
 
 def classic_target(features: Tensor, style: Tensor, strength: Tensor) -> Tensor:
@@ -309,11 +316,12 @@ class Batches:
     """Numbered batches: batch ``n`` is the same in every run with the same options, so a run resumes exactly."""
 
     def __init__(
-        self, options: FitOptions, sources: Sources, network: LossNetwork, device: torch.device, processes: Processes
+        self, options: FitOptions, sources: Sources, network: LossNetwork, fabric: Fabric, processes: Processes
     ) -> None:
         self.options = options
         self.network = network
-        self.device = device
+        self.fabric = fabric
+        self.device = device = fabric.device
         self.processes = processes
         self.sources = sources.training
         self.part = processes.part(options.batch_size)
@@ -334,7 +342,8 @@ class Batches:
         """The bank of a source, from the features' folder if it was made of the same things."""
         made_of = repr((
             [(p.name, p.size) for p in source.pictures],
-            (source.size, source.zoom, source.seed, source.recolor, source.vivid, count, self._network_checksum),
+            (source.size, source.zoom, source.seed, source.recolor, source.vivid, count),
+            (self._network_checksum, self.options.precision),
         ))  # fmt: skip
         folder = self.options.features or self.options.checkpoint
         path = folder / f"{name}-{sha256(made_of.encode()).hexdigest()[:16]}.bank.pt"
@@ -342,7 +351,10 @@ class Batches:
 
         def build() -> None:
             if not path.is_file():
-                FeatureBank.build(source, range(count), self.network, self.device, content=content).save(path)
+                bank = FeatureBank.build(
+                    source, range(count), self.network, self.device, content=content, autocast=self.fabric.autocast
+                )
+                bank.save(path)
 
         self.processes.first_does(build)
         if not path.is_file():
@@ -408,7 +420,7 @@ class Batches:
 
     def _computed(self, content: Tensor, style: Tensor, strengths: Tensor, first: int) -> Batch:
         contents, styles = to_float(content, self.device), to_float(style, self.device)
-        with torch.no_grad():
+        with torch.no_grad(), self.fabric.autocast():
             taps = self.network(contents)
             style_statistics = statistics_vector(self.network(styles))
         content_statistics = statistics_vector(taps)
@@ -590,7 +602,7 @@ class Trainer:
         self.device = self.fabric.device
         self.processes = Processes(self.fabric)
         network = network.to(self.device).to(memory_format=torch.channels_last)
-        self.batches = Batches(options, sources, network, self.device, self.processes)
+        self.batches = Batches(options, sources, network, self.fabric, self.processes)
         if saved is None:
             if isinstance(self.model, ClassicModel):
                 self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
@@ -601,9 +613,7 @@ class Trainer:
             self.model.style_encoder.norm = WholeBatchNorm(self.model.style_encoder.norm, self.fabric)
         self.model.to(memory_format=torch.channels_last)
         step = TrainingStep(self.model, network, options.weights)
-        self.optimizer = torch.optim.AdamW(
-            self._groups(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
-        )
+        self.optimizer = ConvolutionMuon(self._groups(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step, self.wrapped_optimizer = self.fabric.setup(step, self.optimizer)
         self.average = Average(self.model)
         self.iteration = 0
@@ -615,6 +625,8 @@ class Trainer:
     def _check(self, device: torch.device) -> None:
         """Refuse, before anything is computed, what would fail hours later."""
         options = self.options
+        if options.optimizer not in OPTIMIZERS:
+            raise LivestyleError(f"--optimizer is one of {', '.join(OPTIMIZERS)}, not {options.optimizer!r}")
         if options.precision not in PRECISIONS:
             raise LivestyleError(f"--precision is one of {', '.join(PRECISIONS)}, not {options.precision!r}")
         multiple = ClassicStylizer.multiple if options.arch == "classic" else CompactStylizer.multiple
@@ -653,8 +665,9 @@ class Trainer:
     def _changed(self, saved: dict[str, Any]) -> list[str]:
         """The options that make another run than the one that was saved."""
         now = self._options_as_text()
-        # A run from before there was an option had none of it.
-        changed = {name for name, text in now.items() if saved["options"].get(name, text) != text}
+        # A run from before there was an option had none of it, and AdamW.
+        before = {"optimizer": "adamw", **saved["options"]}
+        changed = {name for name, text in now.items() if before.get(name, text) != text}
         return sorted(changed - FREE_OPTIONS)
 
     def _options_as_text(self) -> dict[str, str]:
@@ -662,11 +675,12 @@ class Trainer:
 
     def _groups(self) -> list[dict[str, Any]]:
         rate = self.options.learning_rate
+        frame = {"base": rate, "side": "frame", "muon": self.options.optimizer == "muon"}
         if isinstance(self.model, ClassicModel):
-            return [{"params": list(self.model.stylizer.decoder.parameters()), "base": rate, "side": "frame"}]
+            return [{"params": list(self.model.stylizer.decoder.parameters()), **frame}]
         side = [*self.model.style_head.parameters(), *self.model.statistics_reader.parameters()]
         return [
-            {"params": list(self.model.stylizer.parameters()), "base": rate, "side": "frame"},
+            {"params": list(self.model.stylizer.parameters()), **frame},
             {"params": side, "base": rate * STYLE_SIDE_RATE, "side": "style"},
             {"params": list(self.model.style_encoder.parameters()), "base": rate, "side": "encoder"},
         ]
@@ -689,11 +703,12 @@ class Trainer:
         else:
             source = self.batches.sources["style"]
             count = min(4096 if imitate else 512, 4 * len(source.pictures))
-            bank = FeatureBank.build(source, range(count), network, self.device, content=False)
+            numbers, autocast = range(count), self.fabric.autocast
+            bank = FeatureBank.build(source, numbers, network, self.device, content=False, autocast=autocast)
         model.statistics_reader.calibrate(bank.statistics)
         if imitate:
             encoder = model.style_encoder.to(self.device).eval()
-            with torch.inference_mode():
+            with torch.inference_mode(), self.fabric.autocast():
                 codes = [encoder(to_float(crops, self.device)).float().cpu() for crops in bank.crops.split(16)]
             model.statistics_reader.imitate(bank.statistics, torch.cat(codes))
 
@@ -701,14 +716,16 @@ class Trainer:
         self.model.load_state_dict(saved["model"])
         self.average.values = {name: value.to(self.device) for name, value in saved["average"].items()}
         bases = [group["base"] for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(saved["optimizer"])
+        changed = self._changed(saved)
+        if "optimizer" not in changed:
+            self.optimizer.load_state_dict(saved["optimizer"])
         for group, base in zip(self.optimizer.param_groups, bases, strict=True):
             group["base"] = base
         self.fabric.strategy.precision.load_state_dict(saved["precision"])
         torch.set_rng_state(saved["random"])
         self.iteration = saved["iteration"]
         # Losses of other options are no measure for what comes.
-        self.best = math.inf if self._changed(saved) else saved["best"]
+        self.best = math.inf if changed else saved["best"]
         self.validation = saved.get("validation", {})
 
     def _checkpoint(self) -> dict[str, Any]:

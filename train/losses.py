@@ -52,46 +52,36 @@ def out_of_range(images: Tensor) -> Tensor:
     return (images - images.clamp(0, 1)).square().mean(dim=(1, 2, 3))
 
 
-def shifted_pair(
-    images: Tensor,
-    shift: tuple[int, int],
-    noise: float,
-    generator: torch.Generator,
-    margin: int,
-    batch_size: int,
-    first: int,
-) -> tuple[Tensor, Tensor]:
-    """Two noisy windows of the same pictures, ``shift`` pixels apart, ``margin`` pixels smaller each way.
+def noisy_window(
+    images: Tensor, noise: float, generator: torch.Generator, margin: int, batch_size: int, first: int
+) -> tuple[Tensor, tuple[int, int]]:
+    """A window of pictures at a random place, with noise, and its place as (row, column).
 
     Args:
         images: float [N, 3, H, W] in 0..1.
-        shift: rows and columns, each from -``margin`` to ``margin``.
-        noise: standard deviation of the noise of each window, in 0..1.
-        generator: of the noise.
-        margin: in pixels.
+        noise: standard deviation of the noise, in 0..1.
+        generator: of place and noise.
+        margin: how many rows and columns the window has less than the pictures, in pixels.
         batch_size: pairs of the whole batch, for which the noise is drawn.
         first: place of the first of ``images`` in the whole batch.
     """
+    row, column = (int(v) for v in torch.randint(margin + 1, (2,), generator=generator))
     height, width = images.shape[2] - margin, images.shape[3] - margin
-    windows = []
-    for row, column in ((max(0, -shift[0]), max(0, -shift[1])), (max(0, shift[0]), max(0, shift[1]))):
-        window = images[:, :, row : row + height, column : column + width]
-        random = torch.randn((batch_size, *window.shape[1:]), generator=generator)[first : first + len(images)]
-        windows.append(window + noise * random.to(window.device))
-    return windows[0], windows[1]
+    window = images[:, :, row : row + height, column : column + width]
+    random = torch.randn((batch_size, *window.shape[1:]), generator=generator)[first : first + len(images)]
+    return window + noise * random.to(window.device), (row, column)
 
 
-def stillness_loss(first: Tensor, second: Tensor, shift: tuple[int, int], border: int = 4) -> Tensor:
-    """Mean absolute difference of two outputs of `shifted_pair` where they show the same thing, a scalar.
+def stillness_loss(whole: Tensor, window: Tensor, place: tuple[int, int], border: int = 4) -> Tensor:
+    """Mean absolute difference of two paintings where they show the same thing, a scalar.
 
     Args:
-        first, second: outputs for the two windows, float [N, 3, H, W] in 0..1.
-        shift: as given to `shifted_pair`.
-        border: rows and columns at the rim that are left out, since mirrored borders differ.
+        whole: of the pictures, float [N, 3, H, W] in 0..1.
+        window: of a window of them.
+        place: row and column of the window.
+        border: rows and columns at the window's rim that are left out, since mirrored borders differ.
     """
-    rows, columns = shift
-    height, width = first.shape[2:]
-    a = first[:, :, max(0, rows) : height + min(0, rows), max(0, columns) : width + min(0, columns)]
-    b = second[:, :, max(0, -rows) : height + min(0, -rows), max(0, -columns) : width + min(0, -columns)]
+    (row, column), (height, width) = place, window.shape[2:]
+    same = whole[:, :, row : row + height, column : column + width]
     inner = slice(border, -border)
-    return F.l1_loss(a[:, :, inner, inner], b[:, :, inner, inner])
+    return F.l1_loss(window[:, :, inner, inner], same[:, :, inner, inner])

@@ -166,7 +166,7 @@ class Architecture:
 
 ARCHITECTURES = {
     "lite": Architecture(24, 64, 2, 2, (32, 64, 128, 192)),
-    "full": Architecture(48, 128, 4, 5, (32, 64, 128, 192)),
+    "full": Architecture(48, 128, 4, 5, (48, 96, 192, 256)),
 }
 
 

@@ -19,7 +19,9 @@ from livestyle.errors import LivestyleError
 from livestyle.model import package_folder
 from train.__main__ import main
 from train.fit import FitOptions, Trainer, average_checkpoints, load_checkpoint, load_model, parse_stages, rate_factor
+from train.losses import noisy_window, stillness_loss
 from train.networks import CompactModel
+from train.optimizer import ConvolutionMuon
 from train.vgg import LossNetwork
 
 STAGES = "frame:2,encoder:2,joint:2"
@@ -246,6 +248,45 @@ def test_stages_that_cannot_be_read_are_refused(text: str) -> None:
         parse_stages(text, 10, "lite")
 
 
+def test_muon_moves_a_convolution_in_all_directions_alike_and_what_is_no_convolution_as_adamw_does() -> None:
+    generator = torch.Generator().manual_seed(1)
+    conv = torch.nn.Conv2d(4, 8, 3)
+    before = {name: value.detach().clone() for name, value in conv.named_parameters()}
+    # One direction of the gradient is a hundred times as steep as the others.
+    slope = torch.randn(8, 36, generator=generator)
+    slope += 100 * slope[:, :1] @ slope[:1]
+    conv.weight.grad, conv.bias.grad = slope.reshape(conv.weight.shape), torch.full((8,), 3.0)
+    group = {"params": list(conv.parameters()), "muon": True}
+
+    ConvolutionMuon([group], lr=0.01, weight_decay=0).step()
+
+    moved = (conv.weight - before["weight"]).detach().flatten(1)
+    values = torch.linalg.svdvals(moved)
+    assert values.max() < 2 * values.min()
+    assert moved.square().mean().sqrt() == pytest.approx(0.2 * 0.01, rel=0.3)
+    assert (moved * slope).sum() < 0
+    assert torch.allclose(conv.bias, before["bias"] - 0.01)
+
+
+def test_what_moves_with_the_picture_is_still_and_what_stays_in_its_place_is_not() -> None:
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    for seed in range(8):
+        generator = torch.Generator().manual_seed(seed)
+        window, place = noisy_window(images, 0.0, generator, margin=4, batch_size=2, first=0)
+        assert stillness_loss(images, window, place) == 0
+        if place != (0, 0):
+            grain = torch.rand(1, 3, 32, 32, generator=generator)
+            assert stillness_loss(images + grain, window + grain[:, :, :28, :28], place) > 0.1
+
+
+def test_a_run_goes_on_with_another_optimizer(options: FitOptions, caplog: pytest.LogCaptureFixture) -> None:
+    Trainer(replace(options, optimizer="adamw")).run_until(1)
+    trainer = Trainer(replace(options, resume=True))
+    trainer.run_until(2)
+    assert trainer.iteration == 2
+    assert "going on with other options than before: optimizer" in caplog.text
+
+
 def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions) -> None:
     Trainer(replace(options, max_iter=1, stages="frame:1")).run()
     with pytest.raises(LivestyleError, match="holds a run of lite, not of full"):
@@ -262,6 +303,7 @@ def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions) -> No
         (["--batch-size", "1"], "is too small"),
         (["--device", "gpu"], "there is no device 'gpu'"),
         (["--precision", "8"], "--precision is one of"),
+        (["--optimizer", "sgd"], "--optimizer is one of muon, adamw, not 'sgd'"),
     ],
 )
 def test_bad_options_end_with_one_sentence(
