@@ -43,6 +43,8 @@ CHECKPOINT_FORMAT = 1
 LAST = "last.pt"
 BEST = "best.pt"
 """The checkpoint of the last stage with the least validation loss."""
+STAGE_END = "stage-{}-{}.pt"
+"""The checkpoint at the end of a stage that another follows, which may do harm and be tried again from there."""
 NORMALISING_CROPS = 64
 GRADIENT_LIMIT = 5.0
 LOG_EVERY = 20
@@ -774,7 +776,7 @@ class Trainer:
                             for name, value in values.items():
                                 board.add_scalar(f"train/{name}", value, self.iteration)
                     stopped = self.processes.anywhere(interrupted.is_set())
-                    if self.iteration % self.options.save_iter == 0 or self.iteration == end:
+                    if self.iteration % self.options.save_iter == 0 or self.iteration in (end, stage.end):
                         self.processes.first_does(partial(self._save, stage, board))
                     elif stopped:
                         self.processes.first_does(self._save_last)
@@ -866,6 +868,10 @@ class Trainer:
         content = self._save_last()
         if better:
             save_checkpoint(self.options.checkpoint / BEST, content)
+        if self.iteration == stage.end and stage != self.stages[-1]:
+            save_checkpoint(
+                self.options.checkpoint / STAGE_END.format(self.stages.index(stage) + 1, stage.name), content
+            )
 
     def _save_last(self) -> dict[str, Any]:
         content = self._checkpoint()

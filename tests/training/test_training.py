@@ -120,6 +120,18 @@ def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
     assert changed == [["stylizer", "style_head"], ["style_encoder"], list(parts)]
 
 
+def test_the_end_of_each_stage_is_kept_to_go_back_to(options: FitOptions) -> None:
+    trainer = Trainer(replace(options, save_iter=100))
+    trainer.run_until(4)
+    kept = sorted(path.name for path in options.checkpoint.glob("stage-*"))
+    assert kept == ["stage-1-frame.pt", "stage-2-encoder.pt"]
+    before = load_checkpoint(options.checkpoint / "stage-2-encoder.pt")["average"]
+    trainer.run()
+    again = Trainer(replace(options, checkpoint=options.checkpoint / "again", start_from=options.checkpoint / kept[1]))
+    for name, value in before.items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+
+
 @pytest.mark.parametrize("is_trained", [False, True])
 def test_statistics_of_small_batches_normalise_a_style_encoder_only_while_it_begins(
     options: FitOptions, is_trained: bool
@@ -251,6 +263,7 @@ def test_stages_that_cannot_be_read_are_refused(text: str) -> None:
 def test_muon_moves_a_convolution_in_all_directions_alike_and_what_is_no_convolution_as_adamw_does() -> None:
     generator = torch.Generator().manual_seed(1)
     conv = torch.nn.Conv2d(4, 8, 3)
+    assert conv.bias is not None
     before = {name: value.detach().clone() for name, value in conv.named_parameters()}
     # One direction of the gradient is a hundred times as steep as the others.
     slope = torch.randn(8, 36, generator=generator)
