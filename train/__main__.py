@@ -37,7 +37,8 @@ def fit(
     style_weight: Annotated[float, typer.Option(help="Weight of the style loss over four layers.")] = 5.0,
     tv_weight: Annotated[float, typer.Option(help="Weight of the total variation.")] = 0.0,
     stillness_weight: Annotated[
-        float, typer.Option(help="Weight of the difference between outputs for shifted, noisy copies.")
+        float,
+        typer.Option(help="Weight of the difference between a painting and that of a noisy window of the picture."),
     ] = 0.0,
     optimizer: Annotated[
         str, typer.Option(help="muon: Muon for the frame path's convolutions and AdamW for the rest; or adamw for all.")
