@@ -62,7 +62,7 @@ class ConvolutionMuon(torch.optim.AdamW):
 def orthogonal(matrix: Tensor, iterations: int = 5) -> Tensor:
     """Nearly the nearest matrix with orthonormal rows or columns, whichever are fewer: [m, n] to the same.
 
-    By Newton-Schulz iterations: singular values of a hundredth of the matrix's norm and more come to 0.7 to 1.2.
+    By Newton-Schulz iterations: singular values of a hundredth of the matrix's norm and more come to about 0.7 to 1.2.
     """
     a, b, c = NEWTON_SCHULZ
     x = matrix / (matrix.norm() + 1e-7)

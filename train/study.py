@@ -164,6 +164,7 @@ def plan_study(options: StudyOptions) -> Questions:
         vgg_weights=options.vgg_weights,
         batch_size=options.batch_size,
         weights=LossWeights(style=USUAL_WEIGHT),
+        # What docs/study was measured with.
         optimizer="adamw",
         max_iter=length,
         save_iter=length,

@@ -196,6 +196,17 @@ def test_a_cached_crop_of_other_pictures_is_not_taken_for_these(
     assert len({p.name for p in options.checkpoint.glob("content-*.bank.pt")} - banks) == 1
 
 
+def test_cached_features_of_another_precision_are_not_taken(options: FitOptions, tmp_path: Path) -> None:
+    features = tmp_path / "features"
+    options = replace(options, cache=1, features=features, max_iter=3)
+    for precision in ("32", "bf16"):
+        trainer = Trainer(replace(options, precision=precision, checkpoint=tmp_path / precision))
+        trainer.run()
+        assert trainer.validation["style"] > 0
+    for kind in ("content", "style", "held-out-content", "held-out-style"):
+        assert len(list(features.glob(f"{kind}-????????????????.bank.pt"))) == 2
+
+
 def test_every_epoch_pairs_pictures_anew(options: FitOptions, tmp_path: Path) -> None:
     """Where there are as many of each kind too; the grey level of a picture is its name here."""
     folder = tmp_path / "grey"
