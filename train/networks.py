@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from livestyle.errors import LivestyleError
 
-from .vgg import CHANNELS, STATISTICS_SIZE, build_layers, channel_statistics
+from .operations import channel_moments, mirrored
+from .vgg import CHANNELS, STATISTICS_SIZE, Mirror, build_layers, channel_statistics
 
 SITE_EPSILON = 1e-5
 STYLE_CODE_SIZE = 256
@@ -108,11 +109,7 @@ def spread(values: Tensor, shares: Tensor) -> Tensor:
 
 def site_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Channel means and deviations of an AdaIN site, in float32 whatever the precision of ``x``."""
-    x = x.float()
-    mean = x.mean(dim=(2, 3))
-    centred = x - mean[:, :, None, None]
-    # Not square(): onnxruntime's CPU takes half as long for a product as for a power.
-    variance = (centred * centred).mean(dim=(2, 3))
+    mean, variance = channel_moments(x)
     return mean, (variance + SITE_EPSILON).sqrt()
 
 
@@ -125,7 +122,7 @@ class ReflectConv(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, (self.pad,) * 4, mode="reflect"))
+        return self.conv(mirrored(x, self.pad))
 
 
 class UpsampleConv(ReflectConv):
@@ -369,9 +366,9 @@ class ClassicStylizer(nn.Module):
             if isinstance(step, str):
                 layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
                 continue
-            layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, step, 3), nn.ReLU()]
+            layers += [Mirror(), nn.Conv2d(channels, step, 3), nn.ReLU()]
             channels = step
-        layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, 3, 3)]
+        layers += [Mirror(), nn.Conv2d(channels, 3, 3)]
         self.decoder = nn.Sequential(*layers)
         self.site_channels = [CHANNELS["relu4_1"]]
 

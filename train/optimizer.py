@@ -64,11 +64,19 @@ def orthogonal(matrix: Tensor, iterations: int = 5) -> Tensor:
 
     By Newton-Schulz iterations: singular values of a hundredth of the matrix's norm and more come to about 0.7 to 1.2.
     """
-    a, b, c = NEWTON_SCHULZ
     x = matrix / (matrix.norm() + 1e-7)
     if tall := x.shape[0] > x.shape[1]:
         x = x.T
-    for _ in range(iterations):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
+    # Every iteration multiplies by a polynomial of x @ x.T, and all of these commute: only small squares are
+    # iterated on, instead of x itself.
+    square = x @ x.T
+    one = torch.eye(len(square), device=x.device, dtype=x.dtype)
+    a, b, c = NEWTON_SCHULZ
+    product = one
+    for step in range(iterations):
+        factor = torch.addmm(a * one + b * square, square, square, alpha=c)
+        product = factor @ product if step else factor
+        if step + 1 < iterations:
+            square = factor @ square @ factor
+    x = product @ x
     return x.T if tall else x

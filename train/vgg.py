@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from livestyle.errors import LivestyleError
 
+from .operations import channel_moments, mirrored
+
 TAPS = {"relu1_1": 3, "relu2_1": 10, "relu3_1": 17, "relu4_1": 30}
 CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512}
 STATISTICS_SIZE = 2 * sum(CHANNELS.values())
@@ -19,6 +21,13 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+class Mirror(nn.Module):
+    """A border of one mirrored pixel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mirrored(x, 1)
+
+
 def build_layers() -> nn.Sequential:
     """The layers from RGB in 0..1 to relu4_1: colour layer first, reflection pads, max-pool with ceil."""
     layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
@@ -27,7 +36,7 @@ def build_layers() -> nn.Sequential:
         if isinstance(width, str):
             layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
             continue
-        layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, width, 3), nn.ReLU()]
+        layers += [Mirror(), nn.Conv2d(channels, width, 3), nn.ReLU()]
         channels = width
     return nn.Sequential(*layers)
 
@@ -59,9 +68,9 @@ def channel_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
 
     The deviation is ``sqrt(unbiased variance + 1e-5)``, as in the AdaIN paper's code.
     """
-    flat = features.float().flatten(2)
-    variance, mean = torch.var_mean(flat, dim=2)
-    return mean, (variance + EPSILON).sqrt()
+    mean, variance = channel_moments(features)
+    pixels = features.shape[2] * features.shape[3]
+    return mean, (variance * (pixels / (pixels - 1)) + EPSILON).sqrt()
 
 
 class LossNetwork(nn.Module):

@@ -21,6 +21,7 @@ from train.__main__ import main
 from train.fit import FitOptions, Trainer, average_checkpoints, load_checkpoint, load_model, parse_stages, rate_factor
 from train.losses import noisy_window, stillness_loss
 from train.networks import CompactModel
+from train.operations import channel_moments, mirrored
 from train.optimizer import ConvolutionMuon
 from train.vgg import LossNetwork
 
@@ -290,6 +291,27 @@ def test_muon_moves_a_convolution_in_all_directions_alike_and_what_is_no_convolu
     assert moved.square().mean().sqrt() == pytest.approx(0.2 * 0.01, rel=0.3)
     assert (moved * slope).sum() < 0
     assert torch.allclose(conv.bias, before["bias"] - 0.01)
+
+
+def test_the_gradient_of_channel_moments_is_that_of_pytorchs_own() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = (3 * torch.randn(2, 5, 6, 7, generator=generator) + 2).requires_grad_()
+    weights = torch.randn(2, 2, 5, generator=generator)
+    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
+    (wanted,) = torch.autograd.grad((weights * torch.stack([mean, variance])).sum(), x)
+
+    moments = torch.stack(channel_moments(x))
+
+    assert torch.allclose(moments, torch.stack([mean, variance]), atol=1e-5)
+    assert torch.allclose(torch.autograd.grad((weights * moments).sum(), x)[0], wanted, atol=1e-6)
+
+
+def test_a_mirrored_border_is_as_precise_as_the_picture_and_no_more() -> None:
+    x = torch.rand(1, 2, 4, 4).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        bordered = mirrored(x, 1)
+    assert bordered.dtype == torch.bfloat16
+    assert torch.equal(bordered[0, 0, 0], x[0, 0, 1, [1, 0, 1, 2, 3, 2]])
 
 
 def test_what_moves_with_the_picture_is_still_and_what_stays_in_its_place_is_not() -> None:

@@ -1,0 +1,52 @@
+"""Operations that PyTorch has, in a form that is several times as fast on CPUs or keeps to the precision given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def mirrored(x: Tensor, pad: int) -> Tensor:
+    """[N, C, H, W] with ``pad`` mirrored rows and columns on each side, in the precision of ``x``."""
+    if x.dtype == torch.float32:
+        return F.pad(x, (pad,) * 4, mode="reflect")
+    # On CPUs autocast mirrors in float32, for which all of x is converted twice.
+    with torch.autocast(x.device.type, enabled=False):
+        return F.pad(x, (pad,) * 4, mode="reflect")
+
+
+def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Channel means and biased variances of [N, C, H, W]: two [N, C] in float32, whatever the precision of ``x``."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _ChannelMoments.apply(x)
+    return _moments(x)
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    mean = x.mean(dim=(2, 3), dtype=torch.float32)
+    centred = x.float() - mean[:, :, None, None]
+    # Neither var_mean(), many times as slow, nor square(), for which onnxruntime's CPU takes twice a product's time.
+    return mean, (centred * centred).mean(dim=(2, 3))
+
+
+class _ChannelMoments(torch.autograd.Function):
+    """`_moments` whose gradient is one pass over ``x`` instead of six."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, variance = _moments(x)
+        ctx.save_for_backward(x, mean)
+        return mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_mean: Tensor, by_variance: Tensor) -> Tensor:
+        x, mean = ctx.saved_tensors
+        pixels = x.shape[2] * x.shape[3]
+        scale = by_variance * (2 / pixels)
+        shift = by_mean / pixels - scale * mean
+        return torch.addcmul(shift[:, :, None, None].to(x.dtype), x, scale[:, :, None, None].to(x.dtype))
