@@ -620,6 +620,7 @@ class Trainer:
         self.average = Average(self.model)
         self.iteration = 0
         self.best = math.inf
+        self.overflows = 0
         self.validation: dict[str, float] = {}
         if saved is not None:
             self._restore(saved)
@@ -787,6 +788,8 @@ class Trainer:
         skipped = self.batches.skipped()
         if skipped:
             log.warning("%d pictures were damaged or under %d pixels, and others were taken", skipped, LEAST_SIDE)
+        if self.overflows:
+            log.warning("%d batches changed nothing: their gradients were no finite numbers", self.overflows)
         return self.iteration
 
     def _iterate(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
@@ -801,8 +804,16 @@ class Trainer:
         self.wrapped_optimizer.zero_grad(set_to_none=True)
         terms: dict[str, Tensor] = self.step(batch, stage.name, self.batches.generator(self.iteration))
         self.fabric.backward(terms["loss"])
-        self.fabric.clip_gradients(self.step, self.wrapped_optimizer, max_norm=GRADIENT_LIMIT, error_if_nonfinite=False)
-        self.wrapped_optimizer.step()
+        norm = self.fabric.clip_gradients(
+            self.step, self.wrapped_optimizer, max_norm=GRADIENT_LIMIT, error_if_nonfinite=False
+        )
+        assert norm is not None
+        # float16 has a scaler, which skips such batches itself and has to hear of them.
+        if norm.isfinite() or self.options.precision == "16":
+            self.wrapped_optimizer.step()
+        else:
+            # What is left of nothing but rounding, in a picture of one colour, is amplified by one site after another.
+            self.overflows += 1
         self.iteration += 1
         self.average.update(self.model, self.iteration)
         return {name: value.detach() for name, value in terms.items()}

@@ -18,7 +18,16 @@ from PIL import Image
 from livestyle.errors import LivestyleError
 from livestyle.model import package_folder
 from train.__main__ import main
-from train.fit import FitOptions, Trainer, average_checkpoints, load_checkpoint, load_model, parse_stages, rate_factor
+from train.fit import (
+    FitOptions,
+    Trainer,
+    TrainingStep,
+    average_checkpoints,
+    load_checkpoint,
+    load_model,
+    parse_stages,
+    rate_factor,
+)
 from train.losses import noisy_window, stillness_loss
 from train.networks import CompactModel
 from train.operations import channel_moments, mirrored
@@ -323,6 +332,23 @@ def test_what_moves_with_the_picture_is_still_and_what_stays_in_its_place_is_not
         if place != (0, 0):
             grain = torch.rand(1, 3, 32, 32, generator=generator)
             assert stillness_loss(images + grain, window + grain[:, :, :28, :28], place) > 0.1
+
+
+def test_a_batch_whose_gradients_overflow_changes_nothing(
+    options: FitOptions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    forward = TrainingStep.forward
+
+    def overflowing(step: TrainingStep, *args: Any) -> dict[str, torch.Tensor]:
+        terms = forward(step, *args)
+        return {**terms, "loss": terms["loss"] * float("inf")}
+
+    trainer = Trainer(options)
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    monkeypatch.setattr(TrainingStep, "forward", overflowing)
+    trainer.run_until(2)
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.named_parameters())
+    assert "2 batches changed nothing" in caplog.text
 
 
 def test_a_run_goes_on_with_another_optimizer(options: FitOptions, caplog: pytest.LogCaptureFixture) -> None:
