@@ -27,7 +27,7 @@ DeviceOption = Annotated[
         "silence."
     ),
 ]
-ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite), or a model folder.")]
+ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite, full), or a model folder.")]
 ColorOption = Annotated[ColorMode, typer.Option(help=COLOR_HELP)]
 MaskOption = Annotated[
     Path | None,

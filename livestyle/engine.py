@@ -52,7 +52,7 @@ class Stylizer:
     """Paints frames in a style.
 
     Args:
-        model: a model folder, the name of one that ships (``lite``), or None for the default.
+        model: a model folder, the name of one that ships (``lite``, ``full``), or None for the default.
         device: ``auto`` (CUDA where it starts, else the CPU), ``cpu``, ``cuda``, or ``cpu-float32``: otherwise the CPU
             paints in 8-bit integers where the model can, which is quicker and nearly the same.
         threads: of the CPU; None uses all cores this process may use.

@@ -36,6 +36,18 @@ def test_a_style_changes_the_picture(stylizer: Stylizer, library: StyleLibrary, 
     assert abs(painted[0] - painted[1]).mean() > 10
 
 
+def test_the_larger_model_paints_in_the_same_presets_and_in_another_way(
+    stylizer: Stylizer, library: StyleLibrary, frame: np.ndarray, tmp_path: Path
+) -> None:
+    larger = Stylizer("full", "cpu")
+    presets = StyleLibrary(larger, tmp_path).presets
+    assert list(presets) == list(library.presets)
+    name = next(iter(presets))
+    painted = larger.stylize(frame, presets[name].stats).astype(int)
+    assert abs(painted - frame).mean() > 10
+    assert abs(painted - stylizer.stylize(frame, library.presets[name].stats)).mean() > 5
+
+
 def test_strength_zero_gives_the_frame_back(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
     assert np.array_equal(stylizer.stylize(frame, style.stats, 0), frame)
 
