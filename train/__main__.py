@@ -212,24 +212,27 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure models: style and content loss, structure kept, stillness, rate."""
+    from .evaluate import Report, markdown
     from .evaluate import evaluate as measure
-    from .evaluate import markdown
 
     if output is not None:
         try:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LivestyleError(f"cannot make the folder {output}: {error.strerror or error}") from error
-    reports = measure(models, content_path, style_path, vgg_weights, every, lpips=lpips, sheet=output)
-    table = markdown(reports)
-    print(table, end="")
-    if output is not None:
+
+    def keep(reports: dict[str, Report]) -> None:
+        if output is None:
+            return
         figures = {
             name: {key: round(value, 4) for key, value in asdict(report).items() if value is not None}
             for name, report in reports.items()
         }
         (output / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        (output / "report.md").write_text(table, encoding="utf-8")
+        (output / "report.md").write_text(markdown(reports), encoding="utf-8")
+
+    reports = measure(models, content_path, style_path, vgg_weights, every, lpips=lpips, sheet=output, keep=keep)
+    print(markdown(reports), end="")
 
 
 def main() -> None:

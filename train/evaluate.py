@@ -89,6 +89,7 @@ def evaluate(
     *,
     lpips: bool = False,
     sheet: Path | None = None,
+    keep: Callable[[dict[str, Report]], None] | None = None,
 ) -> dict[str, Report]:
     """Measure stylizers side by side, the rate of all of them in turns.
 
@@ -100,6 +101,7 @@ def evaluate(
         every: each picture so many, sorted by name, is used; 1 uses all.
         lpips: measure LPIPS too; torchvision downloads its AlexNet for that.
         sheet: a folder for a contact sheet of each model.
+        keep: called with the reports so far whenever a model is done, so that what is cut off is not lost.
 
     Returns:
         Reports by the names of the models.
@@ -149,6 +151,8 @@ def evaluate(
             reports[name] = _report(np.array(figures), alone, film or alone, film_style_ratio, rates[len(reports)])
             if sheet is not None:
                 _write_sheet(sheet / f"{name}.jpg", contents, styles, paintings)
+            if keep is not None:
+                keep(reports)
     return reports
 
 

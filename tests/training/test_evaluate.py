@@ -14,6 +14,7 @@ from PIL import Image
 from livestyle.model import package_folder
 from train.candidates import find_candidate
 from train.data import find_pictures
+from train.evaluate import evaluate as measure
 from train.evaluate import luma, prepare, ssim, stillness
 from train.vgg import LossNetwork
 
@@ -84,6 +85,14 @@ def test_models_are_measured_side_by_side_into_json_markdown_and_sheets(
     for name in reports:
         with Image.open(tmp_path / "out" / f"{name}.jpg") as sheet:
             assert sheet.size == (256, 256)
+
+
+def test_what_is_measured_is_there_before_the_next_model_is(two: Path, loss_network: Path, tmp_path: Path) -> None:
+    inputs = {"content": PICTURE, "style": PICTURE}
+    paths = [str(identity_network(tmp_path / f"{name}.onnx", inputs, "stylized")) for name in ("one", "other")]
+    kept: list[list[str]] = []
+    measure(paths, [two], [two], loss_network, keep=lambda reports: kept.append(list(reports)))
+    assert kept == [["one"], ["one", "other"]]
 
 
 @pytest.mark.parametrize("second", [{"content": PICTURE, "style": PICTURE}, {"content": PICTURE, "code": PICTURE}])
