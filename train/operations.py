@@ -27,8 +27,10 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    mean = x.mean(dim=(2, 3), dtype=torch.float32)
-    centred = x.float() - mean[:, :, None, None]
+    # Not mean(dtype=...): in ONNX that is a mean in the precision of x, converted afterwards.
+    x = x.float()
+    mean = x.mean(dim=(2, 3))
+    centred = x - mean[:, :, None, None]
     # Neither var_mean(), many times as slow, nor square(), for which onnxruntime's CPU takes twice a product's time.
     return mean, (centred * centred).mean(dim=(2, 3))
 

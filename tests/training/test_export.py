@@ -136,9 +136,10 @@ def test_at_a_fixed_size_the_network_has_no_work_for_the_cpu(tmp_path: Path, nam
     assert not kinds & ON_SIZES
 
 
+@pytest.mark.parametrize("model", ["lite", "full"])
 @pytest.mark.parametrize("name", [STYLIZE_FP16, REGIONS_FP16])
-def test_statistics_of_the_float16_network_stay_in_float32(name: str) -> None:
-    graph = onnx.shape_inference.infer_shapes(onnx.load(Model.load().file(name))).graph
+def test_statistics_of_the_float16_network_stay_in_float32(name: str, model: str) -> None:
+    graph = onnx.shape_inference.infer_shapes(onnx.load(Model.load(model).file(name))).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     reduced = [node.output[0] for node in graph.node if node.op_type == "ReduceMean"]
     assert reduced
