@@ -50,8 +50,8 @@ def fit(
     ] = None,
     max_iter: Annotated[int, typer.Option(min=1, help="Iterations of the whole run.")] = 16000,
     save_iter: Annotated[int, typer.Option(min=1, help="Iterations between checkpoints and validations.")] = 500,
-    crop: Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")] = 192,
-    style_crop: Annotated[int, typer.Option(min=64, help="Side of the style crops in pixels.")] = 256,
+    crop: Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")] = 128,
+    style_crop: Annotated[int, typer.Option(min=64, help="Side of the style crops in pixels.")] = 160,
     pictures: Annotated[
         int, typer.Option(min=0, help="Train on so many pictures of each kind at most, chosen by --seed; 0: on all.")
     ] = 0,

@@ -93,8 +93,8 @@ class FitOptions:
     lr_decay: float | None = None
     max_iter: int = 16000
     save_iter: int = 500
-    crop: int = 192
-    style_crop: int = 256
+    crop: int = 128
+    style_crop: int = 160
     pictures: int = 0
     cache: int = 0
     features: Path | None = None
