@@ -40,6 +40,10 @@ def fit(
         float,
         typer.Option(help="Weight of the difference between a painting and that of a noisy window of the picture."),
     ] = 0.0,
+    style_power: Annotated[
+        float,
+        typer.Option(min=0.1, max=1, help="What the style loss of each pair is raised to; below 1 for better medians."),
+    ] = 1.0,
     optimizer: Annotated[
         str, typer.Option(help="muon: Muon for the frame path's convolutions and AdamW for the rest; or adamw for all.")
     ] = "muon",
@@ -90,7 +94,7 @@ def fit(
     from .fit import FitOptions, Trainer
     from .losses import LossWeights
 
-    weights = LossWeights(content_weight, style_weight, tv_weight, stillness_weight)
+    weights = LossWeights(content_weight, style_weight, tv_weight, stillness_weight, style_power)
     Trainer(
         FitOptions(
             arch=arch,

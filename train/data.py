@@ -285,6 +285,14 @@ class FeatureBank:
         """Map a saved bank into memory, where all processes of a machine share it."""
         return cls(**torch.load(path, weights_only=True, mmap=True))
 
+    def near(self, device: torch.device) -> FeatureBank:
+        """The bank in the memory of a GPU where it takes no more than half of what is free there; else as it is."""
+        size = sum(t.nbytes for t in (self.crops, self.statistics, self.content) if t is not None)
+        if device.type != "cuda" or size > torch.cuda.mem_get_info(device)[0] / 2:
+            return self
+        content = None if self.content is None else self.content.to(device)
+        return FeatureBank(self.crops.to(device), self.statistics.to(device), content)
+
 
 def to_float(images: Tensor, device: torch.device) -> Tensor:
     """uint8 [N, 3, H, W] -> float32 in 0..1, channels last, on ``device``."""

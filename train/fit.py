@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from livestyle.errors import LivestyleError
 
@@ -254,7 +255,8 @@ class TrainingStep(nn.Module):
         weights = self.weights
         loss = (
             weights.content * (content_factor * content).mean()
-            + weights.style * styled.mean()
+            # Far below any loss that is met, and keeps the slope at 0 finite.
+            + weights.style * (styled + 1e-3).pow(weights.style_power).mean()
             + weights.tv * variation.mean()
             + 20 * pixel.mean()
             + RANGE_WEIGHT * excess
@@ -337,7 +339,8 @@ class Batches:
         self.banks: dict[str, FeatureBank] = {}
         if options.cache:
             self.banks = {
-                k: self._bank(self.sources[k], options.cache * len(self.sources[k].pictures), k) for k in kinds
+                k: self._bank(self.sources[k], options.cache * len(self.sources[k].pictures), k).near(device)
+                for k in kinds
             }
 
     def _bank(self, source: CropSource, count: int, name: str) -> FeatureBank:
@@ -440,11 +443,16 @@ class Average:
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
+        means: list[Tensor] = []
+        now: list[Tensor] = []
         for name, value in model.state_dict().items():
             if value.is_floating_point():
-                self.values[name].lerp_(value, 1 - decay)
+                means.append(self.values[name])
+                now.append(value)
             else:
                 self.values[name].copy_(value)
+        # All at once, which a GPU needs.
+        get_ema_multi_avg_fn(decay)(means, now, None)
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -602,6 +610,8 @@ class Trainer:
         # What can fail has failed by now, in one process.
         self.fabric.launch()
         self.device = self.fabric.device
+        # Every iteration has the same shapes.
+        torch.backends.cudnn.benchmark = self.device.type == "cuda"
         self.processes = Processes(self.fabric)
         network = network.to(self.device).to(memory_format=torch.channels_last)
         self.batches = Batches(options, sources, network, self.fabric, self.processes)
@@ -613,7 +623,7 @@ class Trainer:
                 self.processes.first_does(partial(self._calibrate, self.model, network, imitate=begun is not None))
         if several and isinstance(self.model, CompactModel):
             self.model.style_encoder.norm = WholeBatchNorm(self.model.style_encoder.norm, self.fabric)
-        self.model.to(memory_format=torch.channels_last)
+        self.model.to(self.device).to(memory_format=torch.channels_last)
         step = TrainingStep(self.model, network, options.weights)
         self.optimizer = ConvolutionMuon(self._groups(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step, self.wrapped_optimizer = self.fabric.setup(step, self.optimizer)
@@ -713,7 +723,7 @@ class Trainer:
             encoder = model.style_encoder.to(self.device).eval()
             with torch.inference_mode(), self.fabric.autocast():
                 codes = [encoder(to_float(crops, self.device)).float().cpu() for crops in bank.crops.split(16)]
-            model.statistics_reader.imitate(bank.statistics, torch.cat(codes))
+            model.statistics_reader.imitate(bank.statistics.cpu(), torch.cat(codes))
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])

@@ -13,12 +13,17 @@ from .vgg import channel_statistics, split_statistics
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each loss counts in the sum; see the functions of this module."""
+    """What each loss counts in the sum; see the functions of this module.
+
+    Every pair's style loss is raised to ``style_power`` first: below 1, pairs that are nearly right count for more, and
+    those that cannot be for less.
+    """
 
     content: float = 1.0
     style: float = 5.0
     tv: float = 0.0
     stillness: float = 0.0
+    style_power: float = 1.0
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -68,8 +73,11 @@ def noisy_window(
     row, column = (int(v) for v in torch.randint(margin + 1, (2,), generator=generator))
     height, width = images.shape[2] - margin, images.shape[3] - margin
     window = images[:, :, row : row + height, column : column + width]
-    random = torch.randn((batch_size, *window.shape[1:]), generator=generator)[first : first + len(images)]
-    return window + noise * random.to(window.device), (row, column)
+    if window.device.type != "cpu":
+        # A GPU would wait for so many random numbers of the CPU.
+        generator = torch.Generator(window.device).manual_seed(generator.initial_seed())
+    random = torch.randn((batch_size, *window.shape[1:]), generator=generator, device=window.device)
+    return window + noise * random[first : first + len(images)], (row, column)
 
 
 def stillness_loss(whole: Tensor, window: Tensor, place: tuple[int, int], border: int = 4) -> Tensor:

@@ -34,49 +34,56 @@ class ConvolutionMuon(torch.optim.AdamW):
                 loss = closure()
         taken: list[tuple[Tensor, Tensor]] = []
         for group in self.param_groups:
+            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
             for weight in group["params"] if group.get("muon") else ():
                 if weight.grad is not None and weight.dim() == 4:
-                    self._change(weight, weight.grad, group)
-                    taken.append((weight, weight.grad))
+                    alike.setdefault(weight.shape, []).append((weight, weight.grad))
                     # AdamW passes over what has no gradient.
                     weight.grad = None
+            for pairs in alike.values():
+                self._change(pairs, group)
+                taken += pairs
         super().step()
         for weight, gradient in taken:
             weight.grad = gradient
         return loss
 
-    def _change(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[weight]
-        if not state:
-            # AdamW asks for a step of every weight that has a state, when one is loaded.
-            state.update(step=torch.tensor(0.0), momentum=torch.zeros_like(weight))
-        momentum: Tensor = state["momentum"]
-        momentum.lerp_(gradient, 1 - MOMENTUM)
-        # Nesterov's: a look ahead from this gradient.
-        matrix = gradient.lerp(momentum, MOMENTUM).flatten(1)
-        update = orthogonal(matrix) * (SAME_SIZE * max(matrix.shape) ** 0.5)
-        weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.add_(update.reshape(weight.shape), alpha=-group["lr"])
+    def _change(self, pairs: list[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
+        """Change weights of one shape by their gradients; all at once, since each is a dozen tiny operations."""
+        ahead: list[Tensor] = []
+        for weight, gradient in pairs:
+            state = self.state[weight]
+            if not state:
+                # AdamW asks for a step of every weight that has a state, when one is loaded.
+                state.update(step=torch.tensor(0.0), momentum=torch.zeros_like(weight))
+            momentum: Tensor = state["momentum"]
+            momentum.lerp_(gradient, 1 - MOMENTUM)
+            # Nesterov's: a look ahead from this gradient.
+            ahead.append(gradient.lerp(momentum, MOMENTUM).flatten(1))
+        size = SAME_SIZE * max(ahead[0].shape) ** 0.5
+        for (weight, _), update in zip(pairs, orthogonal(torch.stack(ahead)), strict=True):
+            weight.mul_(1 - group["lr"] * group["weight_decay"])
+            weight.add_(update.reshape(weight.shape), alpha=-group["lr"] * size)
 
 
-def orthogonal(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """Nearly the nearest matrix with orthonormal rows or columns, whichever are fewer: [m, n] to the same.
+def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """Nearly the nearest matrices with orthonormal rows or columns, whichever are fewer: [k, m, n] to the same.
 
-    By Newton-Schulz iterations: singular values of a hundredth of the matrix's norm and more come to about 0.7 to 1.2.
+    By Newton-Schulz iterations: singular values of a hundredth of a matrix's norm and more come to about 0.7 to 1.2.
     """
-    x = matrix / (matrix.norm() + 1e-7)
-    if tall := x.shape[0] > x.shape[1]:
-        x = x.T
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    if tall := x.shape[1] > x.shape[2]:
+        x = x.mT
     # Every iteration multiplies by a polynomial of x @ x.T, and all of these commute: only small squares are
     # iterated on, instead of x itself.
-    square = x @ x.T
-    one = torch.eye(len(square), device=x.device, dtype=x.dtype)
+    square = x @ x.mT
+    one = torch.eye(square.shape[1], device=x.device, dtype=x.dtype)
     a, b, c = NEWTON_SCHULZ
     product = one
     for step in range(iterations):
-        factor = torch.addmm(a * one + b * square, square, square, alpha=c)
+        factor = torch.baddbmm(a * one + b * square, square, square, alpha=c)
         product = factor @ product if step else factor
         if step + 1 < iterations:
             square = factor @ square @ factor
     x = product @ x
-    return x.T if tall else x
+    return x.mT if tall else x

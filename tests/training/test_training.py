@@ -28,9 +28,9 @@ from train.fit import (
     parse_stages,
     rate_factor,
 )
-from train.losses import noisy_window, stillness_loss
+from train.losses import LossWeights, noisy_window, stillness_loss
 from train.networks import CompactModel
-from train.operations import channel_moments, mirrored
+from train.operations import MirroredBySlices, channel_moments, mirrored
 from train.optimizer import ConvolutionMuon
 from train.vgg import LossNetwork
 
@@ -323,6 +323,16 @@ def test_a_mirrored_border_is_as_precise_as_the_picture_and_no_more() -> None:
     assert torch.equal(bordered[0, 0, 0], x[0, 0, 1, [1, 0, 1, 2, 3, 2]])
 
 
+def test_a_border_mirrored_by_slices_and_its_gradient_are_those_of_pytorchs_own() -> None:
+    x = torch.randn(2, 3, 5, 8, dtype=torch.float64, requires_grad=True)
+    bordered, wanted = MirroredBySlices.apply(x), torch.nn.functional.pad(x, (1,) * 4, mode="reflect")
+    slope = torch.randn_like(wanted)
+    assert torch.equal(bordered, wanted)
+    assert bordered.is_contiguous(memory_format=torch.channels_last)
+    (gradient,), (wanted,) = (torch.autograd.grad((slope * y).sum(), x) for y in (bordered, wanted))
+    assert torch.allclose(gradient, wanted)
+
+
 def test_what_moves_with_the_picture_is_still_and_what_stays_in_its_place_is_not() -> None:
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     for seed in range(8):
@@ -332,6 +342,23 @@ def test_what_moves_with_the_picture_is_still_and_what_stays_in_its_place_is_not
         if place != (0, 0):
             grain = torch.rand(1, 3, 32, 32, generator=generator)
             assert stillness_loss(images + grain, window + grain[:, :, :28, :28], place) > 0.1
+
+
+def test_a_power_below_one_asks_most_of_pairs_whose_style_is_nearly_right(options: FitOptions) -> None:
+    trainer = Trainer(options)
+    batch = next(trainer.batches.measuring(trainer.batches.held_out))
+
+    # The closer its target, the less a pair's style loss.
+    batch.style_statistics[0] = batch.content_statistics[0]
+    batch.style_statistics.requires_grad_()
+    shares = []
+    for power in (1.0, 0.5):
+        trainer.step.module.weights = LossWeights(0, 1, style_power=power)
+        terms = trainer.step(batch, "frame", trainer.batches.generator(0))
+        (slope,) = torch.autograd.grad(terms["loss"], batch.style_statistics)
+        near, far = slope.norm(dim=1)
+        shares.append(near / far)
+    assert shares[1] > shares[0]
 
 
 def test_a_batch_whose_gradients_overflow_changes_nothing(
