@@ -310,14 +310,18 @@ def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndar
             expected, expected_state = outputs[0].numpy().astype(np.int16), outputs[1].numpy()
             painted, next_state = sessions[name].run(None, given)
             largest = max(largest, int(np.abs(painted.astype(np.int16) - expected).max()))
-            if not np.allclose(next_state, expected_state, rtol=1e-3, atol=1e-3):
+            # Channels near zero are as inexact as the largest, which are summed with them.
+            if not np.allclose(next_state, expected_state, rtol=1e-3, atol=5e-5 * np.abs(expected_state).max()):
                 raise LivestyleError(
                     "onnxruntime's running content statistics differ from PyTorch's: nothing was written"
                 )
             psnr = min(psnr, _psnr(sessions[half_name].run(None, given)[0], unrounded))
             if int8 is not None and name == STYLIZE:
-                painted = int8.run(None, given | {"frames": frames[:1]})[0]
-                int8_psnr = min(int8_psnr, _psnr(painted, unrounded[:1]))
+                # What a byte can hold comes from the statistics of the frames before, so these have to be of one film.
+                given = given | {"frames": frames[:1], "content_state": next_state}
+                with torch.inference_mode():
+                    unrounded = trained(**{name: torch.from_numpy(value) for name, value in given.items()})[0].numpy()
+                int8_psnr = min(int8_psnr, _psnr(int8.run(None, given)[0], unrounded))
         state = next_state
     if largest > LARGEST_DIFFERENCE or style_error > 1e-2:
         raise LivestyleError(

@@ -57,7 +57,8 @@ def grow(small: CompactModel, arch: str, seed: int = 1) -> CompactModel:
 def _sizes(model: CompactModel) -> list[int]:
     stylizer = model.stylizer
     channels = [stylizer.site_channels[0], stylizer.site_channels[-1]]
-    return [*channels, len(stylizer.encoder), len(stylizer.decoder), *_widths(model.style_encoder)]
+    blocks = [len(stylizer.encoder), len(stylizer.decoder)]
+    return [*channels, *blocks, *_widths(model.style_encoder), len(model.style_encoder.convs[-1])]  # type: ignore[arg-type]
 
 
 def _widths(encoder: StyleEncoder) -> list[int]:
@@ -109,9 +110,16 @@ def _grow_style_encoder(small: StyleEncoder, large: StyleEncoder) -> None:
     colours = torch.arange(3)
     for level, (inputs, outputs) in enumerate(pairwise([colours, *widths])):
         given = inputs
-        for few, many in zip(small.convs[level], large.convs[level], strict=True):  # type: ignore[call-overload]
-            _grow_layer(few, many, given, outputs)
+        few, many = small.convs[level], large.convs[level]
+        assert isinstance(few, nn.ModuleList)
+        assert isinstance(many, nn.ModuleList)
+        for old, new in zip(few, many, strict=False):
+            _grow_layer(old, new, given, outputs)
             given = outputs
+        for new in many[len(few) :]:
+            # An identity, since what comes in has passed a ReLU.
+            nn.init.dirac_(new.conv.weight)  # type: ignore[union-attr, arg-type]
+            nn.init.zeros_(new.conv.bias)  # type: ignore[union-attr, arg-type]
     # Means and deviations of each level follow each other.
     starts = torch.tensor([0, *_widths(small)]).cumsum(0) * 2
     features = torch.cat(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -152,18 +153,22 @@ class ResidualBlock(nn.Module):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a compact network: channels at half and quarter resolution, residual blocks, style encoder."""
+    """The sizes of a compact network: channels at half and quarter resolution, residual blocks, style encoder.
+
+    The style encoder has one convolution at the picture's resolution and ``style_depth`` at each that follows.
+    """
 
     half: int
     quarter: int
     encoder_blocks: int
     decoder_blocks: int
     style_widths: tuple[int, ...]
+    style_depth: int
 
 
 ARCHITECTURES = {
-    "lite": Architecture(24, 64, 2, 2, (32, 64, 128, 192)),
-    "full": Architecture(48, 128, 4, 5, (48, 96, 192, 256)),
+    "lite": Architecture(24, 64, 2, 2, (32, 64, 128, 192), 3),
+    "full": Architecture(96, 128, 4, 5, (48, 96, 192, 256), 3),
 }
 
 
@@ -305,14 +310,12 @@ class LossStatisticsReader(nn.Module):
 class StyleEncoder(nn.Module):
     """From a style picture to a style code: channel statistics of a small convolutional network at four scales."""
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, widths: tuple[int, ...], depth: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList()
-        inputs = 3
-        for index, width in enumerate(widths):
-            first = ReflectConv(inputs, width, stride=1 if index == 0 else 2)
-            self.convs.append(nn.ModuleList([first] if index == 0 else [first, ReflectConv(width, width)]))
-            inputs = width
+        self.convs = nn.ModuleList([nn.ModuleList([ReflectConv(3, widths[0])])])
+        for inputs, width in pairwise(widths):
+            more = (ReflectConv(width, width) for _ in range(depth - 1))
+            self.convs.append(nn.ModuleList([ReflectConv(inputs, width, stride=2), *more]))
         self.norm = nn.BatchNorm1d(2 * sum(widths))
         self.mlp = nn.Sequential(
             nn.Linear(2 * sum(widths), STYLE_CODE_SIZE), nn.SiLU(), nn.Linear(STYLE_CODE_SIZE, STYLE_CODE_SIZE)
@@ -338,7 +341,7 @@ class CompactModel(nn.Module):
         super().__init__()
         architecture = ARCHITECTURES[name]
         self.stylizer = CompactStylizer(architecture)
-        self.style_encoder = StyleEncoder(architecture.style_widths)
+        self.style_encoder = StyleEncoder(architecture.style_widths, architecture.style_depth)
         self.style_head = StyleHead(self.stylizer.site_channels)
         self.statistics_reader = LossStatisticsReader()
 

@@ -28,8 +28,9 @@ from train.fit import (
     parse_stages,
     rate_factor,
 )
+from train.grow import grow
 from train.losses import LossWeights, noisy_window, stillness_loss
-from train.networks import CompactModel
+from train.networks import ARCHITECTURES, CompactModel
 from train.operations import MirroredBySlices, channel_moments, mirrored
 from train.optimizer import ConvolutionMuon
 from train.vgg import LossNetwork
@@ -112,6 +113,15 @@ def test_full_begins_as_the_lite_it_starts_from_and_not_the_other_way_round(opti
     trainer.run_until(1)
     with pytest.raises(LivestyleError, match="lite is smaller than the model to start from"):
         Trainer(replace(options, start_from=options.checkpoint, checkpoint=options.checkpoint / "smaller"))
+
+
+def test_a_style_encoder_grows_deeper_without_giving_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = ARCHITECTURES["lite"]
+    monkeypatch.setitem(ARCHITECTURES, "lite", replace(deep, style_depth=deep.style_depth - 1))
+    shallow = CompactModel("lite").eval()
+    monkeypatch.undo()
+    picture = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(grow(shallow, "lite").eval().encode_style(picture), shallow.encode_style(picture), atol=1e-4)
 
 
 def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
