@@ -22,6 +22,8 @@ from .vgg import CHANNELS, STATISTICS_SIZE, Mirror, build_layers, channel_statis
 
 SITE_EPSILON = 1e-5
 STYLE_CODE_SIZE = 256
+STATISTICS_OFFSET = 1e-2
+"""What is added to the style encoder's channel statistics before their logarithm."""
 
 
 @dataclass(frozen=True)
@@ -316,6 +318,12 @@ class StyleEncoder(nn.Module):
         for inputs, width in pairwise(widths):
             more = (ReflectConv(width, width) for _ in range(depth - 1))
             self.convs.append(nn.ModuleList([ReflectConv(inputs, width, stride=2), *more]))
+        for module in self.convs.modules():
+            if isinstance(module, nn.Conv2d):
+                # With PyTorch's own beginning signals shrink from layer to layer, until half of the deep channels are
+                # negative for every picture and never learn.
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         self.norm = nn.BatchNorm1d(2 * sum(widths))
         self.mlp = nn.Sequential(
             nn.Linear(2 * sum(widths), STYLE_CODE_SIZE), nn.SiLU(), nn.Linear(STYLE_CODE_SIZE, STYLE_CODE_SIZE)
@@ -330,7 +338,7 @@ class StyleEncoder(nn.Module):
             for conv in level:
                 x = F.relu(conv(x))
             mean, deviation = channel_statistics(x)
-            parts += [torch.log(mean + 1e-2), torch.log(deviation + 1e-2)]
+            parts += [torch.log(mean + STATISTICS_OFFSET), torch.log(deviation + STATISTICS_OFFSET)]
         return self.mlp(self.norm(torch.cat(parts, dim=1)))
 
 

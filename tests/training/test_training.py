@@ -18,6 +18,7 @@ from PIL import Image
 from livestyle.errors import LivestyleError
 from livestyle.model import package_folder
 from train.__main__ import main
+from train.data import to_float
 from train.fit import (
     FitOptions,
     Trainer,
@@ -27,10 +28,11 @@ from train.fit import (
     load_model,
     parse_stages,
     rate_factor,
+    save_checkpoint,
 )
 from train.grow import grow
 from train.losses import LossWeights, noisy_window, stillness_loss
-from train.networks import ARCHITECTURES, CompactModel
+from train.networks import ARCHITECTURES, CompactModel, ReflectConv
 from train.operations import MirroredBySlices, channel_moments, mirrored
 from train.optimizer import ConvolutionMuon
 from train.vgg import LossNetwork
@@ -122,6 +124,43 @@ def test_a_style_encoder_grows_deeper_without_giving_something_else(monkeypatch:
     monkeypatch.undo()
     picture = torch.rand(2, 3, 64, 64)
     assert torch.allclose(grow(shallow, "lite").eval().encode_style(picture), shallow.encode_style(picture), atol=1e-4)
+
+
+def live_shares(trainer: Trainer) -> list[float]:
+    """Of the channels of each convolution of the style encoder: how many some style picture makes positive."""
+    assert isinstance(trainer.model, CompactModel)
+    x = (to_float(torch.stack(list(trainer.batches.sources["style"].crops(range(32)))), torch.device("cpu")) - 0.5) * 4
+    shares: list[float] = []
+    for conv in trainer.model.style_encoder.modules():
+        if isinstance(conv, ReflectConv):
+            x = conv(x).relu()
+            shares.append(float((x.amax(dim=(0, 2, 3)) > 0).float().mean()))
+    return shares
+
+
+@torch.no_grad()
+def test_dead_channels_begin_anew_without_giving_something_else(options: FitOptions) -> None:
+    killed = CompactModel("lite")
+    for level, depth in ((0, 0), (1, 1), (1, 2), (3, 2)):
+        killed.get_parameter(f"style_encoder.convs.{level}.{depth}.conv.bias")[::2] = -1e3
+    values = killed.state_dict()
+    checkpoint = {"format": 1, "arch": "lite", "options": {}, "iteration": 0, "model": values, "average": values}
+    save_checkpoint(options.checkpoint.with_suffix(".pt"), checkpoint)
+
+    as_it_is, anew = (
+        Trainer(replace(options, start_from=options.checkpoint.with_suffix(".pt"), revive=revive))
+        for revive in (False, True)
+    )
+    picture = next(anew.batches.iterate(0, 1)).style
+    before, after = (trainer.model.eval().encode_style(picture) for trainer in (as_it_is, anew))
+    assert torch.allclose(before, after, atol=1e-4)
+    assert min(live_shares(as_it_is)) < 0.6
+    assert min(live_shares(anew)) > 0.95
+
+
+@torch.no_grad()
+def test_a_new_style_encoder_has_hardly_a_dead_channel(options: FitOptions) -> None:
+    assert min(live_shares(Trainer(options))) > 0.85
 
 
 def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
