@@ -648,6 +648,8 @@ class Trainer:
             raise LivestyleError(f"--optimizer is one of {', '.join(OPTIMIZERS)}, not {options.optimizer!r}")
         if options.precision not in PRECISIONS:
             raise LivestyleError(f"--precision is one of {', '.join(PRECISIONS)}, not {options.precision!r}")
+        if options.revive and options.arch == "classic":
+            raise LivestyleError("classic has no style encoder to revive: leave --revive out")
         multiple = ClassicStylizer.multiple if options.arch == "classic" else CompactStylizer.multiple
         if options.crop % multiple:
             raise LivestyleError(
