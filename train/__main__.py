@@ -78,10 +78,6 @@ def fit(
             help="Begin with the weights of a checkpoint or of a model folder; full may begin with those of lite."
         ),
     ] = None,
-    revive: Annotated[
-        bool,
-        typer.Option("--revive", help="Begin channels of the style encoder anew that no style picture makes positive."),
-    ] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[
@@ -121,7 +117,6 @@ def fit(
             partial_strength=partial_strength,
             stages=stages,
             start_from=start_from,
-            revive=revive,
             resume=resume,
             device=device,
             devices=devices,

@@ -32,10 +32,9 @@ from .losses import (
     style_loss,
     total_variation,
 )
-from .networks import ClassicModel, ClassicStylizer, CompactModel, CompactStylizer, Model, StyleEncoder, build_model
+from .networks import ClassicModel, ClassicStylizer, CompactModel, CompactStylizer, Model, build_model
 from .optimizer import ConvolutionMuon
 from .processes import Processes, WholeBatchNorm, check_processes
-from .revive import revive
 from .vgg import CHANNELS, EPSILON, LossNetwork, statistics_vector
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ BEST = "best.pt"
 STAGE_END = "stage-{}-{}.pt"
 """The checkpoint at the end of a stage that another follows, which may do harm and be tried again from there."""
 NORMALISING_CROPS = 64
-REVIVING_CROPS = 128
-"""Of style pictures: a channel that none of them makes positive is dead."""
 GRADIENT_LIMIT = 5.0
 LOG_EVERY = 20
 MEASURING_BATCHES = 8
@@ -105,7 +102,6 @@ class FitOptions:
     partial_strength: float = 0.15
     stages: str = "frame:0.5,encoder:0.25,joint:0.25"
     start_from: Path | None = None
-    revive: bool = False
     resume: bool = False
     device: str = "auto"
     devices: int = 1
@@ -625,8 +621,6 @@ class Trainer:
             elif begun is None or "options" not in begun:
                 # The other processes get the first one's weights when the step is set up.
                 self.processes.first_does(partial(self._calibrate, self.model, network, imitate=begun is not None))
-            if options.revive and isinstance(self.model, CompactModel):
-                self.processes.first_does(partial(self._revive, self.model.style_encoder))
         if several and isinstance(self.model, CompactModel):
             self.model.style_encoder.norm = WholeBatchNorm(self.model.style_encoder.norm, self.fabric)
         self.model.to(self.device).to(memory_format=torch.channels_last)
@@ -648,8 +642,6 @@ class Trainer:
             raise LivestyleError(f"--optimizer is one of {', '.join(OPTIMIZERS)}, not {options.optimizer!r}")
         if options.precision not in PRECISIONS:
             raise LivestyleError(f"--precision is one of {', '.join(PRECISIONS)}, not {options.precision!r}")
-        if options.revive and options.arch == "classic":
-            raise LivestyleError("classic has no style encoder to revive: leave --revive out")
         multiple = ClassicStylizer.multiple if options.arch == "classic" else CompactStylizer.multiple
         if options.crop % multiple:
             raise LivestyleError(
@@ -732,11 +724,6 @@ class Trainer:
             with torch.inference_mode(), self.fabric.autocast():
                 codes = [encoder(to_float(crops, self.device)).float().cpu() for crops in bank.crops.split(16)]
             model.statistics_reader.imitate(bank.statistics.cpu(), torch.cat(codes))
-
-    def _revive(self, encoder: StyleEncoder) -> None:
-        crops = torch.stack(list(self.batches.sources["style"].crops(range(REVIVING_CROPS))))
-        count = revive(encoder.eval(), to_float(crops, torch.device("cpu")), self.options.seed)
-        log.info("%d dead channels of the style encoder begin anew", count)
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])

@@ -22,8 +22,6 @@ from .vgg import CHANNELS, STATISTICS_SIZE, Mirror, build_layers, channel_statis
 
 SITE_EPSILON = 1e-5
 STYLE_CODE_SIZE = 256
-STATISTICS_OFFSET = 1e-2
-"""What is added to the style encoder's channel statistics before their logarithm."""
 
 
 @dataclass(frozen=True)
@@ -338,7 +336,7 @@ class StyleEncoder(nn.Module):
             for conv in level:
                 x = F.relu(conv(x))
             mean, deviation = channel_statistics(x)
-            parts += [torch.log(mean + STATISTICS_OFFSET), torch.log(deviation + STATISTICS_OFFSET)]
+            parts += [torch.log(mean + 1e-2), torch.log(deviation + 1e-2)]
         return self.mlp(self.norm(torch.cat(parts, dim=1)))
 
 

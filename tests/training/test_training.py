@@ -28,7 +28,6 @@ from train.fit import (
     load_model,
     parse_stages,
     rate_factor,
-    save_checkpoint,
 )
 from train.grow import grow
 from train.losses import LossWeights, noisy_window, stillness_loss
@@ -128,41 +127,15 @@ def test_a_style_encoder_grows_deeper_without_giving_something_else(monkeypatch:
     assert torch.allclose(grow(shallow, "lite").eval().encode_style(picture), shallow.encode_style(picture), atol=1e-4)
 
 
-def live_shares(trainer: Trainer) -> list[float]:
-    """Of the channels of each convolution of the style encoder: how many some style picture makes positive."""
+@torch.no_grad()
+def test_a_new_style_encoder_has_hardly_a_dead_channel(options: FitOptions) -> None:
+    trainer = Trainer(options)
     assert isinstance(trainer.model, CompactModel)
     x = (to_float(torch.stack(list(trainer.batches.sources["style"].crops(range(32)))), torch.device("cpu")) - 0.5) * 4
-    shares: list[float] = []
     for conv in trainer.model.style_encoder.modules():
         if isinstance(conv, ReflectConv):
             x = conv(x).relu()
-            shares.append(float((x.amax(dim=(0, 2, 3)) > 0).float().mean()))
-    return shares
-
-
-@torch.no_grad()
-def test_dead_channels_begin_anew_without_giving_something_else(options: FitOptions) -> None:
-    killed = CompactModel("lite")
-    for level, depth in ((0, 0), (1, 1), (1, 2), (3, 2)):
-        killed.get_parameter(f"style_encoder.convs.{level}.{depth}.conv.bias")[::2] = -1e3
-    values = killed.state_dict()
-    checkpoint = {"format": 1, "arch": "lite", "options": {}, "iteration": 0, "model": values, "average": values}
-    save_checkpoint(options.checkpoint.with_suffix(".pt"), checkpoint)
-
-    as_it_is, anew = (
-        Trainer(replace(options, start_from=options.checkpoint.with_suffix(".pt"), revive=revive))
-        for revive in (False, True)
-    )
-    picture = next(anew.batches.iterate(0, 1)).style
-    before, after = (trainer.model.eval().encode_style(picture) for trainer in (as_it_is, anew))
-    assert torch.allclose(before, after, atol=1e-4)
-    assert min(live_shares(as_it_is)) < 0.6
-    assert min(live_shares(anew)) > 0.95
-
-
-@torch.no_grad()
-def test_a_new_style_encoder_has_hardly_a_dead_channel(options: FitOptions) -> None:
-    assert min(live_shares(Trainer(options))) > 0.85
+            assert (x.amax(dim=(0, 2, 3)) > 0).float().mean() > 0.85
 
 
 def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
@@ -454,7 +427,6 @@ def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions) -> No
         (["--device", "gpu"], "there is no device 'gpu'"),
         (["--precision", "8"], "--precision is one of"),
         (["--optimizer", "sgd"], "--optimizer is one of muon, adamw, not 'sgd'"),
-        (["--arch", "classic", "--revive"], "classic has no style encoder to revive"),
     ],
 )
 def test_bad_options_end_with_one_sentence(
@@ -473,8 +445,8 @@ def test_bad_options_end_with_one_sentence(
         "--batch-size": "2",
         "--device": "cpu",
     }
-    words = [*(word for pair in given.items() for word in pair if pair[0] != changed[0]), *changed]
-    monkeypatch.setattr(sys, "argv", ["train", "fit", *words])
+    given[changed[0]] = changed[1]
+    monkeypatch.setattr(sys, "argv", ["train", "fit", *(word for pair in given.items() for word in pair)])
     with pytest.raises(SystemExit) as ended:
         main()
     # A text, which Python prints before it ends with 1.
