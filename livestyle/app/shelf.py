@@ -250,7 +250,7 @@ def _thumbnail(image: np.ndarray) -> np.ndarray:
 
 
 def _versions(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of the last change of each file that is not hidden."""
+    """Size and time of the last change of each file that is not hidden; raises OSError where the folder is gone."""
     found = {}
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -259,8 +259,8 @@ def _versions(folder: Path) -> dict[str, tuple[int, int]]:
                     state = entry.stat()
                     found[entry.name] = (state.st_size, state.st_mtime_ns)
             except OSError:
-                # It went between the two.
-                continue
+                # It went between the two. Where the folder did, that is no news about each of its files.
+                os.stat(folder)
     return found
 
 

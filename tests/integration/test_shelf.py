@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -250,6 +252,28 @@ def test_the_styles_of_a_folder_that_disappears_stay_until_it_is_back(
     news_until(shelf, lambda news: news == ["the folder paintings is back", "added 3"])
     assert shelf.styles[:3] == styles
     assert library.encoded == 4
+
+
+def test_a_folder_that_disappears_while_it_is_looked_at_takes_no_style_along(
+    open_shelf: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(png(number))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["0", "1", "2"], "three styles")
+    scandir = os.scandir
+
+    @contextmanager
+    def pulled_out(path: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with scandir(path) as entries:
+            listed = list(entries)
+            folder.rename(folder.with_name("away"))
+            yield iter(listed)
+
+    monkeypatch.setattr(os, "scandir", pulled_out)
+    news = news_until(shelf, bool)
+    assert news == ["the folder paintings is gone: its styles stay until it is back"]
+    assert names(shelf) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("there", [False, True])
