@@ -33,8 +33,9 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/livestyle demo
 	@echo "next: $(BIN)/livestyle webcam; or once . $(BIN)/activate, and livestyle by itself from then on"
 
+# A file's tests stay together, as some share what takes long to make; in their order the long ones do not come last.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check

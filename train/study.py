@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from .evaluate import prepare, thumbnail
 from .fit import FREE_OPTIONS, LAST, FitOptions, Trainer, load_checkpoint
 from .losses import LossWeights
 from .networks import CompactModel
-from .vgg import statistics_vector
+from .vgg import LossNetwork, statistics_vector
 
 EIGHTHS = 8
 """Where the curve of a run is shown, it is measured after each eighth."""
@@ -204,6 +204,7 @@ class Shown:
 
     contents: list[np.ndarray]
     styles: list[np.ndarray]
+    _statistics: list[Tensor] = field(default_factory=list, init=False)
 
     @classmethod
     def find(cls, options: StudyOptions) -> Shown:
@@ -214,6 +215,12 @@ class Shown:
             ordered = sorted(pictures, key=lambda picture: picture.name)
             found.append([_prepared(ordered[n * len(ordered) // SHOWN_PAIRS]) for n in range(SHOWN_PAIRS)])
         return cls(*found)
+
+    def statistics(self, network: LossNetwork, device: torch.device) -> list[Tensor]:
+        """The loss network's statistics of the styles, computed once: all runs have the same network."""
+        if not self._statistics:
+            self._statistics.extend(statistics_vector(network(_tensor(style, device))) for style in self.styles)
+        return self._statistics
 
 
 def _prepared(picture: PictureFile) -> np.ndarray:
@@ -298,13 +305,13 @@ def _paint(trainer: Trainer, route: str, shown: Shown) -> np.ndarray:
     paintings: list[np.ndarray] = []
     with trainer.averaged() as model:
         assert isinstance(model, CompactModel)
-        for content, style in zip(shown.contents, shown.styles, strict=True):
-            frame, picture = (_tensor(image, trainer.device) for image in (content, style))
-            if route == "frame":
-                statistics = statistics_vector(trainer.batches.network(picture))
-                code = model.style_head(model.statistics_reader(statistics))
-            else:
-                code = model.encode_style(picture)
+        if route == "frame":
+            read = shown.statistics(trainer.batches.network, trainer.device)
+            codes = [model.style_head(model.statistics_reader(statistics)) for statistics in read]
+        else:
+            codes = [model.encode_style(_tensor(style, trainer.device)) for style in shown.styles]
+        for content, code in zip(shown.contents, codes, strict=True):
+            frame = _tensor(content, trainer.device)
             painted, _ = model.stylizer(frame, code, torch.ones(1, device=trainer.device))
             pixels = (painted[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
             paintings.append(thumbnail(pixels.cpu().numpy()))

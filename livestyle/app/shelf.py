@@ -260,7 +260,7 @@ def _versions(folder: Path) -> dict[str, tuple[int, int]]:
                     found[entry.name] = (state.st_size, state.st_mtime_ns)
             except OSError:
                 # It went between the two. Where the folder did, that is no news about each of its files.
-                os.stat(folder)
+                folder.stat()
     return found
 
 
