@@ -717,6 +717,8 @@ class Trainer:
             source = self.batches.sources["style"]
             count = min(4096 if imitate else 512, 4 * len(source.pictures))
             numbers, autocast = range(count), self.fabric.autocast
+            if imitate:
+                log.info("fitting the statistics reader, which does not ship, to %d style crops", count)
             bank = FeatureBank.build(source, numbers, network, self.device, content=False, autocast=autocast)
         model.statistics_reader.calibrate(bank.statistics)
         if imitate:
