@@ -283,6 +283,9 @@ class Film:
             if number >= kept:
                 # Made here, on the thread that reads ahead; those before are looked at by nobody.
                 _ = frame.image
+            if self.options.raw is not None and isinstance(video, VideoFileSource):
+                # Raw frames go without sound, which nobody else would take.
+                video.packets.clear()
             yield frame
 
     def _finish(self, content: np.ndarray, painted: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from .errors import InputError, OutputError
 from .media.files import is_animated
 from .media.pictures import pictures_in
 from .media.pipe import STDIO
-from .styles import Style
+from .styles import Style, with_home
 from .timeline import Timeline
 
 VIDEO_SUFFIXES = tuple(
@@ -75,7 +75,7 @@ def _is_video(path: Path) -> bool:
 
 
 def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], kind: str) -> list[Path]:
-    found: dict[tuple[int, int], Path] = {}
+    found: dict[object, Path] = {}
     for source in sources:
         if is_folder(source):
             files = list_folder(source)
@@ -85,9 +85,12 @@ def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], 
             files = [source]
         elif any(letter in str(source) for letter in "*?["):
             # Windows' shells leave patterns to the programs.
-            pattern = source.expanduser()
-            matches = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
-            files = sorted(path for path in matches if path.is_file() and not path.name.startswith("."))
+            pattern = with_home(source)
+            try:
+                matches = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+                files = sorted(path for path in matches if path.is_file() and not path.name.startswith("."))
+            except (NotImplementedError, ValueError) as error:
+                raise InputError(f"cannot read the pattern {source} ({error}): try *.mp4, or **/*.mp4") from error
             if not files:
                 raise InputError(f"there is no {kind} that {source} fits")
         else:
@@ -165,7 +168,9 @@ def check_folder(path: Path) -> None:
     Raises:
         OutputError: it is refused.
     """
-    there = next(place for place in (path, *path.absolute().parents) if is_there(place))
+    there = next((place for place in (path, *path.absolute().parents) if is_there(place)), None)
+    if there is None:
+        raise OutputError(f"cannot write to the folder {path}: there is no {path.absolute().anchor}")
     if not is_folder(there):
         raise OutputError(f"cannot write to the folder {path}: {there} is a file")
     _check_writable(there, path)
@@ -206,6 +211,8 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
         raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it with --force")
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: Path) -> object:
+    """What two names of one file have in common."""
     found = path.stat()
-    return found.st_dev, found.st_ino
+    # Some network drives on Windows number no files.
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(path.resolve())

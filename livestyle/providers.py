@@ -7,6 +7,7 @@ import ctypes
 import io
 import os
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ CUDA_HINT = (
     'install the CUDA libraries with pip install ".[cuda]" in the folder of livestyle, and an NVIDIA driver that '
     "supports CUDA 13 (Turing cards or newer), or use --device cpu"
 )
+
+_preloading = threading.Lock()
+"""What is printed is held back for the whole process, and two threads would not give it back."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def preload_cuda() -> None:
 
     if hasattr(ort, "preload_dlls"):
         # It prints what it misses and never raises; the session says the same more clearly.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _preloading, contextlib.redirect_stdout(io.StringIO()):
             ort.preload_dlls()
 
 

@@ -111,7 +111,7 @@ def save_settings(settings: Settings) -> Path:
 
     Raises:
         InputError: the file that is there is damaged, and is left alone.
-        OutputError: it cannot be written; the file that was there is still there.
+        OutputError: they cannot be written; the file that was there is still there.
     """
     import tomli_w
 
@@ -119,12 +119,17 @@ def save_settings(settings: Settings) -> Path:
     path = settings_path().resolve()
     known = {field.name for field in fields(Settings)}
     unknown = {key: value for key, value in _read(path).items() if key not in known}
-    text = HEADER + tomli_w.dumps(settings.chosen() | unknown)
+    try:
+        data = (HEADER + tomli_w.dumps(settings.chosen() | unknown)).encode()
+    except UnicodeEncodeError:
+        raise OutputError(
+            "cannot save the settings: the name of a file in them is not valid UTF-8, rename it"
+        ) from None
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with partial.open("wb") as file:
+            file.write(data)
             file.flush()
             # A machine of an exhibition is switched off at the wall.
             os.fsync(file.fileno())

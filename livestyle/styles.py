@@ -284,11 +284,19 @@ def style_picture(style: Style) -> Path:
 def existing_path(text: str) -> Path | None:
     """The file or folder that a text names, ``~`` understood; None where there is none."""
     try:
-        path = Path(text).expanduser()
+        path = with_home(Path(text))
         return path if text.strip() and path.exists() else None
-    except (OSError, RuntimeError, ValueError):
-        # Too long for a name (a mix of many styles), a home of nobody, a zero byte.
+    except (OSError, ValueError):
+        # Too long for a name (a mix of many styles), a zero byte.
         return None
+
+
+def with_home(path: Path) -> Path:
+    """A path whose ``~`` or ``~USER`` is a home folder; itself where there is none of it."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def split_weight(item: str) -> tuple[str, float | None]:

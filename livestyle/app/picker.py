@@ -176,7 +176,10 @@ class Picker:
             reveal: show the painting where the plain camera is on.
         """
         painting = self._painter.painting
-        self._matching = None
+        if self._matching is not None:
+            # Matching takes longer than a key; what is outdated would come first.
+            self._matching.cancel()
+            self._matching = None
         if self.look.color is not ColorMode.MATCH or painting is None:
             self._apply(styles, reveal)
             return

@@ -9,7 +9,7 @@ from livestyle.color import ColorMode
 from livestyle.errors import InputError
 from livestyle.media.camera import parse_size
 from livestyle.settings import Settings
-from livestyle.styles import existing_path
+from livestyle.styles import existing_path, with_home
 
 CROSSFADE_SECONDS = 0.6
 CYCLE_SECONDS = 10.0
@@ -91,7 +91,7 @@ class Plan:
         rate = both.fps if both.fps is not None else RATE
         # Somebody who names a folder of styles wants to see those.
         style = both.style if asked.styles is None else asked.style
-        styles = None if both.styles is None else Path(both.styles).expanduser()
+        styles = None if both.styles is None else with_home(Path(both.styles))
         folder = None if style is None else existing_path(style)
         if folder is not None and folder.is_dir():
             style, styles = None, folder
@@ -104,7 +104,7 @@ class Plan:
             strength=1.0 if both.strength is None else both.strength,
             stroke_size=both.stroke_size or 1.0,
             color=both.color or ColorMode.STYLE,
-            mask=None if both.mask is None else Path(both.mask).expanduser(),
+            mask=None if both.mask is None else with_home(Path(both.mask)),
             background=both.background,
             mirror=bool(both.mirror),
             side_by_side=bool(both.side_by_side),

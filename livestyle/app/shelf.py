@@ -80,6 +80,7 @@ class StyleShelf:
         self._files: dict[str, _File] = {}
         self._first_look = True
         self._is_gone = False
+        self._device: int | None = None
         self._thumbnails: dict[Style, np.ndarray] = {}
         self._added: list[str] = []
         self._changed: list[str] = []
@@ -151,9 +152,8 @@ class StyleShelf:
     def _look(self, folder: Path) -> str | None:
         """Compare the folder with what is known; gives the name of the first file that is to be read now."""
         now = time.monotonic()
-        try:
-            found = _versions(folder)
-        except OSError:
+        found = self._list(folder)
+        if found is None:
             if not self._is_gone:
                 self._say(f"the folder {folder.name} is gone: its styles stay until it is back")
             self._is_gone = True
@@ -180,6 +180,17 @@ class StyleShelf:
             left = "" if any(file.style is not None for file in self._files.values()) else ": here are the presets"
             self._say(_in_words(names, "{} is gone", "{} styles are gone") + left)
         return min((name for name, file in self._files.items() if not file.done and file.due <= now), default=None)
+
+    def _list(self, folder: Path) -> dict[str, tuple[int, int]] | None:
+        """See `_versions`; None where the folder is gone, also when the place where a stick was mounted is left."""
+        try:
+            found, device = _versions(folder), _device(folder)
+        except OSError:
+            return None
+        if self._files and not found and device != self._device:
+            return None
+        self._device = device
+        return found
 
     def _read(self, folder: Path, name: str) -> None:
         file, path = self._files[name], folder / name
@@ -262,6 +273,11 @@ def _versions(folder: Path) -> dict[str, tuple[int, int]]:
                 # It went between the two. Where the folder did, that is no news about each of its files.
                 folder.stat()
     return found
+
+
+def _device(folder: Path) -> int:
+    """The number of the file system that a folder is on."""
+    return folder.stat().st_dev
 
 
 def _is_style(name: str) -> bool:

@@ -70,11 +70,17 @@ def read_webp(path: Path) -> list[av.VideoFrame]:
     """The frames of an animated WebP, all in memory, with their times in milliseconds.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is damaged or cannot be read.
     """
     import cv2
+    import numpy as np
 
-    fine, animation = cv2.imreadanimation(str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    # OpenCV would crash on a name that is not valid UTF-8.
+    fine, animation = cv2.imdecodeanimation(np.frombuffer(data, np.uint8))
     if not fine or not len(animation.frames):
         raise InputError(f"no frame of {path} can be decoded: the file is damaged")
     frames, pts = [], 0

@@ -45,6 +45,8 @@ MOST_WAIT_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
 PERMISSION_SECONDS = 60.0
 LATE_SECONDS = 1.0
+EARLY_SECONDS = 10.0
+"""A film's next frame is not so long after the one before: its clock has jumped."""
 """A film that is later than this does not hurry after its time."""
 RATE_SECONDS = 2.0
 FALLBACK_RATE = 30.0
@@ -279,6 +281,11 @@ def open_video(path: str | Path) -> cv2.VideoCapture:
     import cv2
 
     _check_file(Path(path))
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        # OpenCV crashes on it.
+        raise InputError(f"the name of {str(path)!r} is not valid UTF-8: rename the file") from None
     with _quiet:
         capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
@@ -334,6 +341,11 @@ def device_backends() -> list[int]:
 def is_device(source: str) -> bool:
     """Whether this is a camera of this computer, as against a stream or a file."""
     return _kind(source) == "device"
+
+
+def is_still(source: str) -> bool:
+    """Whether a source of `Camera` is a picture file."""
+    return _kind(source) == "picture"
 
 
 def _kind(source: str) -> Literal["device", "stream", "picture", "film"]:
@@ -438,7 +450,7 @@ def _decoded(container: Any, stop: threading.Event) -> Iterator[Shot]:
                 if frame.is_corrupt:
                     continue
                 if paced and frame.time is not None:
-                    if start is None or grabbed - start - frame.time > LATE_SECONDS:
+                    if start is None or not -EARLY_SECONDS < grabbed - start - frame.time < LATE_SECONDS:
                         start = grabbed - frame.time
                     if stop.wait(max(0.0, start + frame.time - time.monotonic())):
                         return

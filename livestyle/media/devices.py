@@ -10,8 +10,8 @@ from pathlib import Path
 
 from livestyle.errors import InputError
 
-from .camera import camera_name, check_source, device_backends, is_device, shots
-from .pictures import is_picture, read_picture
+from .camera import camera_name, check_source, device_backends, is_device, is_still, shots
+from .pictures import read_picture
 
 SIZES = (
     (320, 240),
@@ -131,7 +131,7 @@ def _print_modes(source: str) -> None:
 
 def _measure(source: str, size: tuple[int, int] | None, known: set[tuple[int, int]]) -> Mode | None:
     """What a camera gives when it is asked for a size; None where that is a size that is known."""
-    if is_picture(Path(source)) and not is_device(source):
+    if is_still(source):
         image = read_picture(Path(source))
         return Mode(image.shape[1], image.shape[0], 0)
     width = height = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,7 +145,9 @@ def write_picture(path: Path, image: np.ndarray) -> None:
         partial.write_bytes(data.tobytes())
         os.replace(partial, path)
     except BaseException as error:
-        partial.unlink(missing_ok=True)
+        # A file system that turned read-only refuses to delete even what is not there.
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
         raise

@@ -20,6 +20,7 @@ import pytest
 from livestyle.errors import InputError
 from livestyle.media.base import Frame
 from livestyle.media.camera import Camera
+from tests.ffmpeg import Make
 from tests.mjpeg import MjpegServer, jpeg
 
 PATIENCE = 60.0
@@ -287,6 +288,19 @@ def test_a_film_at_an_address_plays_at_its_own_rate(start: Open, clip: Path) -> 
         assert last.time - begin > 1.2
 
 
+def test_a_playlist_whose_clock_jumps_goes_on(start: Open, make: Make) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=192x108:rate=25:duration=1", "-c:v", "libx264", "-g", "25")
+    first = make("0.ts", *source)
+    make("1.ts", *source, "-output_ts_offset", "600")
+    lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", "0.ts", "#EXT-X-DISCONTINUITY", "#EXTINF:1,", "1.ts")
+    first.with_name("list.m3u8").write_text("\n".join((*lines, "#EXT-X-ENDLIST")))
+    with file_server(first.parent) as address:
+        camera = start(f"{address}/list.m3u8")
+        begin = camera.wait_open().time
+        frames = list(islice(camera, 40))
+    assert frames[-1].time - begin > 1.2
+
+
 class _Files(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
@@ -329,6 +343,12 @@ def test_a_film_that_is_gone_keeps_its_last_frame(start: Open, clip: Path, scene
     assert shows(camera.latest(), scene)
     moved.rename(clip)
     wait_for(lambda: not camera.notice, "its return")
+
+
+def test_a_film_whose_name_opencv_crashes_on_is_refused(start: Open, clip: Path) -> None:
+    moved = clip.rename(clip.with_name("caf\udce9.avi"))
+    with pytest.raises(InputError, match="is not valid UTF-8: rename the file"):
+        start(moved).wait_open()
 
 
 def test_a_picture_is_a_camera_that_gives_one_frame(start: Open, tmp_path: Path, scene: np.ndarray) -> None:

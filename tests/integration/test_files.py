@@ -629,6 +629,12 @@ def test_an_animated_webp_goes_in_and_out(make: Make, tmp_path: Path, ffmpeg: st
     assert abs(film - np.array(before.frames)[..., :3]).mean() < 12
 
 
+def test_an_animated_webp_may_have_a_name_of_another_encoding(make: Make) -> None:
+    path = make("in.webp", *picture(0.4), "-c:v", "libwebp_anim")
+    with VideoFileSource(path.rename(path.with_name("caf\udce9.webp"))) as video:
+        assert len(list(video)) == 10
+
+
 def test_a_part_of_a_webp_can_be_taken(make: Make, tmp_path: Path) -> None:
     source = make("in.webp", *picture(1), "-loop", "0")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ import cv2
 import numpy as np
 import pytest
 
+import livestyle.film
 from livestyle.convert import (
     Regions,
     VideoOptions,
@@ -36,6 +38,7 @@ from livestyle.film import resize
 from livestyle.media.encoding import Encoding
 from livestyle.media.pipe import RawFormat
 from livestyle.media.pixels import Packer, Unpacker
+from livestyle.media.reading import VideoFileSource
 from livestyle.model import STYLIZE_INT8, checksum
 from livestyle.results import Outcome
 from livestyle.segments import SEGMENT_FRAMES
@@ -848,6 +851,24 @@ def test_films_go_through_pipes(make: Make, tmp_path: Path, ffmpeg: str, source:
     before, after = (pixels(ffmpeg, path, 64, 64) for path in (clip, tmp_path / "out.mkv"))
     assert before.shape == after.shape
     assert abs(before - after).mean() < 12
+
+
+def test_sound_that_raw_frames_go_without_is_not_gathered(
+    make: Make, stylizer: Stylizer, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make("clip.mkv", *lavfi(50), "-f", "lavfi", "-i", "sine=duration=2", "-c:v", "ffv1", "-c:a", "pcm_s16le")
+    sources: list[VideoFileSource] = []
+
+    class Watched(VideoFileSource):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            sources.append(self)
+
+    monkeypatch.setattr(livestyle.film, "VideoFileSource", Watched)
+    monkeypatch.setattr(livestyle.film, "open_stdout", io.BytesIO)
+    convert_videos([clip], Path("-"), stylizer, [style], 0.0, VideoOptions(raw=RAW))
+    assert sources
+    assert not any(source.packets for source in sources)
 
 
 def test_raw_frames_of_a_film_of_varying_rate_keep_its_time(make: Make, tmp_path: Path) -> None:

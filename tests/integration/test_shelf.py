@@ -276,6 +276,19 @@ def test_a_folder_that_disappears_while_it_is_looked_at_takes_no_style_along(
     assert names(shelf) == ["0", "1", "2"]
 
 
+def test_a_stick_that_is_pulled_out_and_leaves_its_mount_point_takes_no_style_along(
+    open_shelf: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "0.png").write_bytes(png(0))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["0"], "a style")
+    monkeypatch.setattr(module, "_versions", lambda _: {})
+    monkeypatch.setattr(module, "_device", lambda _: -1)
+    news = news_until(shelf, bool)
+    assert news == ["the folder paintings is gone: its styles stay until it is back"]
+    assert names(shelf) == ["0"]
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_a_folder_that_cannot_be_read_at_the_start_is_refused(library: StyleLibrary, folder: Path, there: bool) -> None:
     path = folder / "styles"

@@ -161,6 +161,14 @@ def test_a_full_disk_leaves_the_file_that_was_there(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_name_that_a_text_cannot_hold_is_refused_and_leaves_the_file_that_was_there(path: Path) -> None:
+    save_settings(Settings(mirror=True))
+    with pytest.raises(OutputError, match="is not valid UTF-8, rename it"):
+        save_settings(Settings(style="caf\udce9.png"))
+    assert load_settings() == Settings(mirror=True)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
 def test_a_linked_file_stays_linked(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "dotfiles.toml"
     target.touch()
