@@ -32,7 +32,7 @@ def export(
     print(
         f"{output}: onnxruntime's bytes are at most {parity.largest} from PyTorch's; "
         f"float16 {parity.fp16_psnr:.1f} dB from float32"
-        + (f", 8-bit integers {parity.int8_psnr:.1f} dB" if parity.int8_psnr is not None else "")
+        + (f", 8-bit integers {parity.int8_psnr:.1f} dB" if parity.has_int8 else "")
     )
 
 

@@ -71,6 +71,15 @@ def film() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def changing_light(film: list[np.ndarray]) -> list[np.ndarray]:
+    """A scene whose right half is bright and dark in turns, too little for a scene cut: uint8 [180, 240, 3] BGR."""
+    bright = film[0][:180, :240]
+    dark = bright.copy()
+    dark[:, 120:] -= dark[:, 120:] // 4
+    return [bright, dark, bright, dark]
+
+
+@pytest.fixture(scope="session")
 def frame(film: list[np.ndarray]) -> np.ndarray:
     """A real frame, small and of odd sizes: uint8 [121, 203, 3] BGR."""
     return cv2.resize(film[0], (203, 121), interpolation=cv2.INTER_AREA)

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import export.package
+import train.networks
 from export.package import export_model
 from livestyle import Model, Stylizer
 from livestyle.errors import LivestyleError
@@ -110,9 +111,21 @@ def test_a_network_in_8_bit_integers_that_is_too_far_off_is_left_out(
     folder = tmp_path / "lite"
     shutil.copytree(shipped.parent, folder)
     export_model(folder / CHECKPOINT, folder, [], None, None)
-    assert "dB from float32 and is left out" in caplog.text
+    assert "dB from float32" in caplog.text
+    assert "left out" in caplog.text
     assert STYLIZE_INT8 not in Model.load(folder).manifest.files
     assert not (folder / STYLIZE_INT8).exists()
+
+
+@pytest.mark.usefixtures("written_before")
+def test_a_network_whose_running_statistics_are_others_is_not_written(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Momentum counts from the second size on.
+    monkeypatch.setattr(export.package, "PARITY_SIZES", ((126, 99), (64, 64)))
+    monkeypatch.setattr(train.networks, "running_statistics", lambda statistics, _state, _momentum: statistics)
+    with pytest.raises(LivestyleError, match="running content statistics differ"):
+        export_model(shipped, tmp_path / "forgetful", [], None, None)
 
 
 def test_weights_of_8_bits_leave_room_for_the_sum_of_two_products_in_16() -> None:
