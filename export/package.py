@@ -263,12 +263,16 @@ def store_in_float16(graph: Any, exactly: bool) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     large = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and np.prod(t.dims) >= LEAST_HALVED]
+    casts = []
     for tensor in large:
         name, values = tensor.name, numpy_helper.to_array(tensor)
         halves = values.astype(np.float16)
         if not exactly or np.array_equal(halves, values):
             tensor.CopyFrom(numpy_helper.from_array(halves, f"{name}.float16"))
-            graph.node.insert(0, helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def leave_in_checkpoint(graph: Any, checkpoint: Path) -> None:
