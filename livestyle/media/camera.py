@@ -45,9 +45,9 @@ MOST_WAIT_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
 PERMISSION_SECONDS = 60.0
 LATE_SECONDS = 1.0
-EARLY_SECONDS = 10.0
-"""A film's next frame is not so long after the one before: its clock has jumped."""
 """A film that is later than this does not hurry after its time."""
+EARLY_SECONDS = 10.0
+"""A film's next frame does not come so long after the one before: its clock has jumped."""
 RATE_SECONDS = 2.0
 FALLBACK_RATE = 30.0
 DEVICE_RATE = 30.0
