@@ -66,6 +66,11 @@ def test_a_source_that_does_not_open_is_an_error(source: str) -> None:
         run_cameras([source])
 
 
+def test_a_picture_at_an_address_is_measured_as_a_stream(server: MjpegServer) -> None:
+    (mode,) = probe(f"{server.address.rpartition('/')[0]}/live.jpg")
+    assert mode.rate > 0
+
+
 def test_a_stream_that_stops_while_it_is_measured_is_an_error(server: MjpegServer) -> None:
     modes = probe(server.address)
     server.sending.clear()

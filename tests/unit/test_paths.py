@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from livestyle import paths
+from livestyle.app.plan import Plan
 from livestyle.errors import InputError, OutputError
 from livestyle.paths import check_folder, expand_pictures, expand_videos
+from livestyle.settings import Settings
 
 
 def test_files_that_a_drive_gives_no_numbers_are_told_apart_by_name(
@@ -26,6 +28,11 @@ def test_files_that_a_drive_gives_no_numbers_are_told_apart_by_name(
 def test_a_pattern_that_means_nothing_is_refused(pattern: str) -> None:
     with pytest.raises(InputError, match=r"pattern|there is no picture"):
         expand_pictures([Path(pattern)])
+
+
+def test_a_mask_in_the_home_of_nobody_is_named_as_it_was_given() -> None:
+    text = "~nobody-of-that-name/mask.png"
+    assert Plan.of(Settings(mask=text), Settings()).mask == Path(text)
 
 
 def test_a_folder_on_a_drive_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from livestyle.app.plan import Plan
 from livestyle.color import ColorMode
 from livestyle.settings import Settings
 
+PATIENCE = 60.0
+
 
 def test_colours_that_nobody_waits_for_any_more_are_not_matched(style: Style) -> None:
     begun, go_on = threading.Semaphore(0), threading.Event()
@@ -22,7 +24,7 @@ def test_colours_that_nobody_waits_for_any_more_are_not_matched(style: Style) ->
 
     def match(style: Style, _: np.ndarray) -> Style:
         begun.release()
-        go_on.wait()
+        assert go_on.wait(PATIENCE)
         matched.append(style.name)
         return style
 
@@ -34,11 +36,12 @@ def test_colours_that_nobody_waits_for_any_more_are_not_matched(style: Style) ->
     painter: Any = SimpleNamespace(look=look, painting=SimpleNamespace(frame=frame))
     plan = Plan.of(Settings(color=ColorMode.MATCH), Settings())
     picker = Picker(plan, studio, painter, lambda _: None)
-    begun.acquire()
+    assert begun.acquire(timeout=PATIENCE)
     for _ in range(8):
         picker.step(1)
     go_on.set()
-    while matched[-1:] != ["8"]:
+    end = time.monotonic() + PATIENCE
+    while matched[-1:] != ["8"] and time.monotonic() < end:
         picker.look_around()
         time.sleep(0.01)
     picker.close()
