@@ -1,4 +1,4 @@
-"""The networks as the runtime sees them: bytes in, bytes out, any size (the contract of `livestyle.model`)."""
+"""The networks as the runtime sees them: bytes in, bytes out, any size (the contract of `livestyle.engine.model`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StyleGraph(nn.Module):
 class PlainStylizeGraph(nn.Module):
     """frames uint8 [N, H, W, 3] BGR, stats, strength, content_state, momentum -> stylized, next_content_state.
 
-    With a mask, uint8 [N, H, W], the statistics are those of two styles, [2, S], see `livestyle.model`.
+    With a mask, uint8 [N, H, W], the statistics are those of two styles, [2, S], see `livestyle.engine.model`.
 
     The trained network as it is: what `CompactStylizeGraph` is compared with, and what `classic` is exported as. Sizes
     that are no multiple of what the network halves are mirrored below and on the right, and cropped back.

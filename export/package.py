@@ -21,10 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from livestyle.engine import scale_style_picture
-from livestyle.errors import LivestyleError
-from livestyle.media.pictures import decode_picture
-from livestyle.model import (
+from livestyle.engine.devices import create_session
+from livestyle.engine.model import (
     CHECKPOINT,
     CONTRACT_VERSION,
     MINIMUM_SIDE,
@@ -39,7 +37,9 @@ from livestyle.model import (
     checksum,
     package_folder,
 )
-from livestyle.providers import create_session
+from livestyle.engine.stylizer import scale_style_picture
+from livestyle.errors import LivestyleError
+from livestyle.media.images import decode_picture
 from train.data import PictureFile, find_pictures
 from train.fit import load_model
 from train.networks import CompactModel, Model

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .engine import StyleStats, Stylizer
+    from .engine.model import Model
+    from .engine.stabilizer import ContentState
+    from .engine.stylizer import StyleStats, Stylizer
     from .errors import LivestyleError
-    from .model import Model
-    from .styles import Style, StyleLibrary, mix
-    from .temporal import ContentState
+    from .styles.library import Style, StyleLibrary, mix
 
 _HOMES = {
-    "Stylizer": "engine",
-    "StyleStats": "engine",
+    "Stylizer": "engine.stylizer",
+    "StyleStats": "engine.stylizer",
     "LivestyleError": "errors",
-    "Model": "model",
-    "Style": "styles",
-    "StyleLibrary": "styles",
-    "mix": "styles",
-    "ContentState": "temporal",
+    "Model": "engine.model",
+    "Style": "styles.library",
+    "StyleLibrary": "styles.library",
+    "mix": "styles.library",
+    "ContentState": "engine.stabilizer",
 }
 
 __all__ = [

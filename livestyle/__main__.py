@@ -1,5 +1,5 @@
 """``python -m livestyle`` is ``livestyle``."""
 
-from .cli import main
+from livestyle.cli.main import main
 
 main()

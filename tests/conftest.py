@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from livestyle import Style, StyleLibrary, Stylizer
-from livestyle.model import package_folder
+from livestyle.engine.model import package_folder
 from tests.ffmpeg import Make
 
 

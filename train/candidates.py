@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 
-from livestyle.engine import Stylizer, scale_style_picture
+from livestyle.engine.devices import CPU_FLOAT32, create_session
+from livestyle.engine.model import find_model
+from livestyle.engine.stabilizer import ContentState
+from livestyle.engine.stylizer import Stylizer, scale_style_picture
 from livestyle.errors import LivestyleError
-from livestyle.model import find_model
-from livestyle.providers import CPU_FLOAT32, create_session
-from livestyle.temporal import ContentState
 
 from .vgg import CHANNELS, LossNetwork, channel_statistics
 

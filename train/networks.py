@@ -1,6 +1,6 @@
 """The networks: what a frame passes through, and what reads a style picture.
 
-All of them speak the contract of `livestyle.model`: a style is a flat vector of *style statistics*, the target
+All of them speak the contract of `livestyle.engine.model`: a style is a flat vector of *style statistics*, the target
 mean and standard deviation of every channel of every AdaIN site (Huang & Belongie 2017), so that strength, mixes and
 crossfades are weighted means of such vectors.
 """

@@ -1,0 +1,156 @@
+"""The verbs of ``livestyle styles``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from livestyle.render.color import ColorMode
+
+from .options import ColorOption, DeviceOption, ForceOption, ModelOption, StrengthOption
+
+if TYPE_CHECKING:
+    from livestyle.styles.library import StyleLibrary
+
+styles_app = typer.Typer(no_args_is_help=True, help="What styles there are, and presets of your own.")
+
+
+@styles_app.command("list")
+def list_styles(
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list, with the files of your own pictures.")] = False,
+) -> None:
+    """Name all presets, each on a line with a tab and where it is from: the model's name, or own."""
+    import json
+
+    from livestyle.engine.model import Model
+    from livestyle.styles.presets import PresetFolder
+
+    loaded, own = Model.load(model), PresetFolder().pictures()
+    names = {**dict.fromkeys(loaded.presets()), **own}
+    if as_json:
+        rows = [{"name": name, "own": name in own, "picture": path and str(path)} for name, path in names.items()]
+        print(json.dumps(rows, indent=2))
+        return
+    for name in names:
+        print(f"{name}\t{'own' if name in own else loaded.manifest.name}")
+
+
+@styles_app.command()
+def preview(
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="What is painted.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
+    style: Annotated[
+        list[str] | None,
+        typer.Option("--style", "-s", help="As for other verbs, and as often as you like. Without it, all presets."),
+    ] = None,
+    strength: StrengthOption = 1.0,
+    color: ColorOption = ColorMode.STYLE,
+    device: DeviceOption = "auto",
+    model: ModelOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Paint one picture in all styles, on one sheet with their names."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from livestyle.engine.stylizer import Stylizer, check_strength
+    from livestyle.jobs.contact_sheet import contact_sheet
+    from livestyle.jobs.paths import check_taken, check_target
+    from livestyle.media.images import SUFFIXES, read_picture, write_picture
+    from livestyle.styles.library import StyleLibrary
+
+    check_strength(strength)
+    check_target(output, SUFFIXES, "sheet.png")
+    check_taken([output], [picture], force)
+    image = read_picture(picture)
+    stylizer = Stylizer(model, device)
+    print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
+    library = StyleLibrary(stylizer)
+    styles = [found for text in style for found in library.find(text)] if style else list(library.presets.values())
+    if color is ColorMode.MATCH:
+        styles = [library.matched(found, image) for found in styles]
+    console = Console(stderr=True)
+    shown = track(styles, "painting", console=console, transient=True, disable=not console.is_terminal)
+    sheet = contact_sheet(image, picture.name, shown, stylizer, strength, content_colors=color is ColorMode.CONTENT)
+    write_picture(output, sheet)
+    print(f"{output}: {sheet.shape[1]}x{sheet.shape[0]}, {len(styles)} style{'s' if len(styles) != 1 else ''}")
+
+
+@styles_app.command()
+def add(
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A copy of it is kept.")],
+    name: Annotated[str | None, typer.Option(help="Of the preset; without it, that of the file.")] = None,
+    model: ModelOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Make a picture a preset of your own, which every verb takes as --style NAME."""
+    from livestyle.media.images import read_picture
+    from livestyle.styles.presets import PresetFolder
+
+    library, shipped = _open_library(model)
+    path = PresetFolder().add(
+        picture.stem if name is None else name, read_picture(picture), shipped=shipped, force=force
+    )
+    _say_ready(library, [path.stem])
+
+
+@styles_app.command()
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Presets of your own.")],
+) -> None:
+    """Delete presets of your own."""
+    from livestyle.styles.presets import PresetFolder
+
+    PresetFolder().remove(names)
+    print(f"removed {', '.join(names)}")
+
+
+@styles_app.command("export")
+def export_presets(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .livestyle file to write.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Presets of your own; without any, all of them.")
+    ] = None,
+    force: ForceOption = False,
+) -> None:
+    """Write presets of your own to one file, pictures included, for another machine or another person."""
+    from livestyle.jobs.paths import check_taken, check_target
+    from livestyle.styles.presets import SUFFIX, PresetFolder
+
+    check_target(output, [SUFFIX], f"presets{SUFFIX}")
+    check_taken([output], [], force)
+    written = PresetFolder().write_file(names or [], output)
+    print(f"{output}: {', '.join(written)}")
+
+
+@styles_app.command("import")
+def import_presets(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .livestyle file.")],
+    model: ModelOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Take in the presets of a file that livestyle styles export has written."""
+    from livestyle.styles.presets import PresetFolder
+
+    library, shipped = _open_library(model)
+    _say_ready(library, PresetFolder().read_file(source, shipped=shipped, force=force))
+
+
+def _open_library(model: str | None) -> tuple[StyleLibrary, list[str]]:
+    """A library that encodes on the CPU, and the names of the model's own presets."""
+    from livestyle.engine.stylizer import Stylizer
+    from livestyle.styles.library import StyleLibrary
+
+    stylizer = Stylizer(model, "cpu")
+    return StyleLibrary(stylizer), list(stylizer.model.presets())
+
+
+def _say_ready(library: StyleLibrary, names: list[str]) -> None:
+    """Encode new presets now, so that nobody waits for it in front of a camera."""
+    for name in names:
+        library.find(name)
+        print(f"added {name}")

@@ -1,0 +1,1 @@
+"""The ONNX networks: style images into style statistics, frames into paintings."""

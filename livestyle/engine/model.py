@@ -1,0 +1,194 @@
+"""A model folder: its manifest, its files and their checksums. Shared by the runtime, training and export.
+
+The contract, version 1 (N frames of H x W pixels, both 64 or more, BGR bytes):
+
+    style.onnx    image uint8 [H, W, 3] -> stats float32 [S]
+    stylize.onnx  frames uint8 [N, H, W, 3], stats float32 [S], strength float32 [],
+                  content_state float32 [K], momentum float32 []
+                  -> stylized uint8 [N, H, W, 3], next_content_state float32 [K]
+
+``stylize.fp16.onnx`` is the same graph with float16 convolutions and float32 statistics. ``stylize.int8.onnx`` is the
+network in 8-bit integers for the CPU, of one frame at a time (N is 1): it paints nearly the same in less time. A model
+may lack it; then the CPU runs ``stylize.onnx``.
+
+``stylize.regions.onnx`` and ``stylize.regions.fp16.onnx`` are the same networks for two styles in one frame:
+
+    stylize.regions.onnx  as stylize.onnx, but stats float32 [2, S], and mask uint8 [N, H, W] beside them:
+                          255 is the first style, 0 the second, between them both by their shares
+
+A model may lack them; then it paints in one style at a time.
+
+``model.safetensors`` is the checkpoint that training goes on from, and the networks read their large weights from it
+(ONNX external data): the files of a folder belong together. The networks of ``classic`` have no such file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from livestyle.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CONTRACT_VERSION = 1
+MINIMUM_SIDE = 64
+"""The least height and width of a frame or a style picture, in pixels."""
+STYLE_SIDE = 512
+"""Style pictures are scaled to this short side before they are encoded, as in training and measuring."""
+STYLE_LONG_SIDE = 1024
+"""What is longer than this after scaling is cropped to its middle."""
+
+MANIFEST = "manifest.json"
+STYLE = "style.onnx"
+STYLIZE = "stylize.onnx"
+STYLIZE_FP16 = "stylize.fp16.onnx"
+STYLIZE_INT8 = "stylize.int8.onnx"
+REGIONS = "stylize.regions.onnx"
+REGIONS_FP16 = "stylize.regions.fp16.onnx"
+PRESETS = "presets.json"
+CHECKPOINT = "model.safetensors"
+REQUIRED = (STYLE, STYLIZE, STYLIZE_FP16)
+
+DEFAULT_MODEL = "lite"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` says of a model.
+
+    Attributes:
+        name: the model's name.
+        arch: ``lite``, ``full`` or ``classic``.
+        contract: version of the contract; `CONTRACT_VERSION` is the only one read.
+        stats_size: S, the floats of a style.
+        state_size: K, the floats of the running content statistics.
+        files: sha256 by file name.
+        metrics: what was measured of the model, by name.
+    """
+
+    name: str
+    arch: str
+    contract: int
+    stats_size: int
+    state_size: int
+    files: dict[str, str]
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def checksum(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder that has been checked: every file is there and is what the manifest says."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None) -> Model:
+        """Check a model folder.
+
+        Args:
+            folder: a folder, or the name of a model that ships with livestyle; None is the default model.
+
+        Raises:
+            ModelError: there is no such folder, or it is damaged, incomplete or of another contract version.
+        """
+        path = find_model(folder)
+        manifest = _read_manifest(path)
+        for name in REQUIRED:
+            if name not in manifest.files:
+                raise ModelError(f"the model in {path} lists no {name}: export it again with python -m export")
+        for name, expected in manifest.files.items():
+            if Path(name).name != name:
+                raise ModelError(f"the model in {path} names a file outside its folder: do not use it")
+            if not (path / name).is_file():
+                raise ModelError(f"the model in {path} lacks {name}: copy the whole folder, or install livestyle again")
+            try:
+                found = checksum(path / name)
+            except OSError as error:
+                raise ModelError(f"cannot read {path / name}: {error.strerror or error}") from error
+            if found != expected:
+                raise ModelError(
+                    f"{path / name} is damaged or changed (its sha256 differs from the manifest's): "
+                    "copy it again, or install livestyle again"
+                )
+        return cls(path, manifest)
+
+    @property
+    def checksum(self) -> str:
+        """Changes whenever a style picture may be encoded differently: the sha256 of the style encoder."""
+        return self.manifest.files[STYLE]
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+    def presets(self) -> dict[str, np.ndarray]:
+        """Style statistics, float32 [S], of the presets that come with the model, by name.
+
+        Raises:
+            ModelError: the presets do not belong to this model.
+        """
+        import numpy as np
+
+        if PRESETS not in self.manifest.files:
+            return {}
+        try:
+            content = json.loads(self.file(PRESETS).read_text(encoding="utf-8"))
+            presets = {name: np.asarray(values, np.float32) for name, values in content.items()}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ModelError(f"the presets in {self.folder} cannot be read: copy the model again ({error})") from error
+        for name, values in presets.items():
+            if values.shape != (self.manifest.stats_size,) or not np.isfinite(values).all():
+                raise ModelError(f"the preset {name!r} in {self.folder} does not belong to this model: export it again")
+        return presets
+
+
+def package_folder(name: str) -> Path:
+    """``name`` in the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parents[1] / name
+    return inside if inside.is_dir() else Path(__file__).parents[2] / name
+
+
+def find_model(folder: str | Path | None = None) -> Path:
+    """The folder of a model that is given by the name of one that ships, or as a path; None is the default."""
+    shipped = package_folder("weights")
+    for candidate in (shipped / (folder or DEFAULT_MODEL), *([Path(folder)] if folder else [])):
+        if (candidate / MANIFEST).is_file():
+            return candidate
+    names = sorted(p.parent.name for p in shipped.glob(f"*/{MANIFEST}"))
+    raise ModelError(
+        f"there is no model {str(folder)!r}: give a folder with a {MANIFEST}, "
+        f"or one of: {', '.join(names) or 'none ship'}"
+    )
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        manifest = Manifest(**content)
+        sizes_fit = all(isinstance(n, int) and 0 < n < 1_000_000 for n in (manifest.stats_size, manifest.state_size))
+        files_fit = all(isinstance(v, str) for pair in manifest.files.items() for v in pair)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is not a readable manifest: copy the model again ({error})") from error
+    if manifest.contract != CONTRACT_VERSION:
+        raise ModelError(
+            f"the model in {folder} speaks contract {manifest.contract}, this livestyle {CONTRACT_VERSION}: "
+            "export it again with the export of this version"
+        )
+    if not (sizes_fit and files_fit):
+        raise ModelError(f"{path} is damaged: copy the model again")
+    return manifest

@@ -1,0 +1,1 @@
+"""Files into painted files: videos, images, batches of them, contact sheets."""

@@ -1,0 +1,218 @@
+"""Which files a job reads and writes: folders and patterns as sources, names for results, nothing overwritten."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from livestyle.errors import InputError, OutputError
+from livestyle.media.images import pictures_in
+from livestyle.media.video.animation import is_animated
+from livestyle.media.video.stdio import STDIO
+from livestyle.styles.library import Style, with_home
+from livestyle.styles.timeline import Timeline
+
+VIDEO_SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        *("3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf"),
+        *("ogv", "ts", "vob", "webm", "wmv"),
+    )
+)
+"""What a folder's videos end with; a file that is named itself may end with anything."""
+ANIMATED_SUFFIXES = (".png", ".webp")
+"""Of pictures, those that are videos where they are animated."""
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; not where a folder on the way may not be entered."""
+    # Until Python 3.14, Path raises an error there.
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; not where one on the way may not be entered."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def expand_pictures(sources: Sequence[Path]) -> list[Path]:
+    """The pictures that are meant by files, folders and patterns, each once.
+
+    Raises:
+        InputError: there is none for one of them.
+    """
+    return _expand(sources, pictures_in, "picture")
+
+
+def expand_videos(sources: Sequence[Path]) -> list[Path]:
+    """The videos that are meant by files, folders and patterns, each once; with standard input nothing is expanded.
+
+    Raises:
+        InputError: there is none for one of them.
+    """
+    return list(sources) if STDIO in sources else _expand(sources, videos_in, "video")
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """The videos of a folder (not of those below it), by name; hidden files are left out.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        files = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file())
+        return sorted(p for p in files if _is_video(p))
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+def _is_video(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES or (suffix in ANIMATED_SUFFIXES and is_animated(path))
+
+
+def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], kind: str) -> list[Path]:
+    found: dict[object, Path] = {}
+    for source in sources:
+        if is_folder(source):
+            files = list_folder(source)
+            if not files:
+                raise InputError(f"there is no {kind} in the folder {source}")
+        elif is_there(source):
+            files = [source]
+        elif any(letter in str(source) for letter in "*?["):
+            # Windows' shells leave patterns to the programs.
+            pattern = with_home(source)
+            try:
+                matches = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+                files = sorted(path for path in matches if path.is_file() and not path.name.startswith("."))
+            except (NotImplementedError, ValueError) as error:
+                raise InputError(f"cannot read the pattern {source} ({error}): try *.mp4, or **/*.mp4") from error
+            if not files:
+                raise InputError(f"there is no {kind} that {source} fits")
+        else:
+            raise InputError(f"there is no {kind} {source}")
+        for file in files:
+            found.setdefault(_identity(file), file)
+    if not found:
+        raise InputError(f"no {kind} was given")
+    return list(found.values())
+
+
+def name_results(sources: Sequence[Path], suffix_of: Callable[[Path], str]) -> list[str]:
+    """What the results of sources are called in a folder: as the source, with the suffix of what is written.
+
+    Where several would be called the same, such as those of x.mp4 and x.avi, those that change their suffix keep it in
+    front of the new one: x.mp4 and x.avi.mp4.
+
+    Args:
+        sources: files.
+        suffix_of: gives the suffix of the result of a source.
+    """
+    names = [source.with_suffix(suffix_of(source)).name for source in sources]
+    shared = Counter(os.path.normcase(name) for name in names)
+    return [
+        name if name == source.name or shared[os.path.normcase(name)] == 1 else source.name + Path(name).suffix
+        for source, name in zip(sources, names, strict=True)
+    ]
+
+
+def name_by_style(target: Path, styles: Sequence[Style | Timeline]) -> list[Path]:
+    """A target for each of several styles, by their names; for one style the target itself."""
+    if len(styles) == 1:
+        return [target]
+    names = [style.name for style in styles]
+    # a.jpg and a.png of one folder are two styles of one name.
+    labels = [name if names.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(names)]
+    return [target.with_stem(f"{target.stem}-{label}") for label in labels]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results where it is missing.
+
+    Raises:
+        OutputError: that is not possible.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from error
+
+
+def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
+    """Refuse a target that is a folder, of a format that cannot be written, or in a place that cannot be written to.
+
+    Args:
+        path: of the target.
+        suffixes: of the formats that can be written.
+        example: a name for a file in the folder.
+
+    Raises:
+        OutputError: it is refused.
+    """
+    if is_folder(path):
+        raise OutputError(f"{path} is a folder: name the file to write, such as {path / example}")
+    if path.suffix.lower() not in suffixes:
+        raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}")
+    if not is_folder(path.parent):
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}, make it first")
+    _check_writable(path.parent, path)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder for results that is something else, or that cannot be made or written to.
+
+    Raises:
+        OutputError: it is refused.
+    """
+    there = next((place for place in (path, *path.absolute().parents) if is_there(place)), None)
+    if there is None:
+        raise OutputError(f"cannot write to the folder {path}: there is no {path.absolute().anchor}")
+    if not is_folder(there):
+        raise OutputError(f"cannot write to the folder {path}: {there} is a file")
+    _check_writable(there, path)
+
+
+def _check_writable(folder: Path, path: Path) -> None:
+    try:
+        # Permissions do not tell: the superuser has all of them, and some file systems take no files.
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = f"in the folder {folder} no file can be made ({error.strerror or error})"
+        raise OutputError(f"cannot write {path}: {reason}, choose another") from error
+
+
+def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, mask: Path | None = None) -> None:
+    """Refuse to write two files to one place, or one over a source or the mask, or, unless forced, over what is there.
+
+    Raises:
+        OutputError: it is refused.
+    """
+    seen: set[str] = set()
+    taken = [path for path in targets if is_there(path)]
+    sources_there = {_identity(source) for source in sources if is_there(source)}
+    masks_there = {_identity(mask)} if mask is not None and is_there(mask) else set()
+    for path in targets:
+        key = os.path.normcase(path)
+        if key in seen:
+            raise OutputError(f"two results would both be {path}: convert them to two folders")
+        seen.add(key)
+    for path in taken:
+        if _identity(path) in sources_there:
+            raise OutputError(f"{path} is the source itself: write to another name or folder")
+        if _identity(path) in masks_there:
+            raise OutputError(f"{path} is the mask: write to another name or folder")
+    if taken and not force:
+        others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+        raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it with --force")
+
+
+def _identity(path: Path) -> object:
+    """What two names of one file have in common."""
+    found = path.stat()
+    # Some network drives on Windows number no files.
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(path.resolve())

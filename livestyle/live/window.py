@@ -1,0 +1,207 @@
+"""A window on the screen, by OpenCV."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from livestyle.errors import DeviceError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FIRST_SIZE = (1280, 720)
+"""A window opens no larger than this, in pixels."""
+LEAST_HEIGHT = 360
+
+
+def require_display() -> None:
+    """Return where a window can be opened.
+
+    Raises:
+        DeviceError: there is no display; OpenCV would end the process without a word of ours.
+    """
+    trouble = _display_trouble()
+    if trouble:
+        raise DeviceError(trouble)
+
+
+def _display_trouble() -> str:
+    if not sys.platform.startswith("linux"):
+        return ""
+    hint = "livestyle webcam needs a screen, or --no-window; livestyle video does without"
+    display = os.environ.get("DISPLAY", "")
+    if os.environ.get("QT_QPA_PLATFORM", "xcb").partition(":")[0] != "xcb":
+        # Somebody who has chosen another platform for Qt knows that it is there.
+        return ""
+    if not display:
+        return f"no display found: {hint}"
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        x11 = None
+    if x11 is not None:
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        connection = x11.XOpenDisplay(display.encode())
+        if not connection:
+            return f"no display found (DISPLAY is {display} and does not answer): {hint}"
+        x11.XCloseDisplay(ctypes.c_void_p(connection))
+    return _qt_trouble()
+
+
+def _qt_trouble() -> str:
+    """A library of the system that OpenCV's windows need and that is missing; Qt aborts the process over it."""
+    import cv2
+
+    plugin = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms" / "libqxcb.so"
+    if plugin.is_file():
+        try:
+            ctypes.CDLL(str(plugin))
+        except OSError as error:
+            return (
+                f"OpenCV cannot open a window ({error}): install the missing library, "
+                "on Debian and Ubuntu with apt install libgl1 libxcb-cursor0 libxkbcommon-x11-0"
+            )
+    return ""
+
+
+class Window:
+    """A window that keeps the shape of the picture and can be resized.
+
+    Use it from the main thread only. Keys arrive, and the close button is noticed, during `wait_key`.
+
+    Args:
+        title: of the window.
+        width: of the pictures to come, in pixels; the window opens with this shape.
+        height: the same.
+
+    Raises:
+        DeviceError: this OpenCV has no windows.
+    """
+
+    def __init__(self, title: str, width: int, height: int) -> None:
+        import cv2
+
+        self._title = title
+        self._full_screen = False
+        self._open = True
+        self._shape = 0.0
+        try:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+            self.fit(width, height)
+        except cv2.error as error:
+            raise DeviceError(
+                "this OpenCV has no windows: pip uninstall opencv-python-headless, then pip install opencv-python"
+            ) from error
+
+    def fit(self, width: int, height: int) -> None:
+        """Take the shape of pictures of this size, unless it has it already or fills the screen."""
+        import cv2
+
+        if self._full_screen or not self._open or abs(width / height - self._shape) < 0.01:
+            return
+        self._shape = width / height
+        factor = min(max(1.0, LEAST_HEIGHT / height), FIRST_SIZE[0] / width, FIRST_SIZE[1] / height)
+        cv2.resizeWindow(self._title, round(width * factor), round(height * factor))
+
+    @property
+    def is_full_screen(self) -> bool:
+        return self._full_screen
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has closed it."""
+        return self._open
+
+    def show(self, image: np.ndarray) -> None:
+        """Show a picture, uint8 [H, W, 3] BGR; one that was closed stays closed."""
+        import cv2
+
+        if self._open:
+            cv2.imshow(self._title, image)
+
+    def wait_key(self, milliseconds: int) -> int | None:
+        """The code of the next key (of ``cv2.waitKeyEx``), or None after ``milliseconds`` (1 or more) without one.
+
+        Of keys that were pressed between two calls, OpenCV gives the last only.
+        """
+        import cv2
+
+        code = cv2.waitKeyEx(milliseconds)
+        self._open = self._open and self._is_visible()
+        return None if code == -1 else code
+
+    def _is_visible(self) -> bool:
+        import cv2
+
+        try:
+            visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE)
+            # GTK always says -1 here; this one it says only of a window that is gone.
+            return visible > 0 or (visible < 0 <= cv2.getWindowProperty(self._title, cv2.WND_PROP_AUTOSIZE))
+        except cv2.error:
+            return False
+
+    def toggle_full_screen(self) -> None:
+        """Fill the screen, or go back."""
+        import cv2
+
+        self._full_screen = not self._full_screen
+        mode = cv2.WINDOW_FULLSCREEN if self._full_screen else cv2.WINDOW_NORMAL
+        cv2.setWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN, mode)
+
+    def close(self) -> None:
+        """Take it off the screen; again is harmless."""
+        import cv2
+
+        self._open = False
+        try:
+            cv2.destroyWindow(self._title)
+            cv2.waitKey(1)
+        except cv2.error:
+            # Its close button was quicker.
+            return
+
+
+def show_video(path: str | Path) -> bool:
+    """Play a video file once in a window, without its sound; q, Esc or the close button ends it.
+
+    Returns:
+        False, and nothing is done, where there is no display or OpenCV has no windows.
+
+    Raises:
+        InputError: it is no video.
+    """
+    if _display_trouble():
+        return False
+    import cv2
+
+    from livestyle.media.capture.camera import open_video, timed_frames
+
+    from .keymap import Action, read_key
+
+    capture = open_video(path)
+    size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+    try:
+        try:
+            window = Window(f"livestyle: {Path(path).name}", *size)
+        except DeviceError:
+            return False
+        with closing(window):
+            start = time.monotonic()
+            for image, position in timed_frames(capture):
+                window.show(image)
+                while True:
+                    left = start + position - time.monotonic()
+                    press = read_key(window.wait_key(max(1, round(left * 1000))) or 0)
+                    if not window.is_open or (press is not None and press.action is Action.QUIT):
+                        return True
+                    if left <= 0:
+                        break
+    finally:
+        capture.release()
+    return True

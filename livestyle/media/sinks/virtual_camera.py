@@ -1,0 +1,120 @@
+"""A virtual camera, which video calls and OBS take for a real one."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import suppress
+from fractions import Fraction
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from livestyle.errors import DeviceError
+from livestyle.media.frames import FrameSink
+from livestyle.media.images import fit_into
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DRIVERS = {
+    "darwin": "install OBS Studio, then start and stop its virtual camera once",
+    "linux": (
+        "install v4l2loopback, on Debian and Ubuntu with sudo apt install v4l2loopback-dkms && "
+        "sudo modprobe v4l2loopback devices=1 exclusive_caps=1 card_label=livestyle"
+    ),
+    "win32": "install OBS Studio and start and stop its virtual camera once, or install UnityCapture",
+}
+"""What brings a virtual camera, by `sys.platform`."""
+
+
+class VirtualCamera(FrameSink):
+    """Shows the newest picture as a camera of this machine.
+
+    A thread sends it again and again, since video calls freeze or drop a camera that goes quiet; until there is a first
+    one, the camera is black.
+
+    Args:
+        width: of the camera's pictures, in pixels; an odd one becomes even by one more column.
+        height: the same.
+        rate: pictures a second.
+
+    Raises:
+        DeviceError: pyvirtualcam is not installed, or there is no driver for it; the text says what to install.
+    """
+
+    def __init__(self, width: int, height: int, rate: float = 30) -> None:
+        import numpy as np
+
+        try:
+            import pyvirtualcam
+        except ImportError as error:
+            raise DeviceError(
+                f'a virtual camera needs pyvirtualcam ({error}): pip install "livestyle[virtualcam]", '
+                'or pip install ".[virtualcam]" in a checkout'
+            ) from error
+        self._size = (width + width % 2, height + height % 2)
+        self._rate = rate
+        try:
+            self._camera = pyvirtualcam.Camera(*self._size, rate, fmt=pyvirtualcam.PixelFormat.BGR)
+        except RuntimeError as error:
+            reasons = "; ".join(str(error).splitlines()) or "there is none for this system"
+            hint = DRIVERS.get(sys.platform, "")
+            raise DeviceError(f"no virtual camera starts ({reasons})" + (f": {hint}" if hint else "")) from error
+        self.device = str(self._camera.device)
+        """Its name."""
+        self._image: np.ndarray = np.zeros((self._size[1], self._size[0], 3), np.uint8)
+        self._error: BaseException | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="virtual camera", daemon=True)
+        self._thread.start()
+
+    def write(self, image: np.ndarray, time: Fraction | float) -> None:
+        """Show this picture from now on.
+
+        Args:
+            image: uint8 [H, W, 3] BGR, of any size; it is not copied, so leave it as it is.
+            time: is not used.
+
+        Raises:
+            DeviceError: the camera has stopped.
+        """
+        if self._error is not None:
+            raise self._error
+        self._image = image
+
+    def close(self) -> None:
+        """Take the camera away.
+
+        Raises:
+            DeviceError: it had stopped before.
+        """
+        self._stop.set()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def abort(self) -> None:
+        with suppress(DeviceError):
+            self.close()
+
+    def _run(self) -> None:
+        try:
+            self._send()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._camera.close()
+
+    def _send(self) -> None:
+        image, due = None, monotonic()
+        while not self._stop.wait(max(0.0, due - monotonic())):
+            # After a delay, no picture is made up for.
+            due = max(due + 1 / self._rate, monotonic())
+            newest = self._image
+            if newest is not image:
+                image, shown = newest, fit_into(newest, *self._size)
+            try:
+                self._camera.send(shown)
+            except Exception as error:
+                # Each system's back end has errors of its own.
+                raise DeviceError(f"the virtual camera {self.device} has stopped ({error}): start it again") from error

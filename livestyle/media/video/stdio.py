@@ -1,0 +1,243 @@
+"""Films through standard input and output: raw frames, and containers that go from front to back."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from livestyle.errors import InputError, OutputError
+from livestyle.media.frames import Frame, FrameSink, FrameSource
+
+from .codecs import Encoding
+from .reader import VideoFileSource, VideoInfo
+from .writer import VideoFileSink
+
+STDIO = Path("-")
+"""What stands for standard input or output."""
+PIXEL_FORMATS = ("bgr24", "rgb24")
+"""Of raw frames; the first one is the default."""
+
+_INPUT = Path("standard input")
+_OUTPUT = Path("standard output")
+
+
+class RawFormat(NamedTuple):
+    """How frames without any container are: width and height in pixels, frames per second, one of `PIXEL_FORMATS`."""
+
+    width: int
+    height: int
+    rate: Fraction
+    pixel_format: str = PIXEL_FORMATS[0]
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}@{self.rate}"
+
+
+class RawSource(FrameSource):
+    """Frames without any container, one behind the other, at a steady rate.
+
+    Args:
+        stream: of bytes.
+        width: of the frames, in pixels.
+        height: of the frames, in pixels.
+        rate: frames per second.
+        pixel_format: one of `PIXEL_FORMATS`.
+
+    Raises:
+        InputError: the pixel format is another.
+    """
+
+    def __init__(self, stream: BinaryIO, width: int, height: int, rate: Fraction, pixel_format: str = "bgr24") -> None:
+        _check_pixel_format(pixel_format)
+        self.info = VideoInfo(width, height, rate, 1 / rate)
+        self.decoded = self.concealed = 0
+        self.expected = None
+        """Nobody knows how many frames there are."""
+        self.damage: str | None = None
+        """One sentence on what could not be read, once the frames are through."""
+        self._stream = stream
+        self._is_rgb = pixel_format == "rgb24"
+
+    @property
+    def width(self) -> int:
+        return self.info.width
+
+    @property
+    def height(self) -> int:
+        return self.info.height
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, in the order of their time.
+
+        Raises:
+            InputError: there is not even one.
+        """
+        shape = (self.height, self.width, 3)
+        size = self.height * self.width * 3
+        while len(data := self._read(size)) == size:
+            image = np.frombuffer(data, np.uint8).reshape(shape)
+            if self._is_rgb:
+                image = np.ascontiguousarray(image[:, :, ::-1])
+            time = self.decoded / self.info.rate
+            self.decoded += 1
+            yield Frame(image, time, 1 / self.info.rate)
+        if not self.decoded:
+            raise InputError(
+                f"{_INPUT} gave {len(data)} bytes, and a frame of {self.width}x{self.height} has {size}: "
+                "check the size, and what writes to the pipe"
+            )
+        if data:
+            self.damage = f"{_INPUT} ended within a frame: {self.decoded} frames could be read"
+
+    def _read(self, size: int) -> bytearray:
+        """So many bytes; less only at the end. Pipes give what they have."""
+        data = bytearray()
+        while len(data) < size and (more := self._stream.read(size - len(data))):
+            data += more
+        return data
+
+    def close(self) -> None:
+        """Nothing is open that is not somebody else's."""
+
+
+class RawSink(FrameSink):
+    """Writes frames without any container, one behind the other; their times are lost.
+
+    Args:
+        stream: of bytes.
+        pixel_format: one of `PIXEL_FORMATS`.
+
+    Raises:
+        InputError: the pixel format is another.
+    """
+
+    def __init__(self, stream: BinaryIO, pixel_format: str = "bgr24") -> None:
+        _check_pixel_format(pixel_format)
+        self._stream = stream
+        self._is_rgb = pixel_format == "rgb24"
+
+    def write(self, image: np.ndarray, time: Fraction | float, duration: Fraction | float = 0) -> None:
+        """Take the next frame: uint8 [H, W, 3] BGR, whatever its time.
+
+        Raises:
+            OutputError: nobody reads any more.
+        """
+        try:
+            self._stream.write((image[:, :, ::-1] if self._is_rgb else image).tobytes())
+        except OSError as error:
+            raise OutputError(f"{_OUTPUT} was closed by its reader before the film was complete") from error
+
+    def close(self) -> None:
+        """Give what is still held back to the reader.
+
+        Raises:
+            OutputError: nobody reads any more.
+        """
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise OutputError(f"{_OUTPUT} was closed by its reader before the film was complete") from error
+
+    def abort(self) -> None:
+        """What was written cannot be taken back."""
+
+
+def read_pipe(stream: BinaryIO, start: Fraction | None = None, end: Fraction | None = None) -> VideoFileSource:
+    """A film in any container that can be read from front to back, such as Matroska, NUT, MPEG-TS or fragmented MP4.
+
+    Args:
+        stream: of bytes.
+        start: as of `VideoFileSource`; what lies before it is read and dropped.
+        end: as of `VideoFileSource`.
+
+    Raises:
+        InputError: there is no such film.
+    """
+    return VideoFileSource(_INPUT, start, end, stream=stream)
+
+
+def write_pipe(
+    stream: BinaryIO,
+    info: VideoInfo,
+    source: FrameSource | None = None,
+    encoding: Encoding = Encoding(),  # noqa: B008 (it cannot be changed)
+) -> VideoFileSink:
+    """A film in Matroska, which carries all codecs and kinds of sound and subtitles and needs no seeking.
+
+    Args:
+        stream: of bytes.
+        info: as of `VideoFileSink`.
+        source: as of `VideoFileSink`.
+        encoding: as of `VideoFileSink`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    return VideoFileSink(_OUTPUT, info, source, encoding, stream=stream)
+
+
+def open_stdin() -> BinaryIO:
+    """Standard input, of bytes.
+
+    Raises:
+        InputError: it is the keyboard.
+    """
+    if sys.stdin.isatty():
+        raise InputError("standard input is the keyboard: pipe a film into livestyle, or name a file")
+    return sys.stdin.buffer
+
+
+def open_stdout() -> BinaryIO:
+    """Standard output, of bytes, without a buffer, whose rest Python would complain of when the reader has gone.
+
+    Raises:
+        OutputError: it is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise OutputError("standard output is a terminal: pipe it into a program that takes a film, or name a file")
+    sys.stdout.flush()
+    stream: Any = _Unbuffered(sys.stdout.fileno())
+    return stream  # type: ignore[no-any-return]
+
+
+class _Unbuffered:
+    """Writes all of the bytes at once to a descriptor, which a raw file may do in part."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._raw = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115 (it is not ours to close)
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._raw.write(rest) or 0 :]
+        return len(data)
+
+    def flush(self) -> None:
+        """There is nothing to flush."""
+
+
+def parse_raw(text: str) -> RawFormat:
+    """Of a text such as 640x360@30, 640x360@30000/1001 or 640x360@30:rgb24.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d*(?:\.\d+|/[1-9]\d*)?)(?::(\w+))?", text)
+    if not found:
+        raise InputError(
+            f"{text} does not say how raw frames are: write WIDTHxHEIGHT@RATE, such as 640x360@30, or 640x360@30:rgb24"
+        )
+    pixel_format = found[4] or PIXEL_FORMATS[0]
+    _check_pixel_format(pixel_format)
+    return RawFormat(int(found[1]), int(found[2]), Fraction(found[3]), pixel_format)
+
+
+def _check_pixel_format(name: str) -> None:
+    if name not in PIXEL_FORMATS:
+        raise InputError(f"raw frames cannot be {name}: choose one of {', '.join(PIXEL_FORMATS)}")

@@ -1,0 +1,1 @@
+"""Styles: the library with its cache, presets, mixes, timelines, watched folders and regions."""

@@ -1,0 +1,267 @@
+"""``livestyle styles`` as somebody types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from livestyle import StyleLibrary, Stylizer
+from livestyle.live.config import Plan
+from livestyle.live.session import open_studio
+from livestyle.live.settings import Settings
+from livestyle.render.color import keep_colors
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+PAPER = 255
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs livestyle in a folder of its own; presets are kept there too."""
+    monkeypatch.setenv("LIVESTYLE_PRESETS", str(tmp_path / "presets"))
+
+    def livestyle(*arguments: str, presets: str = "presets") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "livestyle", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "LIVESTYLE_PRESETS": str(tmp_path / presets), "PYTHONUTF8": "1"},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+    return livestyle
+
+
+@pytest.fixture
+def shipped(stylizer: Stylizer) -> list[str]:
+    """Names of the model's presets."""
+    return list(stylizer.model.presets())
+
+
+def error_of(result: subprocess.CompletedProcess[str]) -> str:
+    """What it says where it says one sentence and ends."""
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
+    return line
+
+
+def read(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path))
+    assert image is not None
+    return image
+
+
+def pictures_on(sheet: np.ndarray) -> list[np.ndarray]:
+    """The rectangles on a sheet that are not paper and not text, row by row."""
+    inked = (sheet != PAPER).any(axis=2).astype(np.uint8)
+    count, _, boxes, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
+    found = [boxes[i] for i in range(1, count) if boxes[i][cv2.CC_STAT_HEIGHT] > 60]
+    found.sort(key=lambda box: (box[cv2.CC_STAT_TOP] // 20, box[cv2.CC_STAT_LEFT]))
+    return [sheet[top : top + height, left : left + width] for left, top, width, height, _ in found]
+
+
+def test_a_picture_becomes_a_preset_and_is_no_more(run: Run, picture: Path, shipped: list[str]) -> None:
+    before = run("styles", "list").stdout.splitlines()
+    assert before == [f"{name}\tlite" for name in shipped]
+
+    assert run("styles", "add", str(picture), "--name", "Große Welle 北斎").stdout == "added Große Welle 北斎\n"
+    assert run("styles", "add", str(picture)).stdout == "added picture\n"
+    listed = run("styles", "list").stdout.splitlines()
+    assert listed == [*before, "Große Welle 北斎\town", "picture\town"]
+
+    assert run("styles", "remove", "picture", "Große Welle 北斎").returncode == 0
+    assert run("styles", "list").stdout.splitlines() == before
+
+
+def test_a_preset_outlives_its_picture_and_paints_like_it(run: Run, picture: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "photo.png"), read(picture)[::2, ::2])
+    run("image", "photo.png", "-o", "expected.png", "--style", str(picture), "--color", "content")
+
+    run("styles", "add", str(picture), "--name", "mine")
+    picture.unlink()
+    result = run("image", "photo.png", "-o", "painted.png", "--style", "mine", "--color", "content")
+
+    assert result.returncode == 0
+    # It was encoded when it was added.
+    assert "encoded" not in result.stderr
+    assert (read(tmp_path / "painted.png") == read(tmp_path / "expected.png")).all()
+
+
+def test_the_colours_of_a_preset_of_ones_own_can_be_matched(run: Run, picture: Path, tmp_path: Path) -> None:
+    run("styles", "add", str(picture), "--name", "mine")
+
+    result = run("image", str(picture), "-o", "painted.png", "--style", "mine", "--color", "match")
+
+    assert result.returncode == 0
+    assert (tmp_path / "painted.png").exists()
+
+
+@pytest.mark.parametrize("text", ["mine", "{}/presets/mine.png"])
+def test_the_live_program_has_ones_own_presets_after_the_models(
+    run: Run, picture: Path, shipped: list[str], tmp_path: Path, text: str
+) -> None:
+    run("styles", "add", str(picture), "--name", "mine")
+
+    studio = open_studio(Plan.of(Settings(style=text.format(tmp_path)), Settings()), "cpu", None)
+
+    studio.shelf.close()
+    assert [style.name for style in studio.shelf.styles] == [*shipped, "mine"]
+    assert studio.first is studio.shelf.styles[-1]
+
+
+def test_the_list_is_there_as_json(run: Run, picture: Path, shipped: list[str], tmp_path: Path) -> None:
+    run("styles", "add", str(picture), "--name", "wäve")
+
+    listed = json.loads(run("styles", "list", "--json").stdout)
+
+    assert listed[0] == {"name": shipped[0], "own": False, "picture": None}
+    assert listed[-1] == {"name": "wäve", "own": True, "picture": str(tmp_path / "presets" / "wäve.png")}
+
+
+def test_a_preset_of_the_model_is_hidden_by_force_only(run: Run, picture: Path, shipped: list[str]) -> None:
+    arguments = ("styles", "add", str(picture), "--name", shipped[0])
+
+    assert "is a preset of the model already" in error_of(run(*arguments))
+    assert run(*arguments, "--force").returncode == 0
+
+    assert run("styles", "list").stdout.splitlines()[:2] == [f"{shipped[0]}\town", f"{shipped[1]}\tlite"]
+
+
+def test_presets_go_from_one_person_to_another(run: Run, picture: Path, tmp_path: Path) -> None:
+    for name in ("wave", "北斎", "secret"):
+        run("styles", "add", str(picture), "--name", name)
+
+    assert run("styles", "export", "北斎", "wave", "-o", "two.livestyle").stdout == "two.livestyle: 北斎, wave\n"
+    assert "already exists" in error_of(run("styles", "export", "-o", "two.livestyle"))
+    result = run("styles", "import", "two.livestyle", presets="theirs")
+
+    assert result.stdout == "added 北斎\nadded wave\n"
+    assert sorted(path.name for path in (tmp_path / "theirs").iterdir()) == ["wave.png", "北斎.png"]
+    assert "already" in error_of(run("styles", "import", "two.livestyle", presets="theirs"))
+    assert run("styles", "import", "two.livestyle", "--force", presets="theirs").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("add", "missing.png"), "there is no picture missing.png"),
+        (("add", "letter.jpg"), "is not a picture"),
+        (("add", "picture.png", "--name", "a:b"), "cannot be the name of a preset"),
+        (("add", "picture.png", "--name", ""), "cannot be the name of a preset"),
+        (("remove", "scream"), "no preset 'scream' of your own"),
+        (("export", "scream", "-o", "a.livestyle"), "no preset 'scream' of your own"),
+        (("export", "-o", "a.zip"), "end the name with one of .livestyle"),
+        (("import", "letter.jpg"), "is no file of presets"),
+        (("import", "missing.livestyle"), "cannot read missing.livestyle"),
+        (("preview", "missing.png", "-o", "sheet.png"), "there is no picture missing.png"),
+        (("preview", "picture.png", "-o", "sheet.gif"), "end the name with one of .bmp"),
+        (("preview", "picture.png", "-o", "nowhere/sheet.png"), "there is no folder nowhere"),
+        (("preview", "picture.png", "-o", "letter.jpg"), "already exists"),
+        (("preview", "picture.png", "-o", "picture.png", "--force"), "is the source itself"),
+        (("preview", "picture.png", "-o", "sheet.png", "--style", "screem"), "did you mean scream"),
+        (("preview", "picture.png", "-o", "sheet.png", "--color", "match"), "cannot be matched"),
+        (("preview", "picture.png", "-o", "sheet.png", "--strength", "2"), "between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    run: Run, picture: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "letter.jpg").write_text("Dear reader")
+
+    assert words in error_of(run("styles", *arguments))
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.jpg", picture.name]
+    assert (tmp_path / "letter.jpg").read_text() == "Dear reader"
+
+
+def test_a_sheet_shows_the_picture_and_then_all_presets(
+    run: Run, picture: Path, tmp_path: Path, stylizer: Stylizer, shipped: list[str]
+) -> None:
+    run("styles", "add", str(picture), "--name", "mine")
+
+    result = run("styles", "preview", str(picture), "-o", "sheet.png", "--device", "cpu")
+
+    sheet = read(tmp_path / "sheet.png")
+    assert result.stdout == f"sheet.png: {sheet.shape[1]}x{sheet.shape[0]}, {len(shipped) + 1} styles\n"
+    tiles = pictures_on(sheet)
+    styles = StyleLibrary(stylizer).presets.values()
+    content = read(picture)
+    expected = [content, *(stylizer.stylize(content, style.stats) for style in styles)]
+    assert len(tiles) == len(expected) == len(shipped) + 2
+    for tile, image in zip(tiles, expected, strict=True):
+        assert tile.shape == (225, 400, 3)
+        small = cv2.resize(image, (400, 225), interpolation=cv2.INTER_AREA)
+        assert np.abs(tile.astype(int) - small).mean() < 1
+
+
+def test_a_sheet_shows_the_styles_that_are_named(run: Run, picture: Path, tmp_path: Path, stylizer: Stylizer) -> None:
+    arguments = ("--style", "kiss", "-s", "scream:0.5,kiss:0.5", "--strength", "0.5", "--color", "content")
+
+    run("styles", "preview", str(picture), "-o", "sheet.png", "--device", "cpu", *arguments)
+
+    _, kiss, mixed = pictures_on(read(tmp_path / "sheet.png"))
+    content, library = read(picture), StyleLibrary(stylizer)
+    for tile, text in ((kiss, "kiss"), (mixed, "scream:0.5,kiss:0.5")):
+        painted = keep_colors(content, stylizer.stylize(content, library.find(text)[0].stats, 0.5))
+        small = cv2.resize(painted, (400, 225), interpolation=cv2.INTER_AREA)
+        assert np.abs(tile.astype(int) - small).mean() < 1
+
+
+def test_a_sheet_of_pictures_can_match_their_colours(run: Run, picture: Path, tmp_path: Path) -> None:
+    run("styles", "add", str(picture), "--name", "mine")
+    options = ("--style", "mine", "--device", "cpu")
+
+    run("styles", "preview", str(picture), "-o", "style.png", *options)
+    cv2.imwrite(str(tmp_path / "grey.png"), cv2.cvtColor(read(picture), cv2.COLOR_BGR2GRAY))
+    result = run("styles", "preview", "grey.png", "-o", "match.png", "--color", "match", *options)
+
+    assert result.returncode == 0
+    tile = pictures_on(read(tmp_path / "match.png"))[1]
+    assert np.ptp(tile, axis=2).mean() < np.ptp(pictures_on(read(tmp_path / "style.png"))[1], axis=2).mean() / 2
+
+
+@pytest.mark.parametrize("size", [(4000, 300), (300, 4000), (1, 1), (30, 2000)])
+def test_a_picture_of_any_shape_has_a_sheet(run: Run, tmp_path: Path, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).integers(0, 200, (*size, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), image)
+
+    result = run("styles", "preview", "photo.png", "-o", "sheet.jpg", "--style", "kiss", "--style", "scream")
+
+    assert result.returncode == 0
+    height, width = read(tmp_path / "sheet.jpg").shape[:2]
+    assert max(height, width) < 1500
+
+
+def test_each_name_stands_under_its_picture_and_only_there(run: Run, picture: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "styles"
+    folder.mkdir()
+    tall = cv2.resize(read(picture)[:, 300:340], (90, 720))
+    # A name that no terminal can show and no font can draw, and one that is far too long.
+    for name in ("北斎 Große", os.fsdecode(b"bad \xff name"), "long " * 40):
+        cv2.imwrite(str(tmp_path / "style.png"), read(picture)[::4, ::4])
+        (tmp_path / "style.png").rename(folder / f"{name}.png")
+    cv2.imwrite(str(tmp_path / "tall.png"), tall)
+
+    result = run("styles", "preview", "tall.png", "-o", "sheet.png", "--style", "styles")
+
+    assert result.returncode == 0
+    sheet = read(tmp_path / "sheet.png")
+    cells = np.hsplit(sheet[:, 8:-8], 4)
+    for cell in cells:
+        label = (cell[16 + 400 : -16] != PAPER).any(axis=2)
+        assert label.any()
+        # Left and right of the name, the gap to the next one stays free.
+        assert not label[:, :4].any()
+        assert not label[:, -4:].any()
+    assert len({cell[16 + 400 : -16].tobytes() for cell in cells}) == 4

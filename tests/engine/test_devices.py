@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from livestyle import Stylizer
+from livestyle.engine.devices import has_nvidia_driver, session_options, session_providers
+from livestyle.errors import DeviceError
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it keeps its records in other places")
+def test_onnxruntime_keeps_no_records_of_this_machine(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}}
+    code = "from livestyle import Stylizer; Stylizer(device='cpu')"
+    subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(DeviceError, match="auto, cpu, cpu-float32, cuda"):
+        Stylizer(device="tpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "text"), [("cpu", "8-bit integers (as asked)"), ("cpu-float32", "float32 (as asked)")]
+)
+def test_the_precision_on_the_cpu_is_said_and_can_be_asked_for_again(device: str, text: str) -> None:
+    chosen = Stylizer(device=device).device
+    assert chosen.text.endswith(text)
+    assert (chosen.kind, chosen.name) == ("cpu", device)
+
+
+@pytest.mark.skipif(has_nvidia_driver(), reason="CUDA may start here")
+def test_cuda_where_it_does_not_start_is_an_error_that_says_what_to_install() -> None:
+    with pytest.raises(DeviceError, match=r"pip install .*\[cuda\]"):
+        Stylizer(device="cuda")
+
+
+@pytest.mark.skipif(has_nvidia_driver(), reason="CUDA may start here")
+def test_auto_says_why_it_is_the_cpu() -> None:
+    assert "no NVIDIA driver found" in Stylizer().device.text
+
+
+def test_cuda_is_asked_for_without_any_fall_back() -> None:
+    assert session_options("cuda").get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
+    assert [name for name, _ in session_providers("cuda")] == ["CUDAExecutionProvider"]

@@ -1,0 +1,396 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from livestyle import ContentState, Stylizer
+from livestyle.engine.model import MANIFEST, REGIONS, STYLIZE_INT8, find_model
+from livestyle.engine.stylizer import SHAPES_KEPT, StyleStats
+from livestyle.errors import InputError, ModelError, StyleError
+from livestyle.styles.library import Style, StyleLibrary, mix
+
+
+@pytest.fixture
+def style(library: StyleLibrary) -> Style:
+    return library.first()
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (65, 131), (90, 67), (121, 203)])
+def test_any_size_comes_back_as_it_went_in(
+    stylizer: Stylizer, style: Style, frame: np.ndarray, height: int, width: int
+) -> None:
+    given = np.resize(frame, (height, width, 3))
+    painted = stylizer.stylize(given, style.stats)
+    assert painted.shape == given.shape
+    assert painted.dtype == np.uint8
+
+
+def test_a_style_changes_the_picture(stylizer: Stylizer, library: StyleLibrary, frame: np.ndarray) -> None:
+    painted = [stylizer.stylize(frame, s.stats).astype(int) for s in list(library.presets.values())[:2]]
+    assert abs(painted[0] - frame).mean() > 10
+    assert abs(painted[0] - painted[1]).mean() > 10
+
+
+def test_the_larger_model_paints_in_the_same_presets_and_in_another_way(
+    stylizer: Stylizer, library: StyleLibrary, frame: np.ndarray, tmp_path: Path
+) -> None:
+    larger = Stylizer("full", "cpu")
+    presets = StyleLibrary(larger, tmp_path).presets
+    assert list(presets) == list(library.presets)
+    name = next(iter(presets))
+    painted = larger.stylize(frame, presets[name].stats).astype(int)
+    assert abs(painted - frame).mean() > 10
+    assert abs(painted - stylizer.stylize(frame, library.presets[name].stats)).mean() > 5
+
+
+def test_strength_zero_gives_the_frame_back(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    assert np.array_equal(stylizer.stylize(frame, style.stats, 0), frame)
+
+
+def test_a_little_strength_stays_nearer_to_the_frame_than_all_of_it(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    faint, full = (abs(stylizer.stylize(frame, style.stats, s).astype(int) - frame).mean() for s in (0.1, 1.0))
+    assert faint < full
+
+
+def test_the_cpu_paints_in_8_bit_integers_nearly_what_it_paints_in_float32(
+    stylizer: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, frame: np.ndarray
+) -> None:
+    for style in library.presets.values():
+        painted, exact = (s.stylize(frame, style.stats, 0.9).astype(float) for s in (stylizer, exact_stylizer))
+        assert 0 < np.square(painted - exact).mean() < 255**2 / 10 ** (30 / 10)
+
+
+def test_a_dark_frame_is_painted_in_8_bit_integers_nearly_as_in_float32(
+    stylizer: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, film: list[np.ndarray]
+) -> None:
+    # Its channels span a small part of what those of a bright frame span, and the first AdaIN site stretches them.
+    dark = film[0] // 4
+    for style in library.presets.values():
+        painted, exact = (s.stylize(dark, style.stats).astype(float) for s in (stylizer, exact_stylizer))
+        assert np.square(painted - exact).mean() < 255**2 / 10 ** (28 / 10)
+
+
+def test_small_things_on_an_even_ground_are_painted_in_float32(
+    stylizer: Stylizer, exact_stylizer: Stylizer, style: Style
+) -> None:
+    """Of titles that roll, a sample of the pixels sees another part in each frame."""
+    states = ContentState(), ContentState()
+    for top in (40, 38, 36):
+        titles = np.zeros((96, 160, 3), np.uint8)
+        titles[top : top + 6, 50:90:3] = 255
+        assert np.array_equal(stylizer.stylize(titles, style.stats), exact_stylizer.stylize(titles, style.stats))
+        painted, exact = (
+            s.stylize(titles, style.stats, state=state)
+            for s, state in zip((stylizer, exact_stylizer), states, strict=True)
+        )
+        assert np.array_equal(painted, exact)
+
+
+def test_a_scene_cut_between_colours_of_one_grey_forgets_the_scene_before(stylizer: Stylizer, style: Style) -> None:
+    blue, red = (np.full((64, 96, 3), color, np.uint8) for color in ((150, 40, 40), (40, 40, 150)))
+    blue[20:30], red[20:30] = 90, 90
+    state = ContentState()
+    stylizer.stylize(blue, style.stats, state=state)
+    in_film = stylizer.stylize(red, style.stats, state=state)
+    assert np.array_equal(in_film, stylizer.stylize(red, style.stats, state=ContentState()))
+
+
+def test_a_film_in_8_bit_integers_is_nearly_that_in_float32(
+    stylizer: Stylizer, exact_stylizer: Stylizer, style: Style, changing_light: list[np.ndarray]
+) -> None:
+    states = ContentState(), ContentState()
+    for image in changing_light:
+        painted, exact = (
+            s.stylize(image, style.stats, 1, state).astype(float)
+            for s, state in zip((stylizer, exact_stylizer), states, strict=True)
+        )
+        assert np.square(painted - exact).mean() < 255**2 / 10 ** (30 / 10)
+
+
+def test_a_model_without_8_bit_integers_paints_in_float32(
+    exact_stylizer: Stylizer, style: Style, frame: np.ndarray, tmp_path: Path
+) -> None:
+    shutil.copytree(find_model(None), tmp_path / "lite")
+    manifest = json.loads((tmp_path / "lite" / MANIFEST).read_text())
+    del manifest["files"][STYLIZE_INT8]
+    (tmp_path / "lite" / MANIFEST).write_text(json.dumps(manifest))
+    without = Stylizer(tmp_path / "lite", "cpu")
+    assert "8-bit" not in without.device.text
+    assert np.array_equal(without.stylize(frame, style.stats), exact_stylizer.stylize(frame, style.stats))
+
+
+def test_several_frames_are_painted_as_each_alone(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    frames = np.stack([frame, frame[::-1]])
+    together = stylizer.stylize(frames, style.stats)
+    alone = [stylizer.stylize(f, style.stats) for f in frames]
+    assert abs(together.astype(int) - np.stack(alone)).max() <= 1
+
+
+def test_a_painted_frame_stays_as_it_is_when_the_next_is_painted(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    painted = stylizer.stylize(frame, style.stats)
+    kept = painted.copy()
+    stylizer.stylize(255 - frame, style.stats)
+    assert np.array_equal(painted, kept)
+
+
+def test_frames_of_changing_sizes_are_painted_as_each_alone(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    # More sizes than are kept set up.
+    sizes = [frame[: 121 - n, : 203 - 2 * n].copy() for n in range(SHAPES_KEPT + 2)]
+    alone = [Stylizer(device="cpu").stylize(image, style.stats) for image in sizes]
+    for image, expected in [*zip(sizes, alone, strict=True), *zip(sizes, alone, strict=True)]:
+        assert np.array_equal(stylizer.stylize(image, style.stats), expected)
+
+
+def test_running_statistics_hold_a_still_object_when_the_light_changes(
+    stylizer: Stylizer, style: Style, changing_light: list[np.ndarray]
+) -> None:
+    alone = [stylizer.stylize(f, style.stats).astype(int) for f in changing_light[:2]]
+    state = ContentState(momentum=0.9)
+    held = [stylizer.stylize(f, style.stats, state=state).astype(int) for f in changing_light[:2]]
+    still = (slice(16, -16), slice(16, 80))
+    assert abs(held[1] - held[0])[still].mean() < abs(alone[1] - alone[0])[still].mean()
+
+
+def test_a_scene_cut_forgets_the_scene_before(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    state = ContentState()
+    stylizer.stylize(frame, style.stats, state=state)
+    after_cut = stylizer.stylize(255 - frame, style.stats, state=state)
+    assert np.array_equal(after_cut, stylizer.stylize(255 - frame, style.stats))
+
+
+def test_noise_is_averaged_away_where_nothing_moves(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    noisy = [np.clip(frame + random.normal(0, 4, frame.shape), 0, 255).astype(np.uint8) for _ in range(6)]
+    alone = [stylizer.stylize(f, style.stats).astype(int) for f in noisy]
+    state = ContentState()
+    film = [stylizer.stylize(f, style.stats, state=state).astype(int) for f in noisy]
+    assert abs(film[-1] - film[-2]).mean() < abs(alone[-1] - alone[-2]).mean() / 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "color"),
+    [(slice(16, 48), (200, 200, 200)), (slice(16, 48), (130, 60, 60)), (slice(32, 33), (100, 100, 100))],
+    ids=["a block", "a block of another blue", "a thin line"],
+)
+def test_what_moves_leaves_no_trail(rows: slice, color: tuple[int, int, int]) -> None:
+    state = ContentState()
+    empty = np.full((64, 96, 3), 60, np.uint8)
+    shown = empty.copy()
+    shown[rows, 16:48] = color
+    state.steady(shown)
+    assert abs(state.steady(empty).astype(int) - empty).max() <= 1
+
+
+def test_a_film_that_fades_to_black_and_back_does_so_in_paint(
+    stylizer: Stylizer, style: Style, film: list[np.ndarray]
+) -> None:
+    state = ContentState()
+    light = [
+        stylizer.stylize((film[0] * share).astype(np.uint8), style.stats, state=state).mean()
+        for share in (0.2, 0.1, 0.05, 0, 0, 0.05, 0.1, 0.2)
+    ]
+    assert light[0] > light[1] > light[2] > light[3] == light[4] == 0
+    assert light[4] < light[5] < light[6] < light[7]
+
+
+def test_an_even_wall_does_not_boil(stylizer: Stylizer, style: Style) -> None:
+    random, wall = np.random.default_rng(0), np.full((96, 160, 3), (120, 130, 140), np.int16)
+    noisy = [(wall + random.integers(-2, 3, wall.shape)).astype(np.uint8) for _ in range(4)]
+    state = ContentState()
+    before, after = (stylizer.stylize(frame, style.stats, state=state).astype(int) for frame in noisy[-2:])
+    assert np.abs(after - before).mean() < 2 * np.abs(noisy[-1].astype(int) - noisy[-2]).mean()
+
+
+def test_a_film_in_a_batch_is_painted_as_frame_by_frame(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    frames = np.stack([frame, np.roll(frame, 3, axis=1)])
+    first, second = ContentState(), ContentState()
+    together = stylizer.stylize(frames, style.stats, state=first)
+    assert np.array_equal(together, np.stack([stylizer.stylize(f, style.stats, state=second) for f in frames]))
+
+
+def test_a_style_picture_of_any_size_has_statistics(stylizer: Stylizer) -> None:
+    assert stylizer.encode_style(np.full((3, 7, 3), 90, np.uint8)).values.shape == (stylizer.stats_size,)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 7, float("nan")])
+def test_a_strength_out_of_range_is_refused(
+    stylizer: Stylizer, style: Style, frame: np.ndarray, strength: float
+) -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        stylizer.stylize(frame, style.stats, strength)
+
+
+def test_broad_strokes_are_those_of_a_smaller_frame_enlarged(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    large = cv2.resize(frame, (200, 160), interpolation=cv2.INTER_CUBIC)
+    painted = stylizer.stylize(large, style.stats, stroke_size=2)
+    smaller = stylizer.stylize(cv2.resize(large, (100, 80), interpolation=cv2.INTER_AREA), style.stats)
+    assert np.array_equal(painted, cv2.resize(smaller, (200, 160), interpolation=cv2.INTER_CUBIC))
+
+
+def test_broad_strokes_at_little_strength_keep_the_detail_of_the_frame(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    large = cv2.resize(frame, (200, 160), interpolation=cv2.INTER_CUBIC) // 2 + 60
+    large += np.random.default_rng(0).integers(0, 20, large.shape, np.uint8)
+    half = cv2.resize(large, (100, 80), interpolation=cv2.INTER_AREA)
+    alone = cv2.resize(stylizer.stylize(half, style.stats, 0.02), (200, 160), interpolation=cv2.INTER_CUBIC)
+    painted = stylizer.stylize(large, style.stats, 0.02, stroke_size=2)
+    lost = large.astype(int) - cv2.resize(half, (200, 160), interpolation=cv2.INTER_CUBIC)
+    assert np.corrcoef(lost.ravel(), (painted.astype(int) - alone).ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("stroke_size", [0.9, 17, float("nan")])
+def test_a_stroke_size_out_of_range_is_refused(
+    stylizer: Stylizer, style: Style, frame: np.ndarray, stroke_size: float
+) -> None:
+    with pytest.raises(InputError, match="the stroke size is between 1 and 16"):
+        stylizer.stylize(frame, style.stats, stroke_size=stroke_size)
+
+
+@pytest.mark.parametrize(
+    ("bad", "text"),
+    [
+        (np.zeros((80, 80, 3), np.float32), "uint8"),
+        (np.zeros((80, 80), np.uint8), "uint8 array"),
+        (np.zeros((40, 80, 3), np.uint8), "64 pixels"),
+        (np.zeros((0, 80, 80, 3), np.uint8), "64 pixels"),
+    ],
+)
+def test_what_is_no_frame_is_refused(stylizer: Stylizer, style: Style, bad: np.ndarray, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        stylizer.stylize(bad, style.stats)
+
+
+def test_a_style_of_another_model_is_refused(stylizer: Stylizer, frame: np.ndarray) -> None:
+    with pytest.raises(StyleError, match="encode the style with this model"):
+        stylizer.stylize(frame, StyleStats(np.ones(5, np.float32)))
+
+
+@pytest.fixture
+def two(library: StyleLibrary) -> tuple[StyleStats, StyleStats]:
+    """Two styles that are far apart."""
+    return library.presets["scream"].stats, library.presets["ink-sea"].stats
+
+
+@pytest.fixture
+def left(frame: np.ndarray) -> np.ndarray:
+    """A mask of the left half, uint8 [121, 203]."""
+    mask = np.zeros(frame.shape[:2], np.uint8)
+    mask[:, :100] = 255
+    return mask
+
+
+@pytest.mark.parametrize("value", [255, 0])
+def test_a_mask_that_is_all_one_style_paints_that_style_alone(
+    exact_stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, value: int
+) -> None:
+    mask = np.full(frame.shape[:2], value, np.uint8)
+    painted = exact_stylizer.stylize(frame, two[0], 0.8, mask=mask, background=two[1])
+    alone = exact_stylizer.stylize(frame, two[0] if value else two[1], 0.8)
+    assert abs(painted.astype(int) - alone).max() <= 1
+
+
+def test_each_side_of_a_mask_is_in_its_own_style(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, left: np.ndarray
+) -> None:
+    painted = stylizer.stylize(frame, two[0], mask=left, background=two[1]).astype(int)
+    alone = [stylizer.stylize(frame, style) for style in two]
+    # Away from the border, where both reach.
+    for side, own, other in ((slice(0, 70), 0, 1), (slice(130, None), 1, 0)):
+        distance = [abs(painted - image)[:, side].mean() for image in alone]
+        assert distance[own] < distance[other] / 3
+
+
+def test_each_side_of_a_mask_is_in_its_own_style_with_broad_strokes(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, left: np.ndarray
+) -> None:
+    painted = stylizer.stylize(frame, two[0], mask=left, background=two[1], stroke_size=1.5).astype(int)
+    alone = [stylizer.stylize(frame, style, stroke_size=1.5) for style in two]
+    near, far = (np.abs(painted - other).mean(axis=2) for other in alone)
+    assert np.all([(near < far)[left == 255].mean() > 0.9, (near > far)[left == 0].mean() > 0.9])
+
+
+def test_half_a_mask_mixes_the_two_styles(
+    exact_stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
+) -> None:
+    even = np.full(frame.shape[:2], 127, np.uint8)
+    mixed = exact_stylizer.stylize(frame, mix(two, [127, 128]))
+    painted = exact_stylizer.stylize(frame, two[0], mask=even, background=two[1])
+    assert abs(painted.astype(int) - mixed).max() <= 1
+
+
+def test_without_a_background_the_frame_stays_outside_the_mask(
+    stylizer: Stylizer, style: Style, frame: np.ndarray, left: np.ndarray
+) -> None:
+    left[:, 100] = 128
+    painted = stylizer.stylize(frame, style.stats, mask=left)
+    alone = stylizer.stylize(frame, style.stats)
+    assert np.array_equal(painted[:, :100], alone[:, :100])
+    assert np.array_equal(painted[:, 101:], frame[:, 101:])
+    middle = (alone[:, 100].astype(int) * 128 + frame[:, 100].astype(int) * 127) / 255
+    assert abs(painted[:, 100] - middle).max() <= 1
+
+
+def test_frames_of_a_batch_have_masks_of_their_own(
+    stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray, left: np.ndarray
+) -> None:
+    frames, masks = np.stack([frame, frame[::-1]]), np.stack([left, 255 - left])
+    together = stylizer.stylize(frames, two[0], mask=masks, background=two[1])
+    alone = [stylizer.stylize(f, two[0], mask=m, background=two[1]) for f, m in zip(frames, masks, strict=True)]
+    assert abs(together.astype(int) - np.stack(alone)).max() <= 1
+    states = ContentState(), ContentState()
+    together = stylizer.stylize(frames, two[0], 1, states[0], mask=left, background=two[1])
+    alone = [stylizer.stylize(f, two[0], 1, states[1], mask=left, background=two[1]) for f in frames]
+    assert np.array_equal(together, np.stack(alone))
+
+
+def test_an_empty_region_keeps_the_running_statistics_of_the_frame(
+    exact_stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
+) -> None:
+    states = ContentState(), ContentState()
+    nothing = np.zeros(frame.shape[:2], np.uint8)
+    for image in (frame, np.roll(frame, 3, axis=1)):
+        painted = exact_stylizer.stylize(image, two[0], 1, states[0], mask=nothing, background=two[1])
+        alone = exact_stylizer.stylize(image, two[1], 1, states[1])
+        assert abs(painted.astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((121, 200), np.uint8), np.zeros((121, 203), np.float32), np.zeros((121, 203, 3), np.uint8)]
+)
+def test_a_mask_that_does_not_fit_the_frame_is_refused(
+    stylizer: Stylizer, style: Style, frame: np.ndarray, bad: np.ndarray
+) -> None:
+    with pytest.raises(InputError, match=r"the mask of a frame of 203x121 is a uint8 array \[121, 203\]"):
+        stylizer.stylize(frame, style.stats, mask=bad)
+
+
+def test_a_background_without_a_mask_is_refused(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    with pytest.raises(InputError, match="needs a mask"):
+        stylizer.stylize(frame, style.stats, background=style.stats)
+
+
+def test_a_model_without_the_network_for_two_styles_paints_one_and_says_so(
+    tmp_path: Path, two: tuple[StyleStats, StyleStats], frame: np.ndarray, left: np.ndarray
+) -> None:
+    folder = Path(shutil.copytree(find_model(), tmp_path / "model"))
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["files"][REGIONS]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    stylizer = Stylizer(folder, "cpu")
+    assert stylizer.stylize(frame, two[0], mask=left).shape == frame.shape
+    with pytest.raises(ModelError, match=f"cannot paint in two styles at once, for it has no {REGIONS}"):
+        stylizer.stylize(frame, two[0], mask=left, background=two[1])

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from livestyle import StyleLibrary, Stylizer, mix
+from livestyle.engine.stylizer import StyleStats
+from livestyle.errors import StyleError
+from livestyle.styles.presets import PresetFolder
+
+
+def test_a_preset_is_found_by_its_name(library: StyleLibrary) -> None:
+    name = next(iter(library.presets))
+    assert [s.name for s in library.find(name)] == [name]
+
+
+def test_there_are_at_least_twelve_presets(library: StyleLibrary) -> None:
+    assert len(library.presets) >= 12
+
+
+def test_a_picture_is_encoded_once_and_then_comes_from_the_cache(
+    stylizer: Stylizer, tmp_path: Path, picture: Path
+) -> None:
+    first, second = (StyleLibrary(stylizer, tmp_path / "cache") for _ in range(2))
+    encoded = first.from_picture(picture)
+    cached = second.from_picture(picture.rename(tmp_path / "renamed.png"))
+    assert (first.encoded, second.encoded) == (1, 0)
+    assert np.array_equal(encoded.stats.values, cached.stats.values)
+
+
+def test_a_changed_picture_is_encoded_anew(library: StyleLibrary, picture: Path) -> None:
+    before = library.from_picture(picture)
+    picture.write_bytes(_png(np.full((80, 90, 3), 200, np.uint8)))
+    assert not np.array_equal(library.from_picture(picture).stats.values, before.stats.values)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00junk", b"not numpy at all"])
+def test_a_damaged_cache_file_is_encoded_anew(stylizer: Stylizer, tmp_path: Path, picture: Path, damage: bytes) -> None:
+    library = StyleLibrary(stylizer, tmp_path / "cache")
+    good = library.from_picture(picture)
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(damage)
+    assert np.array_equal(library.from_picture(picture).stats.values, good.stats.values)
+    assert library.encoded == 2
+
+
+def test_a_cache_folder_that_cannot_be_made_is_done_without(stylizer: Stylizer, tmp_path: Path, picture: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert StyleLibrary(stylizer, tmp_path / "file" / "cache").from_picture(picture).name == "picture"
+
+
+def test_a_folder_is_all_its_pictures_by_name(library: StyleLibrary, tmp_path: Path) -> None:
+    for name in ("b.png", "a.jpg", ".hidden.png", "notes.txt"):
+        (tmp_path / name).write_bytes(_png(np.full((70, 70, 3), len(name), np.uint8)))
+    assert [s.name for s in library.find(str(tmp_path))] == ["a", "b"]
+
+
+def test_a_mix_is_the_weighted_mean_of_its_styles(library: StyleLibrary) -> None:
+    first, second = list(library.presets)[:2]
+    (mixed,) = library.find(f"{first}:3, {second}:1")
+    expected = 0.75 * library.presets[first].stats.values + 0.25 * library.presets[second].stats.values
+    np.testing.assert_allclose(mixed.stats.values, expected, rtol=1e-5)
+
+
+def test_a_mix_without_weights_is_even(library: StyleLibrary, picture: Path) -> None:
+    name = next(iter(library.presets))
+    (mixed,) = library.find(f"{name},{picture}")
+    expected = (library.presets[name].stats.values + library.from_picture(picture).stats.values) / 2
+    np.testing.assert_allclose(mixed.stats.values, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [[-1, 2], [0, 0], [float("inf"), 1], [1]])
+def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
+    style = StyleStats(np.ones(4, np.float32))
+    with pytest.raises(StyleError, match="weight"):
+        mix([style, style], weights)
+
+
+def test_an_unknown_style_names_the_presets(library: StyleLibrary) -> None:
+    with pytest.raises(StyleError, match=next(iter(library.presets))):
+        library.find("no-such-style")
+
+
+def test_a_text_file_named_jpg_is_refused(library: StyleLibrary, tmp_path: Path) -> None:
+    path = tmp_path / "letter.jpg"
+    path.write_text("Dear reader")
+    with pytest.raises(StyleError, match=r"letter\.jpg is not a picture"):
+        library.find(str(path))
+
+
+def test_an_empty_folder_is_refused(library: StyleLibrary, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StyleError, match="no picture in the folder"):
+        library.find(str(tmp_path / "empty"))
+
+
+@pytest.fixture
+def presets(tmp_path: Path, film: list[np.ndarray]) -> PresetFolder:
+    """Two presets of somebody's own."""
+    folder = PresetFolder(tmp_path / "presets")
+    for name, image in (("wave", film[3]), ("Große Flut", film[9])):
+        folder.add(name, image)
+    return folder
+
+
+@pytest.fixture
+def own(stylizer: Stylizer, tmp_path: Path, presets: PresetFolder) -> StyleLibrary:
+    """A library that knows these two."""
+    return StyleLibrary(stylizer, tmp_path / "cache", presets.folder)
+
+
+def test_ones_own_presets_come_after_those_of_the_model(own: StyleLibrary, stylizer: Stylizer) -> None:
+    assert list(own.presets) == [*stylizer.model.presets(), "Große Flut", "wave"]
+
+
+def test_a_preset_of_ones_own_is_the_style_of_its_picture(
+    own: StyleLibrary, stylizer: Stylizer, film: list[np.ndarray]
+) -> None:
+    (style,) = own.find("wave")
+    assert np.array_equal(style.stats.values, stylizer.encode_style(film[3]).values)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_preset_is_found_however_its_accents_are_written(own: StyleLibrary, form: Literal["NFC", "NFD"]) -> None:
+    assert own.find(unicodedata.normalize(form, "Große Flut")) == [own.presets["Große Flut"]]
+
+
+def test_the_picture_of_a_preset_is_that_preset(own: StyleLibrary, presets: PresetFolder) -> None:
+    assert own.find(str(presets.folder / "wave.png")) == [own.presets["wave"]]
+
+
+def test_a_mix_takes_ones_own_presets(own: StyleLibrary) -> None:
+    (mixed,) = own.find("scream:1,Große Flut:3")
+    expected = 0.25 * own.presets["scream"].stats.values + 0.75 * own.presets["Große Flut"].stats.values
+    np.testing.assert_allclose(mixed.stats.values, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_only_the_preset_that_is_asked_for_is_encoded(own: StyleLibrary) -> None:
+    own.find("wave")
+    assert own.encoded == 1
+
+
+def test_the_colours_of_a_preset_of_ones_own_can_be_matched(own: StyleLibrary, frame: np.ndarray) -> None:
+    (style,) = own.find("wave")
+    assert not np.array_equal(own.matched(style, frame).stats.values, style.stats.values)
+
+
+def test_a_preset_of_ones_own_takes_the_place_of_the_models(
+    own: StyleLibrary, presets: PresetFolder, stylizer: Stylizer, film: list[np.ndarray]
+) -> None:
+    first = next(iter(stylizer.model.presets()))
+    presets.add(first, film[3])
+    assert own.first() is own.presets[first] is own.find(first)[0]
+    assert own.first().source == presets.folder / f"{first}.png"
+    assert next(iter(own.presets)) == first
+
+
+def test_a_damaged_preset_is_left_out_and_named_in_the_log(
+    own: StyleLibrary, presets: PresetFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    (presets.folder / "wave.png").write_bytes(b"gone bad")
+    assert "wave" not in own.presets
+    assert "the preset wave is left out" in caplog.text
+
+
+def test_a_preset_folder_that_cannot_be_read_leaves_the_models(
+    stylizer: Stylizer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert StyleLibrary(stylizer, preset_folder=tmp_path / "file").find("scream")
+    assert "LIVESTYLE_PRESETS" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("screem", "scream"),
+        ("Scream", "scream"),
+        ("starry_night", "starry-night"),
+        ("Grosse Flut", "Große Flut"),
+        ("screem:0.5,kiss:0.5", "scream"),
+    ],
+)
+def test_a_style_that_is_nearly_right_is_suggested(own: StyleLibrary, text: str, meant: str) -> None:
+    with pytest.raises(StyleError, match=f"did you mean {meant}"):
+        own.find(text)
+
+
+def _png(image: np.ndarray) -> bytes:
+    import cv2
+
+    return bytes(cv2.imencode(".png", image)[1])

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from livestyle import StyleLibrary
+from livestyle.errors import StyleError
+from livestyle.styles import watched_folder as module
+from livestyle.styles.library import Style
+from livestyle.styles.watched_folder import POLL_SECONDS, THUMB, StyleShelf
+
+PATIENCE = 60.0
+Open = Callable[[], StyleShelf]
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        time.sleep(0.02)
+
+
+def names(shelf: StyleShelf) -> list[str]:
+    return [style.name for style in shelf.styles]
+
+
+def news_until(shelf: StyleShelf, fits: Callable[[list[str]], bool]) -> list[str]:
+    """All news, once they fit."""
+    news: list[str] = []
+
+    def came() -> bool:
+        news.extend(shelf.take_news())
+        return fits(news)
+
+    wait_for(came, f"news other than {news}")
+    return news
+
+
+def some_polls() -> None:
+    time.sleep(5 * POLL_SECONDS)
+
+
+def png(seed: int) -> bytes:
+    """A small picture of its own."""
+    noise = np.random.default_rng(seed).integers(0, 255, (16, 24, 3), np.uint8)
+    return bytes(cv2.imencode(".png", cv2.resize(noise, (120, 80), interpolation=cv2.INTER_CUBIC))[1])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "paintings"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def presets(library: StyleLibrary) -> list[Style]:
+    return list(library.presets.values())[:2]
+
+
+@pytest.fixture
+def open_shelf(library: StyleLibrary, presets: list[Style], folder: Path) -> Iterator[Open]:
+    """Open a shelf on the folder, with presets to fall back on."""
+    shelves: list[StyleShelf] = []
+
+    def begin() -> StyleShelf:
+        shelves.append(StyleShelf(library, presets, folder))
+        shelves[-1].start()
+        return shelves[-1]
+
+    yield begin
+    for shelf in shelves:
+        shelf.close()
+
+
+def test_the_pictures_of_a_folder_are_its_styles_by_name(open_shelf: Open, library: StyleLibrary, folder: Path) -> None:
+    for number, name in enumerate(("c.png", "a.png", "b.jpg", ".hidden.png", "notes.txt")):
+        (folder / name).write_bytes(png(number))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["a", "b", "c"], "three styles")
+    some_polls()
+    assert shelf.take_news() == []
+    assert library.encoded == 3
+
+
+def test_pictures_become_styles_in_their_order_while_the_start_does_not_wait(open_shelf: Open, folder: Path) -> None:
+    for number in range(6):
+        (folder / f"{number}.png").write_bytes(png(number))
+    shelf = open_shelf()
+    seen = [shelf.styles]
+
+    def is_full() -> bool:
+        if shelf.styles is not seen[-1]:
+            seen.append(shelf.styles)
+        return len(shelf.styles) == 6
+
+    wait_for(is_full, "six styles")
+    for styles in seen[1:]:
+        assert [style.name for style in styles] == list("012345")[: len(styles)]
+
+
+def test_a_picture_that_is_dropped_in_is_a_style_and_one_that_is_deleted_goes(
+    open_shelf: Open, presets: list[Style], folder: Path
+) -> None:
+    shelf = open_shelf()
+    news_until(shelf, lambda news: news == ["there is no picture in paintings yet: put some in"])
+    assert list(shelf.styles) == presets
+    (folder / "sunset.png").write_bytes(png(1))
+    news_until(shelf, lambda news: news == ["added sunset"])
+    assert names(shelf) == ["sunset"]
+    (folder / "dawn.png").write_bytes(png(2))
+    news_until(shelf, lambda news: news == ["added dawn"])
+    assert names(shelf) == ["dawn", "sunset"]
+    (folder / "sunset.png").unlink()
+    news_until(shelf, lambda news: news == ["sunset is gone"])
+    assert names(shelf) == ["dawn"]
+    (folder / "dawn.png").unlink()
+    news_until(shelf, lambda news: news == ["dawn is gone: here are the presets"])
+    assert list(shelf.styles) == presets
+
+
+def test_a_picture_that_is_overwritten_is_encoded_anew(open_shelf: Open, library: StyleLibrary, folder: Path) -> None:
+    path = folder / "sunset.png"
+    path.write_bytes(png(1))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["sunset"], "a style")
+    (before,) = shelf.styles
+    path.write_bytes(png(2))
+    news_until(shelf, lambda news: news == ["sunset has changed"])
+    (after,) = shelf.styles
+    assert np.array_equal(after.stats.values, library.from_picture(path).stats.values)
+    assert not np.array_equal(after.stats.values, before.stats.values)
+    assert shelf.thumbnail(before) is None
+
+
+def test_a_picture_that_is_only_touched_stays_the_same_style(
+    open_shelf: Open, library: StyleLibrary, folder: Path
+) -> None:
+    (folder / "a.png").write_bytes(png(1))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["a"], "a style")
+    styles = shelf.styles
+    (folder / "a.png").touch()
+    (folder / "b.png").write_bytes(png(2))
+    news_until(shelf, lambda news: news == ["added b"])
+    assert shelf.styles[0] is styles[0]
+    assert library.encoded == 2
+
+
+def test_a_picture_is_left_alone_while_it_is_written(
+    open_shelf: Open, library: StyleLibrary, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 3.0)
+    shelf = open_shelf()
+    news_until(shelf, lambda news: len(news) == 1)
+    for version in range(10):
+        (folder / "busy.png").write_bytes(png(version))
+        time.sleep(POLL_SECONDS / 2)
+    news_until(shelf, lambda news: "added busy" in news)
+    assert library.encoded == 1
+    assert np.array_equal(shelf.styles[0].stats.values, library.from_picture(folder / "busy.png").stats.values)
+
+
+def test_a_picture_whose_copying_pauses_is_read_when_it_goes_on(
+    open_shelf: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", PATIENCE)
+    (folder / "a.png").write_bytes(png(1))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["a"], "a style")
+    (folder / "slow.png").write_bytes(png(2)[:20])
+    some_polls()
+    (folder / "slow.png").write_bytes(png(2))
+    news_until(shelf, lambda news: news == ["added slow"])
+    assert names(shelf) == ["a", "slow"]
+
+
+def test_what_is_no_picture_is_reported_once_and_may_become_one(open_shelf: Open, folder: Path) -> None:
+    (folder / "a.png").write_bytes(png(1))
+    (folder / "letter.jpg").write_text("Dear reader")
+    (folder / "README.txt").write_text("These are my paintings.")
+    shelf = open_shelf()
+    (news,) = news_until(shelf, lambda news: len(news) == 1)
+    assert news.startswith("letter.jpg is not a picture that can be read")
+    (folder / "letter.jpg").write_text("Dear reader, once more")
+    (folder / "phone.heic").write_text("of a kind that cannot be read")
+    (news,) = news_until(shelf, lambda news: len(news) == 1)
+    assert news.startswith("phone.heic is no style: pictures end with .bmp")
+    some_polls()
+    assert names(shelf) == ["a"]
+    (folder / "letter.jpg").write_bytes(png(2))
+    assert news_until(shelf, lambda news: len(news) == 1) == ["added letter"]
+
+
+def test_a_style_whose_picture_is_overwritten_with_something_else_goes(open_shelf: Open, folder: Path) -> None:
+    for name in "ab":
+        (folder / f"{name}.png").write_bytes(png(ord(name)))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["a", "b"], "two styles")
+    (folder / "a.png").write_text("no picture any more")
+    (news,) = news_until(shelf, lambda news: len(news) == 1)
+    assert news.startswith("a.png is not a picture")
+    wait_for(lambda: names(shelf) == ["b"], "the other style alone")
+
+
+def test_many_pictures_at_once_are_little_news(open_shelf: Open, folder: Path, tmp_path: Path) -> None:
+    shelf = open_shelf()
+    news_until(shelf, lambda news: len(news) == 1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for number in range(12):
+        (elsewhere / f"{number:02}.png").write_bytes(png(number))
+    for path in elsewhere.iterdir():
+        path.rename(folder / path.name)
+
+    def added(news: list[str]) -> int:
+        return sum(int(text.split()[1]) if text.endswith("styles") else 1 for text in news)
+
+    news = news_until(shelf, lambda news: added(news) == 12)
+    # A poll may come between two of them.
+    assert len(news) <= 3
+    assert len(shelf.styles) == 12
+    for path in folder.iterdir():
+        path.unlink()
+    news_until(shelf, lambda news: bool(news) and "gone" in news[-1])
+    assert names(shelf)[:1] != ["00"]
+
+
+def test_the_styles_of_a_folder_that_disappears_stay_until_it_is_back(
+    open_shelf: Open, library: StyleLibrary, folder: Path
+) -> None:
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(png(number))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["0", "1", "2"], "three styles")
+    styles = shelf.styles
+    folder.rename(folder.with_name("away"))
+    news_until(shelf, lambda news: news == ["the folder paintings is gone: its styles stay until it is back"])
+    some_polls()
+    assert shelf.take_news() == []
+    assert shelf.styles is styles
+    (folder.with_name("away") / "3.png").write_bytes(png(3))
+    folder.with_name("away").rename(folder)
+    news_until(shelf, lambda news: news == ["the folder paintings is back", "added 3"])
+    assert shelf.styles[:3] == styles
+    assert library.encoded == 4
+
+
+def test_a_folder_that_disappears_while_it_is_looked_at_takes_no_style_along(
+    open_shelf: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(png(number))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["0", "1", "2"], "three styles")
+    scandir = os.scandir
+
+    @contextmanager
+    def pulled_out(path: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with scandir(path) as entries:
+            listed = list(entries)
+            folder.rename(folder.with_name("away"))
+            yield iter(listed)
+
+    monkeypatch.setattr(os, "scandir", pulled_out)
+    news = news_until(shelf, bool)
+    assert news == ["the folder paintings is gone: its styles stay until it is back"]
+    assert names(shelf) == ["0", "1", "2"]
+
+
+def test_a_stick_that_is_pulled_out_and_leaves_its_mount_point_takes_no_style_along(
+    open_shelf: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "0.png").write_bytes(png(0))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["0"], "a style")
+    monkeypatch.setattr(module, "_versions", lambda _: {})
+    monkeypatch.setattr(module, "_device", lambda _: -1)
+    news = news_until(shelf, bool)
+    assert news == ["the folder paintings is gone: its styles stay until it is back"]
+    assert names(shelf) == ["0"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_that_cannot_be_read_at_the_start_is_refused(library: StyleLibrary, folder: Path, there: bool) -> None:
+    path = folder / "styles"
+    if there:
+        path.write_text("a file")
+    shelf = StyleShelf(library, folder=path)
+    with pytest.raises(StyleError, match="cannot read the folder of styles") as error:
+        shelf.start()
+    assert str(path) in str(error.value)
+    shelf.close()
+
+
+def test_closing_does_not_wait_for_the_pictures_that_are_left(
+    open_shelf: Open, library: StyleLibrary, folder: Path
+) -> None:
+    for number in range(60):
+        (folder / f"{number:02}.png").write_bytes(png(number))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf)[0] == "00", "the first style")
+    shelf.close()
+    encoded = library.encoded
+    some_polls()
+    assert library.encoded == encoded < 60
+    shelf.close()
+
+
+def test_the_styles_given_are_all_there_is_without_a_folder(
+    library: StyleLibrary, presets: list[Style], picture: Path
+) -> None:
+    style = library.from_picture(picture)
+    with StyleShelf(library, [style, *presets]) as shelf:
+        assert shelf.styles == (style, *presets)
+        wait_for(lambda: shelf.thumbnail(style) is not None, "the picture's thumbnail")
+        assert shelf.take_news() == []
+        assert shelf.thumbnail(presets[0]) is None
+
+
+def test_a_thumbnail_is_the_middle_of_the_picture(open_shelf: Open, folder: Path) -> None:
+    image = np.zeros((200, 600, 3), np.uint8)
+    image[:, 200:300] = (255, 0, 0)
+    image[:, 300:400] = (0, 0, 255)
+    cv2.imwrite(str(folder / "halves.png"), image)
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["halves"], "a style")
+    thumbnail = shelf.thumbnail(shelf.styles[0])
+    assert thumbnail is not None
+    assert (thumbnail[:, : THUMB // 2 - 1] == (255, 0, 0)).all()
+    assert (thumbnail[:, THUMB // 2 + 1 :] == (0, 0, 255)).all()
+    assert thumbnail.shape == (THUMB, THUMB, 3)
+    assert shelf.thumbnail(shelf.styles[0]) is thumbnail
+
+
+def test_a_picture_that_comes_again_is_not_encoded_again(
+    open_shelf: Open, library: StyleLibrary, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "a.png").write_bytes(png(1))
+    shelf = open_shelf()
+    wait_for(lambda: names(shelf) == ["a"], "a style")
+    shutil.move(folder / "a.png", tmp_path / "a.png")
+    news_until(shelf, lambda news: news == ["a is gone: here are the presets"])
+    shutil.move(tmp_path / "a.png", folder / "b.png")
+    news_until(shelf, lambda news: news == ["added b"])
+    assert library.encoded == 1
