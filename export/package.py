@@ -37,9 +37,9 @@ from livestyle.engine.model import (
     checksum,
     package_folder,
 )
-from livestyle.engine.stylizer import scale_style_picture
+from livestyle.engine.stylizer import scale_style_image
 from livestyle.errors import LivestyleError
-from livestyle.media.images import decode_picture
+from livestyle.media.images import decode_image
 from train.data import PictureFile, find_pictures
 from train.fit import load_model
 from train.networks import CompactModel, Model
@@ -322,7 +322,7 @@ def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndar
         frame = cv2.resize(images[index % len(images)], (width, height), interpolation=cv2.INTER_AREA)
         frames = np.stack([frame, np.ascontiguousarray(frame[:, ::-1])])
         stats = []
-        first = scale_style_picture(images[(index + 1) % len(images)])
+        first = scale_style_image(images[(index + 1) % len(images)])
         # Two styles that differ whatever the pictures are, or a mask would make no difference.
         for picture in (first, 255 - first):
             stats.append(sessions[STYLE].run(None, {"image": picture})[0])
@@ -401,7 +401,7 @@ def _psnr(painted: np.ndarray, expected: np.ndarray) -> float:
 def _comparison_images(pictures: Sequence[PictureFile]) -> list[np.ndarray]:
     if pictures:
         step = max(1, len(pictures) // 6)
-        return [decode_picture(p.read_bytes(), Path(p.name)) for p in pictures[::step][:6]]
+        return [decode_image(p.read_bytes(), Path(p.name)) for p in pictures[::step][:6]]
     capture = cv2.VideoCapture(str(package_folder("assets") / "demo.mp4"))
     images = []
     while capture.isOpened():
@@ -436,7 +436,7 @@ def _read_presets(table: Path, pictures: Sequence[PictureFile]) -> dict[str, np.
     for name, file in entries:
         if file not in by_name:
             raise LivestyleError(f"the picture {file} of the preset {name} is in none of --pictures")
-        found[name] = decode_picture(by_name[file].read_bytes(), Path(file))
+        found[name] = decode_image(by_name[file].read_bytes(), Path(file))
     return found
 
 
@@ -455,6 +455,6 @@ def _write_presets(pictures: dict[str, np.ndarray], folder: Path) -> None:
     session = create_session(folder / STYLE, "cpu")
     presets: dict[str, list[float]] = {}
     for name, image in pictures.items():
-        stats = session.run(None, {"image": scale_style_picture(image)})[0]
+        stats = session.run(None, {"image": scale_style_image(image)})[0]
         presets[name] = [float(f"{value:.5g}") for value in stats]
     (folder / PRESETS).write_text(json.dumps(presets) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .engine.model import Model
-    from .engine.stabilizer import ContentState
+    from .engine.stabilizer import Stabilizer
     from .engine.stylizer import StyleStats, Stylizer
     from .errors import LivestyleError
     from .styles.library import Style, StyleLibrary, mix
@@ -21,13 +21,13 @@ _HOMES = {
     "Style": "styles.library",
     "StyleLibrary": "styles.library",
     "mix": "styles.library",
-    "ContentState": "engine.stabilizer",
+    "Stabilizer": "engine.stabilizer",
 }
 
 __all__ = [
-    "ContentState",
     "LivestyleError",
     "Model",
+    "Stabilizer",
     "Style",
     "StyleLibrary",
     "StyleStats",

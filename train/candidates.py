@@ -11,8 +11,8 @@ import torch
 
 from livestyle.engine.devices import CPU_FLOAT32, create_session
 from livestyle.engine.model import find_model
-from livestyle.engine.stabilizer import ContentState
-from livestyle.engine.stylizer import Stylizer, scale_style_picture
+from livestyle.engine.stabilizer import Stabilizer
+from livestyle.engine.stylizer import Stylizer, scale_style_image
 from livestyle.errors import LivestyleError
 
 from .vgg import CHANNELS, LossNetwork, channel_statistics
@@ -75,7 +75,7 @@ class ModelCandidate(Candidate):
         return _flip(self._stylizer.stylize(_flip(content), code))
 
     def film(self, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
-        state = ContentState()
+        state = Stabilizer()
         return [_flip(self._stylizer.stylize(_flip(frame), code, state=state)) for frame in frames]
 
 
@@ -91,7 +91,7 @@ class CheckpointCandidate(Candidate):
 
     @torch.inference_mode()
     def encode(self, style: np.ndarray) -> Any:
-        return self._model.encode_style(_tensor(_flip(scale_style_picture(_flip(style)))))
+        return self._model.encode_style(_tensor(_flip(scale_style_image(_flip(style)))))
 
     @torch.inference_mode()
     def stylize(self, content: np.ndarray, code: Any) -> np.ndarray:

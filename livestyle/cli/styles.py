@@ -60,13 +60,13 @@ def preview(
     from livestyle.engine.stylizer import Stylizer, check_strength
     from livestyle.jobs.contact_sheet import contact_sheet
     from livestyle.jobs.paths import check_taken, check_target
-    from livestyle.media.images import SUFFIXES, read_picture, write_picture
+    from livestyle.media.images import SUFFIXES, read_image, write_image
     from livestyle.styles.library import StyleLibrary
 
     check_strength(strength)
     check_target(output, SUFFIXES, "sheet.png")
     check_taken([output], [picture], force)
-    image = read_picture(picture)
+    image = read_image(picture)
     stylizer = Stylizer(model, device)
     print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
     library = StyleLibrary(stylizer)
@@ -76,7 +76,7 @@ def preview(
     console = Console(stderr=True)
     shown = track(styles, "painting", console=console, transient=True, disable=not console.is_terminal)
     sheet = contact_sheet(image, picture.name, shown, stylizer, strength, content_colors=color is ColorMode.CONTENT)
-    write_picture(output, sheet)
+    write_image(output, sheet)
     print(f"{output}: {sheet.shape[1]}x{sheet.shape[0]}, {len(styles)} style{'s' if len(styles) != 1 else ''}")
 
 
@@ -88,13 +88,11 @@ def add(
     force: ForceOption = False,
 ) -> None:
     """Make a picture a preset of your own, which every verb takes as --style NAME."""
-    from livestyle.media.images import read_picture
+    from livestyle.media.images import read_image
     from livestyle.styles.presets import PresetFolder
 
     library, shipped = _open_library(model)
-    path = PresetFolder().add(
-        picture.stem if name is None else name, read_picture(picture), shipped=shipped, force=force
-    )
+    path = PresetFolder().add(picture.stem if name is None else name, read_image(picture), shipped=shipped, force=force)
     _say_ready(library, [path.stem])
 
 

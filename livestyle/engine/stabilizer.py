@@ -35,7 +35,7 @@ LONE_LEVELS = 16
 """What the difference of a single pixel, which may be all of a thin line that moves, has to exceed these by."""
 
 
-class ContentState:
+class Stabilizer:
     """The running content statistics of one film or camera; give the same object with each of its frames.
 
     `Stylizer.stylize` normalises a frame with these instead of the frame's own statistics, so that light that flickers

@@ -23,7 +23,7 @@ from .model import (
     STYLIZE_INT8,
     Model,
 )
-from .stabilizer import ContentState
+from .stabilizer import Stabilizer
 
 SHAPES_KEPT = 4
 """For so many shapes of frames what was set up for them is kept."""
@@ -99,7 +99,7 @@ class Stylizer:
             # Once per style and small: the CPU runs it everywhere, to the same statistics.
             self._encoder = create_session(self.model.file(STYLE), "cpu", self._threads)
             check_shapes(self._encoder, {"stats": [self.stats_size]}, self.model)
-        stats: np.ndarray = self._encoder.run(None, {"image": scale_style_picture(image)})[0]
+        stats: np.ndarray = self._encoder.run(None, {"image": scale_style_image(image)})[0]
         return StyleStats(stats)
 
     def stylize(
@@ -107,7 +107,7 @@ class Stylizer:
         frames: np.ndarray,
         style: StyleStats,
         strength: float = 1.0,
-        state: ContentState | None = None,
+        state: Stabilizer | None = None,
         *,
         mask: np.ndarray | None = None,
         background: StyleStats | None = None,
@@ -123,7 +123,7 @@ class Stylizer:
             frames: uint8 [H, W, 3] or [N, H, W, 3], BGR, 64 pixels or more each way.
             style: of this model.
             strength: 0..1; 0 gives the frames back, in between the AdaIN statistics are interpolated.
-            state: of the film that the frames belong to, see `ContentState`; it is read and updated. None treats every
+            state: of the film that the frames belong to, see `Stabilizer`; it is read and updated. None treats every
                 frame on its own.
             mask: uint8 [H, W], for all frames, or [N, H, W]: 255 paints in ``style``, 0 in ``background``, and what
                 lies between blends them. None is ``style`` everywhere.
@@ -198,7 +198,7 @@ class Stylizer:
         frames: np.ndarray,
         styles: tuple[StyleStats, ...],
         strength: float,
-        state: ContentState | None,
+        state: Stabilizer | None,
         mask: np.ndarray | None,
     ) -> np.ndarray:
         values, momentum = None, 0.0
@@ -206,7 +206,7 @@ class Stylizer:
             state.look(frames[0])
             frames = state.steady(frames[0])[None]
         if painter.samples:
-            look = state or ContentState()
+            look = state or Stabilizer()
             look.look_closer(frames[0])
             if look.is_sparse:
                 painter = self._painter_of_all()
@@ -451,7 +451,7 @@ def check_stroke_size(stroke_size: float) -> None:
         raise InputError(f"the stroke size is between 1 and {BROADEST_STROKES}, not {stroke_size:g}")
 
 
-def scale_style_picture(image: np.ndarray) -> np.ndarray:
+def scale_style_image(image: np.ndarray) -> np.ndarray:
     """A style picture at the size that styles are encoded at: short side 512, the long side's middle 1024 at most."""
     import cv2
 

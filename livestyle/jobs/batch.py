@@ -18,13 +18,13 @@ import numpy as np
 from livestyle.engine.devices import default_threads, first_line
 from livestyle.engine.stylizer import check_strength, check_stroke_size
 from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.media.images import SUFFIXES, is_picture, read_picture, write_picture
+from livestyle.media.images import SUFFIXES, is_image, read_image, write_image
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.codecs import FORMATS, Encoding, container_of
 from livestyle.media.video.stdio import STDIO
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.render.still import paint_picture
-from livestyle.styles.library import Style, style_picture
+from livestyle.styles.library import Style, style_image
 from livestyle.styles.regions import Mask, Regions
 from livestyle.styles.timeline import Timeline
 
@@ -32,7 +32,7 @@ from .paths import (
     check_folder,
     check_taken,
     check_target,
-    expand_pictures,
+    expand_images,
     expand_videos,
     is_folder,
     is_there,
@@ -325,7 +325,7 @@ def convert_images(
 
     def paint(task: _Task, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
         started = perf_counter()
-        image = read_picture(task.source)
+        image = read_image(task.source)
         if size is not None:
             image = resize(image, *fit_size(image.shape[1], image.shape[0], size))
         background = None if regions is None or regions.background is None else Timeline.of(regions.background)
@@ -344,7 +344,7 @@ def convert_images(
             painted = keep_colors(image, painted)
         if compare:
             painted = np.hstack([image, painted])
-        write_picture(task.path, painted)
+        write_image(task.path, painted)
         height, width = painted.shape[:2]
         return Result(task.source, task.path, task.timeline.name, width, height, 1, perf_counter() - started)
 
@@ -381,15 +381,15 @@ def check_images(
 
 def _plan_images(sources: Sequence[Path], target: Path, jobs: int) -> _Plan:
     _check_jobs(jobs)
-    pictures = expand_pictures(sources)
+    pictures = expand_images(sources)
     several = len(pictures) > 1 or not all(source.is_file() for source in sources)
-    if not (is_folder(target) or not target.suffix or (several and not is_picture(target))):
+    if not (is_folder(target) or not target.suffix or (several and not is_image(target))):
         if several:
             raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
         check_target(target, SUFFIXES, "painted.png")
         return _Plan([(picture, target) for picture in pictures], several)
     check_folder(target)
-    names = name_results(pictures, lambda picture: picture.suffix if is_picture(picture) else ".png")
+    names = name_results(pictures, lambda picture: picture.suffix if is_image(picture) else ".png")
     return _Plan([(picture, target / name) for picture, name in zip(pictures, names, strict=True)], several, target)
 
 
@@ -541,4 +541,4 @@ def _check_color(color: ColorMode, styles: Sequence[Style | Timeline], regions: 
         background = [] if regions is None or regions.background is None else [regions.background]
         for timeline in map(Timeline.of, [*styles, *background]):
             for style in timeline.styles:
-                style_picture(style)
+                style_image(style)

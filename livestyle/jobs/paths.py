@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from livestyle.errors import InputError, OutputError
-from livestyle.media.images import pictures_in
+from livestyle.media.images import images_in
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.stdio import STDIO
 from livestyle.styles.library import Style, with_home
@@ -38,13 +38,13 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def expand_pictures(sources: Sequence[Path]) -> list[Path]:
+def expand_images(sources: Sequence[Path]) -> list[Path]:
     """The pictures that are meant by files, folders and patterns, each once.
 
     Raises:
         InputError: there is none for one of them.
     """
-    return _expand(sources, pictures_in, "picture")
+    return _expand(sources, images_in, "picture")
 
 
 def expand_videos(sources: Sequence[Path]) -> list[Path]:

@@ -19,10 +19,10 @@ from livestyle.media.frames import FrameSource
 from livestyle.media.video.codecs import Encoding, ordinary_scheduling
 from livestyle.media.video.libav import Flags, av
 from livestyle.media.video.reader import VideoInfo
-from livestyle.media.video.writer import VideoFileSink
+from livestyle.media.video.writer import VideoWriter
 
 if TYPE_CHECKING:
-    from livestyle.engine.stabilizer import ContentState
+    from livestyle.engine.stabilizer import Stabilizer
 
 SEGMENT_FRAMES = 250
 """Frames of a segment. Each begins with a key frame, which encoders make about so often anyway."""
@@ -109,7 +109,7 @@ class SegmentStore:
             head = _PACKET.pack(packet.pts, packet.dts, packet.duration or 0, len(data), packet.is_keyframe)
             self._file.write(head + data)
 
-    def finish(self, state: ContentState) -> None:
+    def finish(self, state: Stabilizer) -> None:
         """Complete the segment.
 
         Args:
@@ -150,7 +150,7 @@ class SegmentStore:
                 packet.pts, packet.dts, packet.duration, packet.is_keyframe = pts, dts, duration, key
                 yield packet
 
-    def restore(self, state: ContentState) -> None:
+    def restore(self, state: Stabilizer) -> None:
         """Make a content state what it was at the end of the last complete segment.
 
         Raises:
@@ -194,13 +194,13 @@ class SegmentStore:
         return self.folder / f"{index:05}.npz"
 
 
-class SegmentSink(VideoFileSink):
+class SegmentSink(VideoWriter):
     """A video file whose pictures are encoded in segments that know nothing of one another.
 
     Those segments that a store has already are taken from it: what is written in their place is not encoded again.
 
     Args:
-        path: as all of these, see `VideoFileSink`.
+        path: as all of these, see `VideoWriter`.
         info: of the frames to come.
         source: whose sound and so on to copy.
         encoding: of the pictures.
@@ -266,7 +266,7 @@ class SegmentSink(VideoFileSink):
             encoder.open(strict=False)
         return encoder
 
-    def end_segment(self, state: ContentState) -> None:
+    def end_segment(self, state: Stabilizer) -> None:
         """Complete a segment; the next frame begins another.
 
         Args:

@@ -21,13 +21,13 @@ import numpy as np
 
 from livestyle import __version__
 from livestyle.engine.model import MINIMUM_SIDE
-from livestyle.engine.stabilizer import ContentState
+from livestyle.engine.stabilizer import Stabilizer
 from livestyle.engine.stylizer import check_stroke_size
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame
 from livestyle.media.video.codecs import Encoding, container_of
 from livestyle.media.video.libav import av
-from livestyle.media.video.reader import VideoFileSource, VideoInfo
+from livestyle.media.video.reader import VideoInfo, VideoReader
 from livestyle.media.video.stdio import (
     STDIO,
     RawFormat,
@@ -38,7 +38,7 @@ from livestyle.media.video.stdio import (
     read_pipe,
     write_pipe,
 )
-from livestyle.media.video.writer import VideoFileSink
+from livestyle.media.video.writer import VideoWriter
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.styles.library import StyleLibrary
 from livestyle.styles.regions import Mask, Regions
@@ -199,10 +199,10 @@ class Film:
         """What the source is called."""
         return "standard input" if self.source == STDIO else str(self.source)
 
-    def _open(self) -> VideoFileSource | RawSource:
+    def _open(self) -> VideoReader | RawSource:
         start, end = self.options.start, self.options.end
         if self.source != STDIO:
-            return VideoFileSource(self.source, start, end)
+            return VideoReader(self.source, start, end)
         if self.options.raw is None:
             return read_pipe(open_stdin(), start, end)
         if start is not None or end is not None:
@@ -228,7 +228,7 @@ class Film:
         self,
         frames: Iterable[Frame],
         painter: _Painter,
-        sink: VideoFileSink | RawSink,
+        sink: VideoWriter | RawSink,
         shown: VideoInfo,
         kept: int,
         clocks: Sequence[Stopwatch],
@@ -261,13 +261,13 @@ class Film:
         return count
 
     def _sink(
-        self, info: VideoInfo, video: VideoFileSource | RawSource, store: SegmentStore | None
-    ) -> VideoFileSink | RawSink:
+        self, info: VideoInfo, video: VideoReader | RawSource, store: SegmentStore | None
+    ) -> VideoWriter | RawSink:
         encoding = self.options.encoding
         if store is not None:
             return SegmentSink(self.path, info, video, encoding, store)
         if self.path != STDIO:
-            return VideoFileSink(self.path, info, video, encoding)
+            return VideoWriter(self.path, info, video, encoding)
         if self.options.raw is None:
             return write_pipe(open_stdout(), info, video, encoding)
         return RawSink(open_stdout(), self.options.raw.pixel_format)
@@ -282,12 +282,12 @@ class Film:
             info = replace(info, rate=self._fps, time_base=1 / self._fps)
         return info
 
-    def _expected(self, video: VideoFileSource | RawSource) -> int | None:
+    def _expected(self, video: VideoReader | RawSource) -> int | None:
         if video.expected is None or self._fps is None:
             return video.expected
         return round(video.expected * self._fps / video.info.rate)
 
-    def _frames(self, video: VideoFileSource | RawSource, info: VideoInfo, kept: int) -> Iterator[Frame]:
+    def _frames(self, video: VideoReader | RawSource, info: VideoInfo, kept: int) -> Iterator[Frame]:
         frames: Iterator[Frame] = (frame.changed(lambda i: resize(i, info.width, info.height)) for frame in video)
         if self._fps is not None:
             frames = at_rate(frames, self._fps, 1 / video.info.rate)
@@ -295,7 +295,7 @@ class Film:
             if number >= kept:
                 # Made here, on the thread that reads ahead; those before are looked at by nobody.
                 _ = frame.image
-            if self.options.raw is not None and isinstance(video, VideoFileSource):
+            if self.options.raw is not None and isinstance(video, VideoReader):
                 # Raw frames go without sound, which nobody else would take.
                 video.packets.clear()
             yield frame
@@ -354,7 +354,7 @@ class _Painted:
 
     frame: Frame
     image: np.ndarray | None
-    state: ContentState | None
+    state: Stabilizer | None
 
 
 class _Painter:
@@ -378,7 +378,7 @@ class _Painter:
         mask: Mask | None,
         options: VideoOptions,
     ) -> None:
-        self.state = ContentState()
+        self.state = Stabilizer()
         if store is not None and store.finished:
             store.restore(self.state)
         self._stylizer = stylizer

@@ -25,19 +25,19 @@ from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.media.capture.camera import Camera, Rate
 from livestyle.media.frames import Frame
-from livestyle.media.images import write_picture
-from livestyle.media.sinks.mjpeg_server import StreamServer
+from livestyle.media.images import write_image
+from livestyle.media.sinks.mjpeg_server import MjpegServer
 from livestyle.media.sinks.recorder import Recorder
 from livestyle.media.sinks.virtual_camera import VirtualCamera
 from livestyle.styles.library import Style
 
 from .config import Plan, Targets
-from .controls import Picker, style_text
+from .controls import Controls, style_text
 from .keymap import Action, Press, help_rows, read_key
 from .outputs import Outputs
 from .overlay import Overlay, Thumbnail, draw
 from .render_thread import Look, Painter, Painting
-from .session import Studio, open_studio
+from .session import Session, open_session
 from .settings import Settings, load_settings, save_settings, settings_path
 from .window import Window, require_display
 
@@ -88,7 +88,7 @@ def run_webcam(
         if targets.record is not None:
             check_recording(targets.record)
         if targets.serve is not None:
-            server = StreamServer(targets.serve)
+            server = MjpegServer(targets.serve)
             outputs.add(server)
             _tell(f"serving at {server.url}")
         with Camera(plan.camera, plan.size) as camera:
@@ -139,9 +139,9 @@ class Live:
         self._recorder: Recorder | None = None
         self._finisher = ThreadPoolExecutor(1, "finisher")
         self._finished: deque[tuple[Recorder, Future[None]]] = deque()
-        self._studio: Studio | None = None
+        self._studio: Session | None = None
         # Comes with the first painting.
-        self._picker: Picker | None = None
+        self._picker: Controls | None = None
         self._help = False
         self._notice = ""
         self._notice_until = 0.0
@@ -181,7 +181,7 @@ class Live:
     def _load(self) -> tuple[Stylizer, Look]:
         """On the painter's thread."""
         plan = self._plan
-        self._studio = studio = open_studio(plan, self._device, self._model)
+        self._studio = studio = open_session(plan, self._device, self._model)
         _tell(f"{studio.stylizer.device.text}; model {studio.stylizer.model.manifest.name}")
         look = Look(
             studio.first.stats,
@@ -257,7 +257,7 @@ class Live:
         if self._picker is None:
             # Without a window, the terminal is where people look.
             say = self._say if self._targets.window else _tell
-            self._picker = Picker(self._plan, self._studio, self._painter, say)
+            self._picker = Controls(self._plan, self._studio, self._painter, say)
             self._begin(painting)
         self._picker.look_around()
 
@@ -339,7 +339,7 @@ class Live:
     def _save_snapshot(self, painting: Painting) -> None:
         try:
             path = free_name(self._targets.folder, ".png")
-            write_picture(path, painting.image)
+            write_image(path, painting.image)
         except OutputError as error:
             self._say(str(error), tell=True)
         else:
@@ -375,7 +375,7 @@ class Live:
         self._outputs.add(self._recorder, time.monotonic())
         self._say(f"recording to {path}", tell=True)
 
-    def _save_settings(self, picker: Picker, window: Window) -> None:
+    def _save_settings(self, picker: Controls, window: Window) -> None:
         assert self._studio is not None
         look, plan, background = picker.look, self._plan, self._studio.background
         try:

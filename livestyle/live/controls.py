@@ -16,7 +16,7 @@ from livestyle.styles.mixer import MIX_STEP, Mixer
 
 from .config import CROSSFADE_SECONDS, Plan
 from .render_thread import Look, Painter
-from .session import Studio
+from .session import Session
 
 MIX_SECONDS = 0.15
 """A crossfade so short takes the steps out of a mix that is moved by keys."""
@@ -27,7 +27,7 @@ COLORS = {
 }
 
 
-class Picker:
+class Controls:
     """Chooses styles and sets the painter's look to them.
 
     Args:
@@ -37,7 +37,7 @@ class Picker:
         say: takes what the person in front of the screen should know.
     """
 
-    def __init__(self, plan: Plan, studio: Studio, painter: Painter, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, studio: Session, painter: Painter, say: Callable[[str], None]) -> None:
         self._plan = plan
         self._studio = studio
         self._painter = painter

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from livestyle.engine.model import MINIMUM_SIDE
-from livestyle.engine.stabilizer import ContentState
+from livestyle.engine.stabilizer import Stabilizer
 from livestyle.engine.stylizer import StyleStats, Stylizer, lay_over
 from livestyle.media.frames import Frame
 from livestyle.render.color import ColorMode, keep_colors
@@ -236,7 +236,7 @@ class Painter:
         return None
 
     def _paint_all(self, stylizer: Stylizer) -> None:
-        state = ContentState()
+        state = Stabilizer()
         frame: Frame | None = None
         done: tuple[Look, StyleStats] | None = None
         while not self._stop.is_set():
@@ -264,7 +264,7 @@ class Painter:
                 self._preview(stylizer, frame.image, wanted.popleft())
 
     def _paint(
-        self, stylizer: Stylizer, frame: Frame, look: Look, stats: StyleStats, state: ContentState | None
+        self, stylizer: Stylizer, frame: Frame, look: Look, stats: StyleStats, state: Stabilizer | None
     ) -> Painting:
         start = time.monotonic()
         image = np.ascontiguousarray(frame.image[:, ::-1]) if look.mirror else frame.image

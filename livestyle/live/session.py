@@ -9,10 +9,10 @@ from pathlib import Path
 
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, StyleError
-from livestyle.media.images import pictures_in
+from livestyle.media.images import images_in
 from livestyle.styles.library import Style, StyleLibrary
 from livestyle.styles.regions import Mask, find_background
-from livestyle.styles.watched_folder import StyleShelf
+from livestyle.styles.watched_folder import WatchedFolder
 
 from .config import Plan
 from .render_thread import Region
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Studio:
+class Session:
     """What takes a while to load.
 
     Attributes:
@@ -32,13 +32,13 @@ class Studio:
 
     stylizer: Stylizer
     library: StyleLibrary
-    shelf: StyleShelf
+    shelf: WatchedFolder
     first: Style
     region: Region | None
     background: Style | None
 
 
-def open_studio(plan: Plan, device: str, model: str | Path | None) -> Studio:
+def open_session(plan: Plan, device: str, model: str | Path | None) -> Session:
     """Load the model and the style to begin with; the shelf is started.
 
     Raises:
@@ -62,9 +62,9 @@ def open_studio(plan: Plan, device: str, model: str | Path | None) -> Studio:
     presets = list(library.presets.values())
     # Before the shelf would encode the same picture.
     first = found[0] if found else _first_picture(library, folder) or library.first()
-    shelf = StyleShelf(library, presets if first in presets else [*found, *presets], folder)
+    shelf = WatchedFolder(library, presets if first in presets else [*found, *presets], folder)
     shelf.start()
-    return Studio(stylizer, library, shelf, first, region, background)
+    return Session(stylizer, library, shelf, first, region, background)
 
 
 def _find_region(stylizer: Stylizer, library: StyleLibrary, plan: Plan) -> tuple[Region, Style | None] | None:
@@ -86,7 +86,7 @@ def _find_region(stylizer: Stylizer, library: StyleLibrary, plan: Plan) -> tuple
 
 
 def _first_picture(library: StyleLibrary, folder: Path | None) -> Style | None:
-    for path in [] if folder is None else pictures_in(folder):
+    for path in [] if folder is None else images_in(folder):
         with suppress(StyleError):
-            return library.from_picture(path)
+            return library.from_image(path)
     return None

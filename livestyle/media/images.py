@@ -17,24 +17,24 @@ JPEG = b"\xff\xd8"
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-def is_picture(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """Whether a file's name says that it is a picture."""
     return path.suffix.lower() in SUFFIXES
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """The pictures of a folder (not of those below it), by name; hidden files are left out.
 
     Raises:
         InputError: the folder cannot be read.
     """
     try:
-        return sorted(p for p in folder.iterdir() if is_picture(p) and p.is_file() and not p.name.startswith("."))
+        return sorted(p for p in folder.iterdir() if is_image(p) and p.is_file() and not p.name.startswith("."))
     except OSError as error:
         raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """A picture as uint8 [H, W, 3] BGR: turned as its EXIF says, transparency laid over white, 16 bits made 8.
 
     A picture with transparency is not turned: OpenCV does one or the other.
@@ -48,11 +48,11 @@ def read_picture(path: Path) -> np.ndarray:
         raise InputError(f"there is no picture {path}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    return decode_picture(data, path)
+    return decode_image(data, path)
 
 
-def decode_picture(data: bytes, path: Path) -> np.ndarray:
-    """`read_picture` of bytes that were read already; ``path`` is for the error's text."""
+def decode_image(data: bytes, path: Path) -> np.ndarray:
+    """`read_image` of bytes that were read already; ``path`` is for the error's text."""
     import cv2
     import numpy as np
 
@@ -81,7 +81,7 @@ def decode_mask(data: bytes, path: Path) -> np.ndarray:
     import cv2
     import numpy as np
 
-    image = decode_picture(data, path)
+    image = decode_image(data, path)
     if not data.startswith(JPEG):
         full = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if full is not None and _has_alpha(full):
@@ -124,7 +124,7 @@ def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.copyMakeBorder(image, top, below, left, right, cv2.BORDER_CONSTANT)
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray) -> None:
     """Write uint8 [H, W, 3] BGR in the format of the name's suffix; the file appears when it is complete.
 
     Raises:
@@ -132,7 +132,7 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     """
     import cv2
 
-    if not is_picture(path):
+    if not is_image(path):
         raise OutputError(f"cannot write {path}: end the name with one of {' '.join(SUFFIXES)}")
     parameters = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix.lower() in {".jpg", ".jpeg"} else []
     fine, data = cv2.imencode(path.suffix.lower(), image, parameters)

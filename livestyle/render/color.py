@@ -85,27 +85,27 @@ def _keep_colors(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     return cv2.merge(mixed)
 
 
-def match_colors(style_picture: np.ndarray, content: np.ndarray) -> np.ndarray:
+def match_colors(style_image: np.ndarray, content: np.ndarray) -> np.ndarray:
     """A style picture whose colours are spread as the content's are (CORAL: Sun et al. 2016, Gatys et al. 2016).
 
     One linear transform of its pixels gives it the content's mean and covariance of the colours. A grey content gives a
     grey picture. A picture of one colour takes the content's mean, and nothing else: there is nothing to spread.
 
     Args:
-        style_picture: uint8 [H, W, 3] BGR.
+        style_image: uint8 [H, W, 3] BGR.
         content: uint8 [H, W, 3] or [N, H, W, 3] BGR, of any size.
 
     Returns:
-        uint8, the shape of ``style_picture``.
+        uint8, the shape of ``style_image``.
     """
     import cv2
     import numpy as np
 
-    own_mean, own_covariance = _moments(style_picture)
+    own_mean, own_covariance = _moments(style_image)
     mean, covariance = _moments(content)
     whiten = _power(own_covariance + NOISE**2 * np.eye(3), -0.5)
     transform = _power(covariance, 0.5) @ whiten
-    return cv2.transform(style_picture, np.column_stack([transform, mean - transform @ own_mean]))
+    return cv2.transform(style_image, np.column_stack([transform, mean - transform @ own_mean]))
 
 
 def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from livestyle.engine.stylizer import StyleStats, scale_style_picture
+from livestyle.engine.stylizer import StyleStats, scale_style_image
 from livestyle.errors import InputError, StyleError
-from livestyle.media.images import decode_picture, pictures_in, read_picture
+from livestyle.media.images import decode_image, images_in, read_image
 from livestyle.render.color import match_colors
 
 from .presets import PresetFolder, normalize_name
@@ -136,14 +136,14 @@ class StyleLibrary:
     def _own_style(self, name: str) -> Style:
         if name not in self._own:
             path = self._own_pictures[name]
-            self._own[name] = Style(name, self.from_picture(path).stats, path)
+            self._own[name] = Style(name, self.from_image(path).stats, path)
         return self._own[name]
 
     def _preset(self, name: str) -> Style | None:
         normal = normalize_name(name)
         return self._own_style(normal) if normal in self._own_pictures else self._shipped.get(normal)
 
-    def from_picture(self, path: Path) -> Style:
+    def from_image(self, path: Path) -> Style:
         """The style of a picture file.
 
         Raises:
@@ -157,7 +157,7 @@ class StyleLibrary:
         values = self._read_cache(key)
         if values is None:
             try:
-                image = decode_picture(data, path)
+                image = decode_image(data, path)
             except InputError as error:
                 raise StyleError(str(error)) from error
             values = self._stylizer.encode_style(image).values
@@ -177,10 +177,10 @@ class StyleLibrary:
         Raises:
             StyleError: the style has no picture, or the picture is gone.
         """
-        path = style_picture(style)
+        path = style_image(style)
         try:
             # At the size of encoding, which bounds what matching takes.
-            image = scale_style_picture(read_picture(path))
+            image = scale_style_image(read_image(path))
         except InputError as error:
             raise StyleError(str(error)) from error
         return Style(style.name, self._stylizer.encode_style(match_colors(image, content)), path)
@@ -201,12 +201,12 @@ class StyleLibrary:
         path = existing_path(text)
         if path is not None and path.is_dir():
             try:
-                pictures = pictures_in(path)
+                pictures = images_in(path)
             except InputError as error:
                 raise StyleError(str(error)) from error
             if not pictures:
                 raise StyleError(f"there is no picture in the folder {path}")
-            return [self.from_picture(picture) for picture in pictures]
+            return [self.from_image(picture) for picture in pictures]
         if path is not None:
             return [self._picture(path)]
         parts = [split_weight(item) for item in text.split(",")]
@@ -231,7 +231,7 @@ class StyleLibrary:
         for name, picture in self._own_pictures.items():
             if picture.resolve() == whole:
                 return self._own_style(name)
-        return self.from_picture(path)
+        return self.from_image(path)
 
     def _unknown(self, name: str) -> str:
         presets = list({**self._shipped, **self._own_pictures})
@@ -268,7 +268,7 @@ class StyleLibrary:
                 partial.unlink(missing_ok=True)
 
 
-def style_picture(style: Style) -> Path:
+def style_image(style: Style) -> Path:
     """The picture of a style whose colours are to be matched.
 
     Raises:

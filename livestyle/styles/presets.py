@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.engine.model import STYLE_LONG_SIDE
-from livestyle.engine.stylizer import scale_style_picture
+from livestyle.engine.stylizer import scale_style_image
 from livestyle.errors import InputError, OutputError, StyleError
-from livestyle.media.images import decode_picture, is_picture, pictures_in, read_picture, write_picture
+from livestyle.media.images import decode_image, images_in, is_image, read_image, write_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def check_name(name: str) -> str:
         why = f"leave out {' '.join(FORBIDDEN)}"
     elif name[0] in ".-~ " or name[-1] in ". ":
         why = "begin it with none of . - ~ and no space, and end it with no . and no space"
-    elif is_picture(Path(name)):
+    elif is_image(Path(name)):
         why = f"with {Path(name).suffix} at its end it would be taken for a file"
     elif name.partition(".")[0].rstrip().upper() in DEVICES:
         why = "Windows has no files of this name"
@@ -95,7 +95,7 @@ class PresetFolder:
             StyleError: the folder cannot be read.
         """
         try:
-            files = [path for path in pictures_in(self.folder) if path.suffix == ".png"]
+            files = [path for path in images_in(self.folder) if path.suffix == ".png"]
         except InputError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return {}
@@ -228,7 +228,7 @@ class PresetFolder:
                 f"cannot make the folder of presets {self.folder}: {error.strerror or error}; "
                 "name another in LIVESTYLE_PRESETS"
             ) from error
-        write_picture(path, scale_style_picture(image))
+        write_image(path, scale_style_image(image))
         for other, old in self.pictures().items():
             # Written with other capitals, it would be this very file on half of all systems.
             if other != name and _folded(other) == _folded(name):
@@ -246,7 +246,7 @@ def _to_png(path: Path) -> bytes:
     import cv2
 
     try:
-        image = scale_style_picture(read_picture(path))
+        image = scale_style_image(read_image(path))
     except InputError as error:
         raise StyleError(str(error)) from error
     return bytes(cv2.imencode(".png", image)[1])
@@ -303,4 +303,4 @@ def _read_png(data: bytes, path: Path, broken: str) -> np.ndarray:
     # Before decoding, which makes room for as many pixels as the first bytes say.
     if not data.startswith(PNG) or not 0 < width <= STYLE_LONG_SIDE or not 0 < height <= STYLE_LONG_SIDE:
         raise InputError(f"{broken}: {path.name} is no PNG of {STYLE_LONG_SIDE} pixels or less each way")
-    return decode_picture(data, path)
+    return decode_image(data, path)

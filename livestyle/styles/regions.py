@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from livestyle.errors import InputError, StyleError
-from livestyle.media.images import decode_mask, is_picture
+from livestyle.media.images import decode_mask, is_image
 
 if TYPE_CHECKING:
     import numpy as np
 
     from livestyle.media.frames import Frame
-    from livestyle.media.video.reader import VideoFileSource
+    from livestyle.media.video.reader import VideoReader
 
     from .library import Style
     from .timeline import Timeline
@@ -92,9 +92,9 @@ class Mask:
 
     def __init__(self, path: Path) -> None:
         from livestyle.media.video.animation import is_animated
-        from livestyle.media.video.reader import VideoFileSource
+        from livestyle.media.video.reader import VideoReader
 
-        self._video: VideoFileSource | None = None
+        self._video: VideoReader | None = None
         self._frames: Iterator[Frame] = iter(())
         self._next: Frame | None = None
         self._scaled: np.ndarray | None = None
@@ -103,7 +103,7 @@ class Mask:
                 raise InputError(
                     f"there is no mask {path}: name a picture or a video, in which white is the foreground"
                 )
-            self.is_still = (is_picture(path) or path.suffix.lower() == ".gif") and not is_animated(path)
+            self.is_still = (is_image(path) or path.suffix.lower() == ".gif") and not is_animated(path)
             """Whether it is the same at all times."""
             data = path.read_bytes() if self.is_still else b""
         except OSError as error:
@@ -111,7 +111,7 @@ class Mask:
         if self.is_still:
             self._grey = decode_mask(data, path)
         else:
-            self._video = VideoFileSource(path)
+            self._video = VideoReader(path)
             self._frames = iter(self._video)
             self._grey = _grey(next(self._frames).image)
             self._next = self._following()

@@ -17,7 +17,7 @@ import numpy as np
 
 from livestyle.engine.devices import first_line
 from livestyle.errors import LivestyleError, StyleError
-from livestyle.media.images import SUFFIXES, is_picture, read_picture
+from livestyle.media.images import SUFFIXES, is_image, read_image
 
 from .library import Style, StyleLibrary
 
@@ -59,7 +59,7 @@ class _File:
         return self.since + (RETRY_SECONDS if self.failed else SETTLE_SECONDS)
 
 
-class StyleShelf:
+class WatchedFolder:
     """Styles in order, with thumbnails; a folder of pictures is watched by a thread, so that the shelf follows it.
 
     A picture that is put into the folder is a style within a second, one that is overwritten is encoded anew, and one
@@ -141,7 +141,7 @@ class StyleShelf:
             if style.source is not None and not self._stop.is_set():
                 # Where the picture is gone since, the style goes on without.
                 with suppress(LivestyleError):
-                    self._thumbnails[style] = _thumbnail(read_picture(style.source))
+                    self._thumbnails[style] = _thumbnail(read_image(style.source))
         while self._folder is not None and not self._stop.is_set():
             file = self._look(self._folder)
             if file is not None:
@@ -196,10 +196,10 @@ class StyleShelf:
     def _read(self, folder: Path, name: str) -> None:
         file, path = self._files[name], folder / name
         try:
-            if not is_picture(path):
+            if not is_image(path):
                 raise StyleError(f"{name} is no style: pictures end with {' '.join(SUFFIXES)}")
-            style = self._library.from_picture(path)
-            image = _thumbnail(read_picture(path))
+            style = self._library.from_image(path)
+            image = _thumbnail(read_image(path))
         except Exception as error:
             # Also what a decoder or the encoder does not expect must not end the watching.
             self._fail(file, path, error)
@@ -282,7 +282,7 @@ def _device(folder: Path) -> int:
 
 
 def _is_style(name: str) -> bool:
-    return is_picture(Path(name))
+    return is_image(Path(name))
 
 
 def _in_words(names: Sequence[str], one: str, many: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 
 from livestyle import StyleLibrary, Stylizer
 from livestyle.live.config import Plan
-from livestyle.live.session import open_studio
+from livestyle.live.session import open_session
 from livestyle.live.settings import Settings
 from livestyle.render.color import keep_colors
 
@@ -113,7 +113,7 @@ def test_the_live_program_has_ones_own_presets_after_the_models(
 ) -> None:
     run("styles", "add", str(picture), "--name", "mine")
 
-    studio = open_studio(Plan.of(Settings(style=text.format(tmp_path)), Settings()), "cpu", None)
+    studio = open_session(Plan.of(Settings(style=text.format(tmp_path)), Settings()), "cpu", None)
 
     studio.shelf.close()
     assert [style.name for style in studio.shelf.styles] == [*shipped, "mine"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livestyle import ContentState, StyleLibrary, Stylizer
+from livestyle import Stabilizer, StyleLibrary, Stylizer
 from livestyle.errors import DeviceError
 
 
@@ -45,7 +45,7 @@ def test_a_film_with_running_statistics_is_that_of_the_cpu(
     cuda: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, changing_light: list[np.ndarray]
 ) -> None:
     stats = library.first().stats
-    states = ContentState(), ContentState()
+    states = Stabilizer(), Stabilizer()
     for frame in changing_light:
         assert psnr(cuda.stylize(frame, stats, 1, states[0]), exact_stylizer.stylize(frame, stats, 1, states[1])) > 40
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livestyle import ContentState, Stylizer
+from livestyle import Stabilizer, Stylizer
 from livestyle.engine.model import MANIFEST, REGIONS, STYLIZE_INT8, find_model
 from livestyle.engine.stylizer import SHAPES_KEPT, StyleStats
 from livestyle.errors import InputError, ModelError, StyleError
@@ -81,7 +81,7 @@ def test_small_things_on_an_even_ground_are_painted_in_float32(
     stylizer: Stylizer, exact_stylizer: Stylizer, style: Style
 ) -> None:
     """Of titles that roll, a sample of the pixels sees another part in each frame."""
-    states = ContentState(), ContentState()
+    states = Stabilizer(), Stabilizer()
     for top in (40, 38, 36):
         titles = np.zeros((96, 160, 3), np.uint8)
         titles[top : top + 6, 50:90:3] = 255
@@ -96,16 +96,16 @@ def test_small_things_on_an_even_ground_are_painted_in_float32(
 def test_a_scene_cut_between_colours_of_one_grey_forgets_the_scene_before(stylizer: Stylizer, style: Style) -> None:
     blue, red = (np.full((64, 96, 3), color, np.uint8) for color in ((150, 40, 40), (40, 40, 150)))
     blue[20:30], red[20:30] = 90, 90
-    state = ContentState()
+    state = Stabilizer()
     stylizer.stylize(blue, style.stats, state=state)
     in_film = stylizer.stylize(red, style.stats, state=state)
-    assert np.array_equal(in_film, stylizer.stylize(red, style.stats, state=ContentState()))
+    assert np.array_equal(in_film, stylizer.stylize(red, style.stats, state=Stabilizer()))
 
 
 def test_a_film_in_8_bit_integers_is_nearly_that_in_float32(
     stylizer: Stylizer, exact_stylizer: Stylizer, style: Style, changing_light: list[np.ndarray]
 ) -> None:
-    states = ContentState(), ContentState()
+    states = Stabilizer(), Stabilizer()
     for image in changing_light:
         painted, exact = (
             s.stylize(image, style.stats, 1, state).astype(float)
@@ -156,14 +156,14 @@ def test_running_statistics_hold_a_still_object_when_the_light_changes(
     stylizer: Stylizer, style: Style, changing_light: list[np.ndarray]
 ) -> None:
     alone = [stylizer.stylize(f, style.stats).astype(int) for f in changing_light[:2]]
-    state = ContentState(momentum=0.9)
+    state = Stabilizer(momentum=0.9)
     held = [stylizer.stylize(f, style.stats, state=state).astype(int) for f in changing_light[:2]]
     still = (slice(16, -16), slice(16, 80))
     assert abs(held[1] - held[0])[still].mean() < abs(alone[1] - alone[0])[still].mean()
 
 
 def test_a_scene_cut_forgets_the_scene_before(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
-    state = ContentState()
+    state = Stabilizer()
     stylizer.stylize(frame, style.stats, state=state)
     after_cut = stylizer.stylize(255 - frame, style.stats, state=state)
     assert np.array_equal(after_cut, stylizer.stylize(255 - frame, style.stats))
@@ -173,7 +173,7 @@ def test_noise_is_averaged_away_where_nothing_moves(stylizer: Stylizer, style: S
     random = np.random.default_rng(0)
     noisy = [np.clip(frame + random.normal(0, 4, frame.shape), 0, 255).astype(np.uint8) for _ in range(6)]
     alone = [stylizer.stylize(f, style.stats).astype(int) for f in noisy]
-    state = ContentState()
+    state = Stabilizer()
     film = [stylizer.stylize(f, style.stats, state=state).astype(int) for f in noisy]
     assert abs(film[-1] - film[-2]).mean() < abs(alone[-1] - alone[-2]).mean() / 2
 
@@ -184,7 +184,7 @@ def test_noise_is_averaged_away_where_nothing_moves(stylizer: Stylizer, style: S
     ids=["a block", "a block of another blue", "a thin line"],
 )
 def test_what_moves_leaves_no_trail(rows: slice, color: tuple[int, int, int]) -> None:
-    state = ContentState()
+    state = Stabilizer()
     empty = np.full((64, 96, 3), 60, np.uint8)
     shown = empty.copy()
     shown[rows, 16:48] = color
@@ -195,7 +195,7 @@ def test_what_moves_leaves_no_trail(rows: slice, color: tuple[int, int, int]) ->
 def test_a_film_that_fades_to_black_and_back_does_so_in_paint(
     stylizer: Stylizer, style: Style, film: list[np.ndarray]
 ) -> None:
-    state = ContentState()
+    state = Stabilizer()
     light = [
         stylizer.stylize((film[0] * share).astype(np.uint8), style.stats, state=state).mean()
         for share in (0.2, 0.1, 0.05, 0, 0, 0.05, 0.1, 0.2)
@@ -207,14 +207,14 @@ def test_a_film_that_fades_to_black_and_back_does_so_in_paint(
 def test_an_even_wall_does_not_boil(stylizer: Stylizer, style: Style) -> None:
     random, wall = np.random.default_rng(0), np.full((96, 160, 3), (120, 130, 140), np.int16)
     noisy = [(wall + random.integers(-2, 3, wall.shape)).astype(np.uint8) for _ in range(4)]
-    state = ContentState()
+    state = Stabilizer()
     before, after = (stylizer.stylize(frame, style.stats, state=state).astype(int) for frame in noisy[-2:])
     assert np.abs(after - before).mean() < 2 * np.abs(noisy[-1].astype(int) - noisy[-2]).mean()
 
 
 def test_a_film_in_a_batch_is_painted_as_frame_by_frame(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
     frames = np.stack([frame, np.roll(frame, 3, axis=1)])
-    first, second = ContentState(), ContentState()
+    first, second = Stabilizer(), Stabilizer()
     together = stylizer.stylize(frames, style.stats, state=first)
     assert np.array_equal(together, np.stack([stylizer.stylize(f, style.stats, state=second) for f in frames]))
 
@@ -351,7 +351,7 @@ def test_frames_of_a_batch_have_masks_of_their_own(
     together = stylizer.stylize(frames, two[0], mask=masks, background=two[1])
     alone = [stylizer.stylize(f, two[0], mask=m, background=two[1]) for f, m in zip(frames, masks, strict=True)]
     assert abs(together.astype(int) - np.stack(alone)).max() <= 1
-    states = ContentState(), ContentState()
+    states = Stabilizer(), Stabilizer()
     together = stylizer.stylize(frames, two[0], 1, states[0], mask=left, background=two[1])
     alone = [stylizer.stylize(f, two[0], 1, states[1], mask=left, background=two[1]) for f in frames]
     assert np.array_equal(together, np.stack(alone))
@@ -360,7 +360,7 @@ def test_frames_of_a_batch_have_masks_of_their_own(
 def test_an_empty_region_keeps_the_running_statistics_of_the_frame(
     exact_stylizer: Stylizer, two: tuple[StyleStats, StyleStats], frame: np.ndarray
 ) -> None:
-    states = ContentState(), ContentState()
+    states = Stabilizer(), Stabilizer()
     nothing = np.zeros(frame.shape[:2], np.uint8)
     for image in (frame, np.roll(frame, 3, axis=1)):
         painted = exact_stylizer.stylize(image, two[0], 1, states[0], mask=nothing, background=two[1])

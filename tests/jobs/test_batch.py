@@ -40,7 +40,7 @@ from livestyle.jobs.resume import SEGMENT_FRAMES
 from livestyle.jobs.video import resize
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.pixel_formats import Packer, Unpacker
-from livestyle.media.video.reader import VideoFileSource
+from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.stdio import RawFormat
 from livestyle.styles.library import Style, StyleLibrary
 from livestyle.styles.timeline import Timeline
@@ -857,14 +857,14 @@ def test_sound_that_raw_frames_go_without_is_not_gathered(
     make: Make, stylizer: Stylizer, style: Style, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = make("clip.mkv", *lavfi(50), "-f", "lavfi", "-i", "sine=duration=2", "-c:v", "ffv1", "-c:a", "pcm_s16le")
-    sources: list[VideoFileSource] = []
+    sources: list[VideoReader] = []
 
-    class Watched(VideoFileSource):
+    class Watched(VideoReader):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             sources.append(self)
 
-    monkeypatch.setattr(livestyle.jobs.video, "VideoFileSource", Watched)
+    monkeypatch.setattr(livestyle.jobs.video, "VideoReader", Watched)
     monkeypatch.setattr(livestyle.jobs.video, "open_stdout", io.BytesIO)
     convert_videos([clip], Path("-"), stylizer, [style], 0.0, VideoOptions(raw=RAW))
     assert sources

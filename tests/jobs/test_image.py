@@ -281,7 +281,7 @@ def test_the_style_is_matched_to_each_picture_for_itself(
     photo: Path, tmp_path: Path, stylizer: Stylizer, library: StyleLibrary
 ) -> None:
     other = picture(tmp_path / "other.png", seed=5)
-    style = library.from_picture(picture(tmp_path / "wave.png", seed=9))
+    style = library.from_image(picture(tmp_path / "wave.png", seed=9))
 
     convert_images([photo, other], tmp_path / "painted", stylizer, [style], color=ColorMode.MATCH)
 

@@ -168,11 +168,11 @@ def test_colours_of_the_content_and_comparing_go_with_a_mask(
 def test_matching_colours_needs_a_picture_of_the_background_too(
     photo: Path, left: Path, picture: Path, tmp_path: Path, exact_stylizer: Stylizer, library: StyleLibrary
 ) -> None:
-    matched, regions = library.from_picture(picture), Regions(left, library.presets["ink-sea"])
+    matched, regions = library.from_image(picture), Regions(left, library.presets["ink-sea"])
     with pytest.raises(StyleError, match="the colours of ink-sea cannot be matched"):
         convert_images([photo], tmp_path / "out.png", exact_stylizer, [matched], color=ColorMode.MATCH, regions=regions)
 
-    regions = Regions(left, library.from_picture(picture))
+    regions = Regions(left, library.from_image(picture))
     convert_images([photo], tmp_path / "out.png", exact_stylizer, [matched], color=ColorMode.MATCH, regions=regions)
     convert_images([photo], tmp_path / "alone.png", exact_stylizer, [matched], color=ColorMode.MATCH)
     assert abs(read(tmp_path / "out.png") - read(tmp_path / "alone.png")).max() <= 1

@@ -8,7 +8,7 @@ import pytest
 
 from livestyle.errors import InputError, OutputError
 from livestyle.jobs import paths
-from livestyle.jobs.paths import check_folder, expand_pictures, expand_videos
+from livestyle.jobs.paths import check_folder, expand_images, expand_videos
 from livestyle.live.config import Plan
 from livestyle.live.settings import Settings
 
@@ -27,7 +27,7 @@ def test_files_that_a_drive_gives_no_numbers_are_told_apart_by_name(
 @pytest.mark.parametrize("pattern", ["**.png", "~nobody-of-that-name/*.png"])
 def test_a_pattern_that_means_nothing_is_refused(pattern: str) -> None:
     with pytest.raises(InputError, match=r"pattern|there is no picture"):
-        expand_pictures([Path(pattern)])
+        expand_images([Path(pattern)])
 
 
 def test_a_mask_in_the_home_of_nobody_is_named_as_it_was_given() -> None:

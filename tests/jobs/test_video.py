@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livestyle.engine.stabilizer import ContentState
+from livestyle.engine.stabilizer import Stabilizer
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
 from livestyle.jobs.batch import Result, convert_video
@@ -64,11 +64,11 @@ class Recorder:
     def __init__(self, stylizer: Stylizer, fail: BaseException | None = None) -> None:
         self.model = stylizer.model
         self.device = stylizer.device
-        self.states: list[ContentState | None] = []
+        self.states: list[Stabilizer | None] = []
         self.fail = fail
 
     def stylize(
-        self, frames: np.ndarray, _style: Any, _strength: float, state: ContentState | None, **_: Any
+        self, frames: np.ndarray, _style: Any, _strength: float, state: Stabilizer | None, **_: Any
     ) -> np.ndarray:
         self.states.append(state)
         if self.fail and len(self.states) == 4:
@@ -310,7 +310,7 @@ def test_one_content_state_goes_through_the_film(clip: Path, tmp_path: Path, sty
     convert_video(clip, tmp_path / "out.mp4", recorder, [style])  # type: ignore[arg-type]
 
     assert len(recorder.states) == 10
-    assert isinstance(recorder.states[0], ContentState)
+    assert isinstance(recorder.states[0], Stabilizer)
     assert len({id(state) for state in recorder.states}) == 1
 
 
@@ -332,7 +332,7 @@ def test_a_style_is_matched_to_the_film_and_not_to_its_black_beginning(
     source = make("fade.mp4", *lavfi(PICTURE, seconds=4), "-vf", "fade=in:0:25", *H264)
     noise = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "noise.png"), cv2.resize(noise, (96, 64), interpolation=cv2.INTER_CUBIC))
-    style = library.from_picture(tmp_path / "noise.png")
+    style = library.from_image(tmp_path / "noise.png")
     frames = pixels(ffmpeg, source, 96, 64)[..., ::-1].astype(np.uint8)
 
     (result,) = convert_video(source, tmp_path / "out.mp4", stylizer, [style], color=ColorMode.MATCH)

@@ -10,7 +10,7 @@ import numpy as np
 
 from livestyle import Style
 from livestyle.live.config import Plan
-from livestyle.live.controls import Picker
+from livestyle.live.controls import Controls
 from livestyle.live.render_thread import Look
 from livestyle.live.settings import Settings
 from livestyle.render.color import ColorMode
@@ -35,7 +35,7 @@ def test_colours_that_nobody_waits_for_any_more_are_not_matched(style: Style) ->
     look = Look(style.stats, color=ColorMode.MATCH)
     painter: Any = SimpleNamespace(look=look, painting=SimpleNamespace(frame=frame))
     plan = Plan.of(Settings(color=ColorMode.MATCH), Settings())
-    picker = Picker(plan, studio, painter, lambda _: None)
+    picker = Controls(plan, studio, painter, lambda _: None)
     assert begun.acquire(timeout=PATIENCE)
     for _ in range(8):
         picker.step(1)

@@ -22,7 +22,7 @@ import pytest
 
 from livestyle import StyleLibrary, Stylizer
 from livestyle.engine.model import MANIFEST
-from livestyle.media.video.reader import VideoFileSource
+from livestyle.media.video.reader import VideoReader
 
 PATIENCE = 60.0
 SIZE = (96, 72)
@@ -124,7 +124,7 @@ def test_record_makes_a_film_of_the_true_length(start: Start, tmp_path: Path) ->
     _, errors = program.communicate(timeout=PATIENCE)
     length = time.monotonic() - begin
     assert program.returncode == 0, errors
-    with VideoFileSource(film) as source:
+    with VideoReader(film) as source:
         frames = list(source)
     assert 1.5 < float(frames[-1].time + frames[-1].duration) < length + 0.5
 

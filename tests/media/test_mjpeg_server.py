@@ -1,4 +1,4 @@
-"""`StreamServer`, with the HTTP clients that people use."""
+"""`MjpegServer`, with the HTTP clients that people use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.media.sinks.mjpeg_server import StreamServer
+from livestyle.media.sinks.mjpeg_server import MjpegServer
 
 PATIENCE_SECONDS = 60.0
 
@@ -39,13 +39,13 @@ def wait(condition: Callable[[], object]) -> None:
     assert condition()
 
 
-def port_of(server: StreamServer) -> int:
+def port_of(server: MjpegServer) -> int:
     port = urlsplit(server.url).port
     assert port
     return port
 
 
-def ask(server: StreamServer, path: str = "/", method: str = "GET", host: str | None = None) -> tuple[int, bytes]:
+def ask(server: MjpegServer, path: str = "/", method: str = "GET", host: str | None = None) -> tuple[int, bytes]:
     """Status and body of an answer."""
     with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE_SECONDS)) as connection:
         connection.request(method, path, headers={} if host is None else {"Host": host})
@@ -56,7 +56,7 @@ def ask(server: StreamServer, path: str = "/", method: str = "GET", host: str | 
 class Viewer:
     """Reads the stream picture by picture, as a browser does."""
 
-    def __init__(self, server: StreamServer) -> None:
+    def __init__(self, server: MjpegServer) -> None:
         self._answer = urllib.request.urlopen(f"{server.url}stream.mjpg", timeout=PATIENCE_SECONDS)
         self.kind: str = self._answer.headers["Content-Type"]
         assert self._answer.readline() == b"--frame\r\n"
@@ -85,23 +85,23 @@ class Viewer:
 
 
 @pytest.fixture
-def server(capfd: pytest.CaptureFixture[str]) -> Iterator[StreamServer]:
+def server(capfd: pytest.CaptureFixture[str]) -> Iterator[MjpegServer]:
     """A server on a free port; whatever happens to its clients, it says nothing and leaves no thread."""
     threads = threading.active_count()
-    with StreamServer("0") as server:
+    with MjpegServer("0") as server:
         yield server
     wait(lambda: threading.active_count() == threads)
     assert capfd.readouterr().err == ""
 
 
-def test_the_page_shows_the_stream(server: StreamServer) -> None:
+def test_the_page_shows_the_stream(server: MjpegServer) -> None:
     with urllib.request.urlopen(server.url, timeout=PATIENCE_SECONDS) as answer:
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert b'<img src="/stream.mjpg"' in answer.read()
     assert server.url.startswith("http://127.0.0.1:")
 
 
-def test_the_stream_goes_on_with_every_new_picture(server: StreamServer) -> None:
+def test_the_stream_goes_on_with_every_new_picture(server: MjpegServer) -> None:
     server.write(picture(50), 0)
     with closing(Viewer(server)) as viewer:
         assert viewer.kind == "multipart/x-mixed-replace; boundary=frame"
@@ -112,19 +112,19 @@ def test_the_stream_goes_on_with_every_new_picture(server: StreamServer) -> None
         viewer.read_until(150)
 
 
-def test_a_viewer_may_be_there_before_the_first_picture(server: StreamServer) -> None:
+def test_a_viewer_may_be_there_before_the_first_picture(server: MjpegServer) -> None:
     with closing(Viewer(server)) as viewer:
         server.write(picture(50), 0)
         assert grey_of(viewer.read()) == 50
 
 
-def test_a_picture_that_stays_is_sent_again(server: StreamServer) -> None:
+def test_a_picture_that_stays_is_sent_again(server: MjpegServer) -> None:
     server.write(picture(50), 0)
     with closing(Viewer(server)) as viewer:
         assert viewer.read() == viewer.read() == viewer.read()
 
 
-def test_opencv_reads_the_stream(server: StreamServer, film: list[np.ndarray]) -> None:
+def test_opencv_reads_the_stream(server: MjpegServer, film: list[np.ndarray]) -> None:
     server.write(film[0], 0)
     capture = cv2.VideoCapture(f"{server.url}stream.mjpg", cv2.CAP_FFMPEG)
     fine, image = capture.read()
@@ -133,7 +133,7 @@ def test_opencv_reads_the_stream(server: StreamServer, film: list[np.ndarray]) -
     assert cv2.PSNR(image, film[0]) > 28
 
 
-def test_the_snapshot_is_the_newest_picture(server: StreamServer) -> None:
+def test_the_snapshot_is_the_newest_picture(server: MjpegServer) -> None:
     server.write(picture(50), 0)
     server.write(picture(100), 1)
     status, body = ask(server, "/snapshot.jpg?t=1")
@@ -141,22 +141,22 @@ def test_the_snapshot_is_the_newest_picture(server: StreamServer) -> None:
     assert grey_of(body) == 100
 
 
-def test_there_is_no_snapshot_before_the_first_picture(server: StreamServer) -> None:
+def test_there_is_no_snapshot_before_the_first_picture(server: MjpegServer) -> None:
     assert ask(server, "/snapshot.jpg")[0] == 503
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/../serve.py", "/index.html", "/stream.mjpg/"])
-def test_there_is_nothing_else(server: StreamServer, path: str) -> None:
+def test_there_is_nothing_else(server: MjpegServer, path: str) -> None:
     assert ask(server, path)[0] == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-def test_nothing_can_be_sent_to_it(server: StreamServer, method: str) -> None:
+def test_nothing_can_be_sent_to_it(server: MjpegServer, method: str) -> None:
     assert ask(server, "/snapshot.jpg", method)[0] == 501
 
 
 @pytest.mark.parametrize("path", ["/", "/snapshot.jpg", "/stream.mjpg"])
-def test_head_gives_no_body(server: StreamServer, path: str) -> None:
+def test_head_gives_no_body(server: MjpegServer, path: str) -> None:
     server.write(picture(50), 0)
     assert ask(server, path, "HEAD") == (200, b"")
 
@@ -166,21 +166,19 @@ def test_head_gives_no_body(server: StreamServer, path: str) -> None:
     [("localhost:8080", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("evil.example:8080", 403), ("[::1", 403)],
 )
 def test_a_page_under_another_name_cannot_read_what_is_for_this_machine(
-    server: StreamServer, host: str, status: int
+    server: MjpegServer, host: str, status: int
 ) -> None:
     server.write(picture(50), 0)
     assert ask(server, "/snapshot.jpg", host=host)[0] == status
 
 
 def test_a_server_for_the_network_answers_to_any_name() -> None:
-    with StreamServer("0.0.0.0:0") as server:
+    with MjpegServer("0.0.0.0:0") as server:
         assert server.url == f"http://localhost:{port_of(server)}/"
         assert ask(server, host="studio.local")[0] == 200
 
 
-def test_a_jpeg_is_made_once_and_only_if_somebody_watches(
-    server: StreamServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_jpeg_is_made_once_and_only_if_somebody_watches(server: MjpegServer, monkeypatch: pytest.MonkeyPatch) -> None:
     made, encode = [], cv2.imencode
 
     def imencode(*arguments: Any) -> Any:
@@ -197,7 +195,7 @@ def test_a_jpeg_is_made_once_and_only_if_somebody_watches(
     assert made[0] is not threading.current_thread()
 
 
-def test_a_slow_viewer_holds_nobody_up_and_gets_the_newest(server: StreamServer) -> None:
+def test_a_slow_viewer_holds_nobody_up_and_gets_the_newest(server: MjpegServer) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     server.write(noise, 0)
     with closing(Viewer(server)) as slow, closing(Viewer(server)) as quick:
@@ -213,7 +211,7 @@ def test_a_slow_viewer_holds_nobody_up_and_gets_the_newest(server: StreamServer)
     assert seen < 40
 
 
-def test_viewers_that_break_off_leave_no_thread(server: StreamServer) -> None:
+def test_viewers_that_break_off_leave_no_thread(server: MjpegServer) -> None:
     server.write(picture(50), 0)
     threads = threading.active_count()
     for _ in range(5):
@@ -222,7 +220,7 @@ def test_viewers_that_break_off_leave_no_thread(server: StreamServer) -> None:
     wait(lambda: threading.active_count() == threads)
 
 
-def test_nonsense_does_no_harm(server: StreamServer) -> None:
+def test_nonsense_does_no_harm(server: MjpegServer) -> None:
     with socket.create_connection(("127.0.0.1", port_of(server))) as connection:
         connection.sendall(b"\x16\x03\x01\x00nonsense\r\n\r\n")
         connection.recv(1)
@@ -232,7 +230,7 @@ def test_nonsense_does_no_harm(server: StreamServer) -> None:
 def test_closing_ends_viewers_that_read_and_viewers_that_do_not() -> None:
     threads = threading.active_count()
     noise = np.random.default_rng(0).integers(0, 256, (2160, 3840, 3), np.uint8)
-    server = StreamServer("0")
+    server = MjpegServer("0")
     server.write(noise, 0)
     with closing(Viewer(server)), closing(Viewer(server)) as reading:
         reading.read()
@@ -245,31 +243,31 @@ def test_closing_ends_viewers_that_read_and_viewers_that_do_not() -> None:
 @pytest.mark.parametrize("address", ["", "web", "80a", "127.0.0.1", "127.0.0.1:", "65536", "-1", "no such host:8080"])
 def test_a_wrong_address_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="serve at"):
-        StreamServer(address)
+        MjpegServer(address)
 
 
 def test_a_port_in_use_is_named() -> None:
-    with StreamServer("0") as server, pytest.raises(OutputError, match=rf"port {port_of(server)} \(Address already"):
-        StreamServer(str(port_of(server)))
+    with MjpegServer("0") as server, pytest.raises(OutputError, match=rf"port {port_of(server)} \(Address already"):
+        MjpegServer(str(port_of(server)))
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(LivestyleError, match=r"192\.0\.2\.1 port 8080 .*choose another"):
-        StreamServer("192.0.2.1:8080")
+        MjpegServer("192.0.2.1:8080")
 
 
 def test_a_port_is_free_again_after_closing() -> None:
-    with StreamServer("0") as server:
+    with MjpegServer("0") as server:
         port = port_of(server)
         server.write(picture(50), 0)
         with closing(Viewer(server)) as viewer:
             viewer.read()
-    with StreamServer(f"127.0.0.1:{port}") as server:
+    with MjpegServer(f"127.0.0.1:{port}") as server:
         assert ask(server)[0] == 200
 
 
 def test_an_ipv6_address_works() -> None:
-    with StreamServer("[::1]:0") as server:
+    with MjpegServer("[::1]:0") as server:
         assert server.url == f"http://[::1]:{port_of(server)}/"
         with urllib.request.urlopen(server.url, timeout=PATIENCE_SECONDS) as answer:
             assert answer.status == 200

@@ -1,4 +1,4 @@
-"""`VideoFileSource` and `VideoFileSink` on clips that ffmpeg makes, checked with ffprobe and by pixels it decodes."""
+"""`VideoReader` and `VideoWriter` on clips that ffmpeg makes, checked with ffprobe and by pixels it decodes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 from livestyle.errors import InputError, OutputError
 from livestyle.media.video.codecs import Encoding, container_of
-from livestyle.media.video.reader import VideoFileSource
-from livestyle.media.video.writer import VideoFileSink
+from livestyle.media.video.reader import VideoReader
+from livestyle.media.video.writer import VideoWriter
 from tests.ffmpeg import Make, md5, packet_times, pixels, probe, streams, times
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration={}")
@@ -67,10 +67,10 @@ def copy(
     start: str | None = None,
     end: str | None = None,
     encoding: Encoding = Encoding(),  # noqa: B008
-) -> VideoFileSource:
+) -> VideoReader:
     """What a conversion at strength 0 does."""
     span = [None if text is None else Fraction(text) for text in (start, end)]
-    with VideoFileSource(source, *span) as video, VideoFileSink(target, video.info, video, encoding) as sink:
+    with VideoReader(source, *span) as video, VideoWriter(target, video.info, video, encoding) as sink:
         for frame in video:
             sink.write(frame.image, frame.time, frame.duration)
     return video
@@ -382,7 +382,7 @@ def test_a_part_that_is_not_there_is_refused(make: Make, start: str, end: str | 
     source = make("clip.mp4", *picture(1), *H264)
 
     with pytest.raises(InputError, match=words):
-        VideoFileSource(source, Fraction(start), None if end is None else Fraction(end))
+        VideoReader(source, Fraction(start), None if end is None else Fraction(end))
 
 
 @pytest.mark.parametrize("depth", ["yuv420p", "yuv420p10le", "yuv444p12le"])
@@ -586,7 +586,7 @@ def test_a_gif_keeps_its_timing_and_its_looping(make: Make, tmp_path: Path, ffmp
 
     assert video.plays == plays
     assert gif_times(tmp_path / "out.gif") == gif_times(source)
-    with VideoFileSource(tmp_path / "out.gif") as again:
+    with VideoReader(tmp_path / "out.gif") as again:
         assert again.plays == plays
         assert [frame.duration for frame in again][-1] == Fraction(123, 100)
     application = (tmp_path / "out.gif").read_bytes().partition(b"NETSCAPE2.0\x03\x01")[2][:2]
@@ -633,7 +633,7 @@ def test_an_animated_webp_goes_in_and_out(make: Make, tmp_path: Path, ffmpeg: st
 
 def test_an_animated_webp_may_have_a_name_of_another_encoding(make: Make) -> None:
     path = make("in.webp", *picture(0.4), "-c:v", "libwebp_anim")
-    with VideoFileSource(path.rename(path.with_name("caf\udce9.webp"))) as video:
+    with VideoReader(path.rename(path.with_name("caf\udce9.webp"))) as video:
         assert len(list(video)) == 10
 
 
@@ -651,7 +651,7 @@ def test_a_stop_halfway_leaves_everything_as_it_was(make: Make, tmp_path: Path, 
     (tmp_path / name).write_text("precious")
 
     def stop() -> None:
-        with VideoFileSource(source) as video, VideoFileSink(tmp_path / name, video.info, video) as sink:
+        with VideoReader(source) as video, VideoWriter(tmp_path / name, video.info, video) as sink:
             for frame in video:
                 sink.write(frame.image, frame.time, frame.duration)
             raise KeyboardInterrupt

@@ -117,7 +117,7 @@ def test_a_matched_style_is_that_of_the_matched_picture(
     # Of the size that styles are encoded at.
     picture = cv2.resize(noise, (683, 512), interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(tmp_path / "wave.png"), picture)
-    style = library.from_picture(tmp_path / "wave.png")
+    style = library.from_image(tmp_path / "wave.png")
 
     matched = library.matched(style, frame)
 
@@ -128,9 +128,9 @@ def test_a_matched_style_is_that_of_the_matched_picture(
 def test_a_matched_style_does_not_take_the_place_of_its_picture_in_the_cache(
     library: StyleLibrary, picture: Path, noise: np.ndarray
 ) -> None:
-    style = library.from_picture(picture)
+    style = library.from_image(picture)
     library.matched(style, noise)
-    assert np.array_equal(library.from_picture(picture).stats.values, style.stats.values)
+    assert np.array_equal(library.from_image(picture).stats.values, style.stats.values)
 
 
 @pytest.mark.parametrize("of", ["{0}", "{0},{1}"])
@@ -143,7 +143,7 @@ def test_presets_and_mixes_have_no_colours_to_match(library: StyleLibrary, frame
 def test_a_style_picture_that_is_gone_cannot_be_matched(
     library: StyleLibrary, picture: Path, frame: np.ndarray
 ) -> None:
-    style = library.from_picture(picture)
+    style = library.from_image(picture)
     picture.unlink()
     with pytest.raises(StyleError, match=r"there is no picture .*picture\.png"):
         library.matched(style, frame)

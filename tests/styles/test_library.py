@@ -26,31 +26,31 @@ def test_a_picture_is_encoded_once_and_then_comes_from_the_cache(
     stylizer: Stylizer, tmp_path: Path, picture: Path
 ) -> None:
     first, second = (StyleLibrary(stylizer, tmp_path / "cache") for _ in range(2))
-    encoded = first.from_picture(picture)
-    cached = second.from_picture(picture.rename(tmp_path / "renamed.png"))
+    encoded = first.from_image(picture)
+    cached = second.from_image(picture.rename(tmp_path / "renamed.png"))
     assert (first.encoded, second.encoded) == (1, 0)
     assert np.array_equal(encoded.stats.values, cached.stats.values)
 
 
 def test_a_changed_picture_is_encoded_anew(library: StyleLibrary, picture: Path) -> None:
-    before = library.from_picture(picture)
+    before = library.from_image(picture)
     picture.write_bytes(_png(np.full((80, 90, 3), 200, np.uint8)))
-    assert not np.array_equal(library.from_picture(picture).stats.values, before.stats.values)
+    assert not np.array_equal(library.from_image(picture).stats.values, before.stats.values)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00junk", b"not numpy at all"])
 def test_a_damaged_cache_file_is_encoded_anew(stylizer: Stylizer, tmp_path: Path, picture: Path, damage: bytes) -> None:
     library = StyleLibrary(stylizer, tmp_path / "cache")
-    good = library.from_picture(picture)
+    good = library.from_image(picture)
     for file in (tmp_path / "cache").iterdir():
         file.write_bytes(damage)
-    assert np.array_equal(library.from_picture(picture).stats.values, good.stats.values)
+    assert np.array_equal(library.from_image(picture).stats.values, good.stats.values)
     assert library.encoded == 2
 
 
 def test_a_cache_folder_that_cannot_be_made_is_done_without(stylizer: Stylizer, tmp_path: Path, picture: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert StyleLibrary(stylizer, tmp_path / "file" / "cache").from_picture(picture).name == "picture"
+    assert StyleLibrary(stylizer, tmp_path / "file" / "cache").from_image(picture).name == "picture"
 
 
 def test_a_folder_is_all_its_pictures_by_name(library: StyleLibrary, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_mix_is_the_weighted_mean_of_its_styles(library: StyleLibrary) -> None
 def test_a_mix_without_weights_is_even(library: StyleLibrary, picture: Path) -> None:
     name = next(iter(library.presets))
     (mixed,) = library.find(f"{name},{picture}")
-    expected = (library.presets[name].stats.values + library.from_picture(picture).stats.values) / 2
+    expected = (library.presets[name].stats.values + library.from_image(picture).stats.values) / 2
     np.testing.assert_allclose(mixed.stats.values, expected, rtol=1e-4, atol=1e-5)
 
 

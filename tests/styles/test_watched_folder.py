@@ -15,10 +15,10 @@ from livestyle import StyleLibrary
 from livestyle.errors import StyleError
 from livestyle.styles import watched_folder as module
 from livestyle.styles.library import Style
-from livestyle.styles.watched_folder import POLL_SECONDS, THUMB, StyleShelf
+from livestyle.styles.watched_folder import POLL_SECONDS, THUMB, WatchedFolder
 
 PATIENCE = 60.0
-Open = Callable[[], StyleShelf]
+Open = Callable[[], WatchedFolder]
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -28,11 +28,11 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def names(shelf: StyleShelf) -> list[str]:
+def names(shelf: WatchedFolder) -> list[str]:
     return [style.name for style in shelf.styles]
 
 
-def news_until(shelf: StyleShelf, fits: Callable[[list[str]], bool]) -> list[str]:
+def news_until(shelf: WatchedFolder, fits: Callable[[list[str]], bool]) -> list[str]:
     """All news, once they fit."""
     news: list[str] = []
 
@@ -69,10 +69,10 @@ def presets(library: StyleLibrary) -> list[Style]:
 @pytest.fixture
 def open_shelf(library: StyleLibrary, presets: list[Style], folder: Path) -> Iterator[Open]:
     """Open a shelf on the folder, with presets to fall back on."""
-    shelves: list[StyleShelf] = []
+    shelves: list[WatchedFolder] = []
 
-    def begin() -> StyleShelf:
-        shelves.append(StyleShelf(library, presets, folder))
+    def begin() -> WatchedFolder:
+        shelves.append(WatchedFolder(library, presets, folder))
         shelves[-1].start()
         return shelves[-1]
 
@@ -136,7 +136,7 @@ def test_a_picture_that_is_overwritten_is_encoded_anew(open_shelf: Open, library
     path.write_bytes(png(2))
     news_until(shelf, lambda news: news == ["sunset has changed"])
     (after,) = shelf.styles
-    assert np.array_equal(after.stats.values, library.from_picture(path).stats.values)
+    assert np.array_equal(after.stats.values, library.from_image(path).stats.values)
     assert not np.array_equal(after.stats.values, before.stats.values)
     assert shelf.thumbnail(before) is None
 
@@ -166,7 +166,7 @@ def test_a_picture_is_left_alone_while_it_is_written(
         time.sleep(POLL_SECONDS / 2)
     news_until(shelf, lambda news: "added busy" in news)
     assert library.encoded == 1
-    assert np.array_equal(shelf.styles[0].stats.values, library.from_picture(folder / "busy.png").stats.values)
+    assert np.array_equal(shelf.styles[0].stats.values, library.from_image(folder / "busy.png").stats.values)
 
 
 def test_a_picture_whose_copying_pauses_is_read_when_it_goes_on(
@@ -294,7 +294,7 @@ def test_a_folder_that_cannot_be_read_at_the_start_is_refused(library: StyleLibr
     path = folder / "styles"
     if there:
         path.write_text("a file")
-    shelf = StyleShelf(library, folder=path)
+    shelf = WatchedFolder(library, folder=path)
     with pytest.raises(StyleError, match="cannot read the folder of styles") as error:
         shelf.start()
     assert str(path) in str(error.value)
@@ -318,8 +318,8 @@ def test_closing_does_not_wait_for_the_pictures_that_are_left(
 def test_the_styles_given_are_all_there_is_without_a_folder(
     library: StyleLibrary, presets: list[Style], picture: Path
 ) -> None:
-    style = library.from_picture(picture)
-    with StyleShelf(library, [style, *presets]) as shelf:
+    style = library.from_image(picture)
+    with WatchedFolder(library, [style, *presets]) as shelf:
         assert shelf.styles == (style, *presets)
         wait_for(lambda: shelf.thumbnail(style) is not None, "the picture's thumbnail")
         assert shelf.take_news() == []

@@ -21,7 +21,7 @@ from livestyle import Model, Stylizer
 from livestyle.engine.devices import create_session, session_options
 from livestyle.engine.model import CHECKPOINT, REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZE_FP16, STYLIZE_INT8
 from livestyle.errors import LivestyleError
-from livestyle.media.images import read_picture
+from livestyle.media.images import read_image
 from train.fit import load_model
 from train.networks import CompactModel, build_model, running_statistics
 
@@ -136,7 +136,7 @@ def test_weights_of_8_bits_leave_room_for_the_sum_of_two_products_in_16() -> Non
 
 def test_a_preset_is_the_style_of_its_picture(exported: Path) -> None:
     model = Stylizer(exported / "model", "cpu")
-    expected = model.encode_style(read_picture(exported / "pictures" / "picture.png")).values
+    expected = model.encode_style(read_image(exported / "pictures" / "picture.png")).values
     np.testing.assert_allclose(model.model.presets()["mine"], expected, rtol=1e-3, atol=1e-4)
 
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame, FrameSource
-from livestyle.media.images import is_picture, read_picture
+from livestyle.media.images import is_image, read_image
 
 if TYPE_CHECKING:
     import cv2
@@ -235,7 +235,7 @@ def shots(source: str, size: tuple[int, int] | None, stop: threading.Event) -> G
             case "stream":
                 yield from _stream_shots(source, stop)
             case "picture":
-                yield read_picture(Path(source)), time.monotonic()
+                yield read_image(Path(source)), time.monotonic()
                 stop.wait()
             case "film":
                 yield from _film_shots(source, stop)
@@ -352,7 +352,7 @@ def _kind(source: str) -> Literal["device", "stream", "picture", "film"]:
         return "device"
     if "://" in source:
         return "stream"
-    return "picture" if is_picture(Path(source)) else "film"
+    return "picture" if is_image(Path(source)) else "film"
 
 
 def _check_file(path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livestyle.errors import InputError
-from livestyle.media.images import read_picture
+from livestyle.media.images import read_image
 
 from .camera import camera_name, check_source, device_backends, is_device, is_still, shots
 
@@ -132,7 +132,7 @@ def _print_modes(source: str) -> None:
 def _measure(source: str, size: tuple[int, int] | None, known: set[tuple[int, int]]) -> Mode | None:
     """What a camera gives when it is asked for a size; None where that is a size that is known."""
     if is_still(source):
-        image = read_picture(Path(source))
+        image = read_image(Path(source))
         return Mode(image.shape[1], image.shape[0], 0)
     width = height = 0
     begin, times = 0.0, list[float]()

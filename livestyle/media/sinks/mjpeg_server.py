@@ -41,7 +41,7 @@ img { display: block; width: 100%; height: 100%; object-fit: contain }
 """
 
 
-class StreamServer(FrameSink):
+class MjpegServer(FrameSink):
     """Serves the newest picture over HTTP: ``/`` is a page, ``/stream.mjpg`` a stream, ``/snapshot.jpg`` a picture.
 
     Each client has a thread, gets the newest picture whenever it has taken the one before, and holds nobody up. JPEGs

@@ -66,7 +66,7 @@ class _Shown:
     concealed: bool = False
 
 
-class VideoFileSource(FrameSource):
+class VideoReader(FrameSource):
     """The frames of a video file, upright and with their exact times.
 
     A display matrix, as phones write it, is applied to the pixels. More than 8 bits a channel are rounded to 8; the

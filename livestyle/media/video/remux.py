@@ -14,7 +14,7 @@ from av.stream import Disposition
 from .codecs import ANIMATIONS
 
 if TYPE_CHECKING:
-    from .reader import VideoFileSource
+    from .reader import VideoReader
 
 _SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 """What text subtitles become that a container does not carry."""
@@ -42,7 +42,7 @@ _KEYS_OF_MP4 = (
 """What iTunes has a place for."""
 
 
-class Companions:
+class Remuxer:
     """Puts all that goes with a source's pictures into a container: streams as they are, or, if need be, converted.
 
     Args:
@@ -51,7 +51,7 @@ class Companions:
         source: of all the rest.
     """
 
-    def __init__(self, container: Any, picture: Any, source: VideoFileSource) -> None:
+    def __init__(self, container: Any, picture: Any, source: VideoReader) -> None:
         self._container = container
         self._format: str = container.format.name
         self._is_pipe = container.file is not None

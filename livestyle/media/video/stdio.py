@@ -15,8 +15,8 @@ from livestyle.errors import InputError, OutputError
 from livestyle.media.frames import Frame, FrameSink, FrameSource
 
 from .codecs import Encoding
-from .reader import VideoFileSource, VideoInfo
-from .writer import VideoFileSink
+from .reader import VideoInfo, VideoReader
+from .writer import VideoWriter
 
 STDIO = Path("-")
 """What stands for standard input or output."""
@@ -148,18 +148,18 @@ class RawSink(FrameSink):
         """What was written cannot be taken back."""
 
 
-def read_pipe(stream: BinaryIO, start: Fraction | None = None, end: Fraction | None = None) -> VideoFileSource:
+def read_pipe(stream: BinaryIO, start: Fraction | None = None, end: Fraction | None = None) -> VideoReader:
     """A film in any container that can be read from front to back, such as Matroska, NUT, MPEG-TS or fragmented MP4.
 
     Args:
         stream: of bytes.
-        start: as of `VideoFileSource`; what lies before it is read and dropped.
-        end: as of `VideoFileSource`.
+        start: as of `VideoReader`; what lies before it is read and dropped.
+        end: as of `VideoReader`.
 
     Raises:
         InputError: there is no such film.
     """
-    return VideoFileSource(_INPUT, start, end, stream=stream)
+    return VideoReader(_INPUT, start, end, stream=stream)
 
 
 def write_pipe(
@@ -167,19 +167,19 @@ def write_pipe(
     info: VideoInfo,
     source: FrameSource | None = None,
     encoding: Encoding = Encoding(),  # noqa: B008 (it cannot be changed)
-) -> VideoFileSink:
+) -> VideoWriter:
     """A film in Matroska, which carries all codecs and kinds of sound and subtitles and needs no seeking.
 
     Args:
         stream: of bytes.
-        info: as of `VideoFileSink`.
-        source: as of `VideoFileSink`.
-        encoding: as of `VideoFileSink`.
+        info: as of `VideoWriter`.
+        source: as of `VideoWriter`.
+        encoding: as of `VideoWriter`.
 
     Raises:
         OutputError: it cannot be written.
     """
-    return VideoFileSink(_OUTPUT, info, source, encoding, stream=stream)
+    return VideoWriter(_OUTPUT, info, source, encoding, stream=stream)
 
 
 def open_stdin() -> BinaryIO:

@@ -19,13 +19,13 @@ from livestyle.media.frames import FrameSink, FrameSource
 from .animation import SHORTEST, UNITS, Palettes, lengthen, loop_option
 from .codecs import ANIMATIONS, Encoding, container_of, find_encoder, ordinary_scheduling
 from .pixel_formats import Packer
-from .reader import VideoFileSource, VideoInfo
-from .remux import Companions, muxer_options
+from .reader import VideoInfo, VideoReader
+from .remux import Remuxer, muxer_options
 
 log = logging.getLogger(__name__)
 
 
-class VideoFileSink(FrameSink):
+class VideoWriter(FrameSink):
     """A video file, which appears under its name when it is complete.
 
     Codecs have even sizes: an odd width or height gets one more column or row, a copy of the last one, and nothing is
@@ -63,7 +63,7 @@ class VideoFileSink(FrameSink):
         self.path = path
         self.info = info
         self._file = stream
-        self._source = source if isinstance(source, VideoFileSource) else None
+        self._source = source if isinstance(source, VideoReader) else None
         self._is_animation = self._format in ANIMATIONS
         odd = (0, 0) if self._is_animation else (info.width % 2, info.height % 2)
         self._width, self._height = info.width + odd[0], info.height + odd[1]
@@ -93,7 +93,7 @@ class VideoFileSink(FrameSink):
         self._container: Any = av.open(target, "w", format=self._format, container_options=options)
         self._stream: Any = self._container.add_stream(encoder.name, rate=info.rate, hwaccel=encoder.hwaccel)
         self._configure(self._stream.codec_context)
-        self._companions = Companions(self._container, self._stream, source) if source else None
+        self._companions = Remuxer(self._container, self._stream, source) if source else None
         with ordinary_scheduling():
             self._container.start_encoding()
         if self._companions and self._companions.warning:

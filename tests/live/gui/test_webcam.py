@@ -18,7 +18,7 @@ from livestyle.live.app import NOTICE_SECONDS
 from livestyle.live.config import CROSSFADE_SECONDS
 from livestyle.live.overlay import DARK_RED, YELLOW
 from livestyle.live.render_thread import Look
-from livestyle.media.video.reader import VideoFileSource
+from livestyle.media.video.reader import VideoReader
 from tests.mjpeg import MjpegServer
 
 from .conftest import CLIP_SIZE, Display, Program, start_visibly, wait_for
@@ -197,7 +197,7 @@ def test_r_records_what_is_painted_and_nothing_else(running: Program, first: np.
     running.press("r")
     wait_for(lambda: f"saved {film.resolve()}" in running.output(), "the end of the recording")
     running.press("h")
-    with VideoFileSource(film) as source:
+    with VideoReader(film) as source:
         frames = list(source)
         assert source.damage is None
     assert all(distance(frame.image, first) < SAME for frame in frames)
