@@ -19,13 +19,14 @@ from livestyle.engine.devices import default_threads, first_line
 from livestyle.engine.stylizer import check_strength, check_stroke_size
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.media.images import SUFFIXES, is_image, read_image, write_image
+from livestyle.media.mask import Mask
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.codecs import FORMATS, Encoding, container_of
 from livestyle.media.video.stdio import STDIO
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.render.still import paint_picture
 from livestyle.styles.library import Style, style_image
-from livestyle.styles.regions import Mask, Regions
+from livestyle.styles.regions import Regions
 from livestyle.styles.timeline import Timeline
 
 from .paths import (

@@ -17,8 +17,8 @@ import numpy as np
 from livestyle.errors import OutputError
 from livestyle.media.frames import FrameSource
 from livestyle.media.video.codecs import Encoding, ordinary_scheduling
+from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.libav import Flags, av
-from livestyle.media.video.reader import VideoInfo
 from livestyle.media.video.writer import VideoWriter
 
 if TYPE_CHECKING:

@@ -25,14 +25,16 @@ from livestyle.engine.stabilizer import Stabilizer
 from livestyle.engine.stylizer import check_stroke_size
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame
+from livestyle.media.mask import Mask
 from livestyle.media.video.codecs import Encoding, container_of
+from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.libav import av
-from livestyle.media.video.reader import VideoInfo, VideoReader
+from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.stdio import (
     STDIO,
     RawFormat,
-    RawSink,
-    RawSource,
+    RawReader,
+    RawWriter,
     open_stdin,
     open_stdout,
     read_pipe,
@@ -41,7 +43,7 @@ from livestyle.media.video.stdio import (
 from livestyle.media.video.writer import VideoWriter
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.styles.library import StyleLibrary
-from livestyle.styles.regions import Mask, Regions
+from livestyle.styles.regions import Regions
 from livestyle.styles.timeline import Timeline
 
 from .prefetch import Pace, Stopwatch, WriteBehind, read_ahead
@@ -199,7 +201,7 @@ class Film:
         """What the source is called."""
         return "standard input" if self.source == STDIO else str(self.source)
 
-    def _open(self) -> VideoReader | RawSource:
+    def _open(self) -> VideoReader | RawReader:
         start, end = self.options.start, self.options.end
         if self.source != STDIO:
             return VideoReader(self.source, start, end)
@@ -207,7 +209,7 @@ class Film:
             return read_pipe(open_stdin(), start, end)
         if start is not None or end is not None:
             raise InputError("raw frames cannot be cut: leave start and end out")
-        return RawSource(open_stdin(), *self.options.raw)
+        return RawReader(open_stdin(), *self.options.raw)
 
     @property
     def _fps(self) -> Fraction | None:
@@ -228,7 +230,7 @@ class Film:
         self,
         frames: Iterable[Frame],
         painter: _Painter,
-        sink: VideoWriter | RawSink,
+        sink: VideoWriter | RawWriter,
         shown: VideoInfo,
         kept: int,
         clocks: Sequence[Stopwatch],
@@ -261,8 +263,8 @@ class Film:
         return count
 
     def _sink(
-        self, info: VideoInfo, video: VideoReader | RawSource, store: SegmentStore | None
-    ) -> VideoWriter | RawSink:
+        self, info: VideoInfo, video: VideoReader | RawReader, store: SegmentStore | None
+    ) -> VideoWriter | RawWriter:
         encoding = self.options.encoding
         if store is not None:
             return SegmentSink(self.path, info, video, encoding, store)
@@ -270,7 +272,7 @@ class Film:
             return VideoWriter(self.path, info, video, encoding)
         if self.options.raw is None:
             return write_pipe(open_stdout(), info, video, encoding)
-        return RawSink(open_stdout(), self.options.raw.pixel_format)
+        return RawWriter(open_stdout(), self.options.raw.pixel_format)
 
     def _info(self, info: VideoInfo) -> VideoInfo:
         """Of the frames as they are painted."""
@@ -282,12 +284,12 @@ class Film:
             info = replace(info, rate=self._fps, time_base=1 / self._fps)
         return info
 
-    def _expected(self, video: VideoReader | RawSource) -> int | None:
+    def _expected(self, video: VideoReader | RawReader) -> int | None:
         if video.expected is None or self._fps is None:
             return video.expected
         return round(video.expected * self._fps / video.info.rate)
 
-    def _frames(self, video: VideoReader | RawSource, info: VideoInfo, kept: int) -> Iterator[Frame]:
+    def _frames(self, video: VideoReader | RawReader, info: VideoInfo, kept: int) -> Iterator[Frame]:
         frames: Iterator[Frame] = (frame.changed(lambda i: resize(i, info.width, info.height)) for frame in video)
         if self._fps is not None:
             frames = at_rate(frames, self._fps, 1 / video.info.rate)

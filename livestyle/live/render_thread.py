@@ -15,9 +15,9 @@ from livestyle.engine.model import MINIMUM_SIDE
 from livestyle.engine.stabilizer import Stabilizer
 from livestyle.engine.stylizer import StyleStats, Stylizer, lay_over
 from livestyle.media.frames import Frame
+from livestyle.media.mask import Mask
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.styles.library import Style, mix
-from livestyle.styles.regions import Mask
 
 from .adaptive_resolution import Pace
 

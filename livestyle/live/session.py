@@ -10,8 +10,9 @@ from pathlib import Path
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, StyleError
 from livestyle.media.images import images_in
+from livestyle.media.mask import Mask
 from livestyle.styles.library import Style, StyleLibrary
-from livestyle.styles.regions import Mask, find_background
+from livestyle.styles.regions import find_background
 from livestyle.styles.watched_folder import WatchedFolder
 
 from .config import Plan

@@ -1,69 +1,72 @@
-"""What every source and sink of frames has in common."""
+"""Frames, and what every source and sink of frames has in common."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
+
+    from .video.info import VideoInfo
+
+BgrImage: TypeAlias = "NDArray[np.uint8]"
+"""Colour image, uint8 [H, W, 3] in the order blue, green, red: OpenCV's."""
+GreyImage: TypeAlias = "NDArray[np.uint8]"
+"""Single-channel image, uint8 [H, W]; as a mask, 255 is the foreground."""
 
 
 class Frame:
-    """A picture of a film or a camera.
+    """An image of a video or a camera with its time.
 
     Args:
-        image: uint8 [H, W, 3] BGR, upright; or a function that makes it, which is called when somebody looks at it.
-        time: seconds; exact (a Fraction) from a file, of the clock of `time.monotonic` from a camera.
-        duration: seconds that it stays on the screen; 0 where nobody knows.
+        image: upright; or a function that makes it, which is called on first access.
+        time: seconds; exact (a Fraction) from a file, on the clock of `time.monotonic` from a camera.
+        duration: seconds on the screen; 0 where it is unknown.
     """
 
     def __init__(
-        self, image: np.ndarray | Callable[[], np.ndarray], time: Fraction | float, duration: Fraction | float = 0
+        self, image: BgrImage | Callable[[], BgrImage], time: Fraction | float, duration: Fraction | float = 0
     ) -> None:
         self.time = time
         self.duration = duration
         self._image = image
 
     @property
-    def image(self) -> np.ndarray:
+    def image(self) -> BgrImage:
         """uint8 [H, W, 3] BGR; the same object each time."""
         if callable(self._image):
             self._image = self._image()
         return self._image
 
     def at(self, time: Fraction | float, duration: Fraction | float) -> Frame:
-        """The same picture at another time."""
+        """The same image at another time."""
         return Frame(lambda: self.image, time, duration)
 
-    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> Frame:
-        """What a function makes of the picture, when somebody looks at it."""
+    def changed(self, change: Callable[[BgrImage], BgrImage]) -> Frame:
+        """The frame with its image passed through a function, lazily."""
         return Frame(lambda: change(self.image), self.time, self.duration)
 
 
-class FrameSource(ABC):
-    """Gives frames, of one size if it says no more; a context manager that lets go of its file or camera at the end."""
+class FrameSource(Protocol):
+    """Source of frames: a camera, a video, an image; a context manager that closes it."""
 
     @property
-    @abstractmethod
     def width(self) -> int:
-        """Of every frame, in pixels."""
+        """Of the frames, in pixels; of the newest frame where their size may change."""
 
     @property
-    @abstractmethod
     def height(self) -> int:
-        """Of every frame, in pixels."""
+        """Of the frames, in pixels; of the newest frame where their size may change."""
 
-    @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in the order of their time."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Let go of what is open; again is harmless."""
+        """Release the file or the device; calling it again is harmless."""
 
     def __enter__(self) -> Self:
         return self
@@ -74,23 +77,41 @@ class FrameSource(ABC):
         self.close()
 
 
-class FrameSink(ABC):
-    """Takes frames, of one size unless it says otherwise.
+class VideoSource(FrameSource, Protocol):
+    """Source of frames that ends: a video file, a piped video or raw frames. Counters grow while it is iterated."""
 
-    A context manager that completes the result, or drops it where the body raised.
-    """
+    info: VideoInfo
+    """Of the frames to come."""
+    decoded: int
+    """Frames given so far, concealed ones included."""
+    concealed: int
+    """Of these, copies of the last good frame that stand in for damaged ones."""
 
-    @abstractmethod
-    def write(self, image: np.ndarray, time: Fraction | float) -> None:
-        """Take the next frame: uint8 [H, W, 3] BGR, at its time in seconds."""
+    @property
+    def expected(self) -> int | None:
+        """Approximate number of frames; None where it is unknown."""
 
-    @abstractmethod
+    @property
+    def damage(self) -> str | None:
+        """One sentence on what could not be read so far; None where nothing was damaged."""
+
+
+class FrameSink(Protocol):
+    """Destination of frames; a context manager that completes the result, or discards it when the body raised."""
+
+    def write(self, image: BgrImage, time: Fraction | float) -> None:
+        """Take the next frame.
+
+        Args:
+            image: uint8 [H, W, 3] BGR.
+            time: seconds.
+        """
+
     def close(self) -> None:
         """Complete the result."""
 
-    @abstractmethod
     def abort(self) -> None:
-        """Drop the result, so that nothing half-finished is left."""
+        """Discard the result, so that nothing half-finished is left."""
 
     def __enter__(self) -> Self:
         return self
@@ -102,3 +123,16 @@ class FrameSink(ABC):
             self.close()
         else:
             self.abort()
+
+
+class VideoSink(FrameSink, Protocol):
+    """Sink of frames whose durations matter: a video file, a piped video or raw frames."""
+
+    def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
+        """Take the next frame.
+
+        Args:
+            image: uint8 [H, W, 3] BGR.
+            time: seconds.
+            duration: seconds on the screen; 0 is one frame at the video's rate.
+        """

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError, OutputError
+from livestyle.files import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +62,7 @@ def decode_image(data: bytes, path: Path) -> np.ndarray:
             # IMREAD_COLOR turns by EXIF but drops transparency; IMREAD_UNCHANGED the other way round.
             full = None if data.startswith(JPEG) else cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
             image = (
-                _over_white(full) if full is not None and _has_alpha(full) else cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+                _over_white(full) if full is not None and has_alpha(full) else cv2.imdecode(buffer, cv2.IMREAD_COLOR)
             )
         except cv2.error:
             image = None
@@ -72,26 +71,8 @@ def decode_image(data: bytes, path: Path) -> np.ndarray:
     return image
 
 
-def decode_mask(data: bytes, path: Path) -> np.ndarray:
-    """A picture's alpha channel where anything is transparent, else its grey: uint8 [H, W].
-
-    Raises:
-        InputError: the bytes are no picture; ``path`` is for the error's text.
-    """
-    import cv2
-    import numpy as np
-
-    image = decode_image(data, path)
-    if not data.startswith(JPEG):
-        full = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if full is not None and _has_alpha(full):
-            alpha = np.rint(full[:, :, 3] / (255 if full.dtype == np.uint8 else 65535) * 255).astype(np.uint8)
-            if alpha.min() < 255:
-                return alpha
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-
-
-def _has_alpha(image: np.ndarray) -> bool:
+def has_alpha(image: np.ndarray) -> bool:
+    """Whether a decoded image has an alpha channel, of 8 or 16 bits."""
     return image.ndim == 3 and image.shape[2] == 4 and image.dtype in ("uint8", "uint16")
 
 
@@ -101,27 +82,6 @@ def _over_white(image: np.ndarray) -> np.ndarray:
     values = image.astype(np.float32) / np.iinfo(image.dtype).max
     alpha = values[:, :, 3:]
     return np.rint((values[:, :, :3] * alpha + 1 - alpha) * 255).astype(np.uint8)
-
-
-def fit_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The picture scaled with its shape kept, in the middle of black: uint8 [H, W, 3] as uint8 [height, width, 3].
-
-    Where it is one pixel short, as when an odd size was made even, its last column or row is repeated instead; where
-    nothing is to be done, it comes back itself.
-    """
-    import cv2
-
-    right, below = width - image.shape[1], height - image.shape[0]
-    if right == below == 0:
-        return image
-    if right in (0, 1) and below in (0, 1):
-        return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    factor = min(width / image.shape[1], height / image.shape[0])
-    inner = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-    image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    right, below = width - inner[0] - left, height - inner[1] - top
-    return cv2.copyMakeBorder(image, top, below, left, right, cv2.BORDER_CONSTANT)
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -140,14 +100,8 @@ def write_image(path: Path, image: np.ndarray) -> None:
         raise OutputError(
             f"cannot write {path}: a {path.suffix} of {image.shape[1]}x{image.shape[0]} cannot be made here, use .png"
         )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(data.tobytes())
-        os.replace(partial, path)
-    except BaseException as error:
-        # A file system that turned read-only refuses to delete even what is not there.
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-        raise
+        with atomic_write(path) as file:
+            file.write(data.tobytes())
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -20,9 +20,10 @@ from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
 from livestyle.jobs.batch import check_images, check_videos, convert_images, convert_video
 from livestyle.jobs.video import VideoOptions
+from livestyle.media.mask import Mask
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.styles.library import Style, StyleLibrary
-from livestyle.styles.regions import Mask, Regions
+from livestyle.styles.regions import Regions
 from livestyle.styles.timeline import Timeline
 
 WIDTH, HEIGHT = 192, 96

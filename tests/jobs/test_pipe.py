@@ -15,7 +15,7 @@ import pytest
 
 from livestyle.errors import InputError, OutputError
 from livestyle.media.video.codecs import Encoding
-from livestyle.media.video.stdio import RawSink, RawSource, open_stdout, parse_raw, read_pipe, write_pipe
+from livestyle.media.video.stdio import RawReader, RawWriter, open_stdout, parse_raw, read_pipe, write_pipe
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=30000/1001:duration=1")
 SOUND = ("-f", "lavfi", "-i", "sine=sample_rate=48000:duration=1")
@@ -24,7 +24,7 @@ RAW = ("-f", "rawvideo", "-pix_fmt", "bgr24")
 
 COPY = """
 import sys
-from livestyle.media.pipe import open_stdin, open_stdout, read_pipe, write_pipe
+from livestyle.media.video.stdio import open_stdin, open_stdout, read_pipe, write_pipe
 with read_pipe(open_stdin()) as video, write_pipe(open_stdout(), video.info, video) as sink:
     for frame in video:
         sink.write(frame.image, frame.time, frame.duration)
@@ -123,8 +123,8 @@ def test_raw_frames_go_in_and_out_untouched(run: Run, pixel_format: str) -> None
     raw = run(*PICTURE, "-f", "rawvideo", "-pix_fmt", pixel_format)
     target = io.BytesIO()
 
-    source = RawSource(io.BytesIO(raw), 96, 64, Fraction(30000, 1001), pixel_format)
-    with source, RawSink(target, pixel_format) as sink:
+    source = RawReader(io.BytesIO(raw), 96, 64, Fraction(30000, 1001), pixel_format)
+    with source, RawWriter(target, pixel_format) as sink:
         times = []
         for frame in source:
             times.append(frame.time)
@@ -139,7 +139,7 @@ def test_raw_frames_become_a_film(run: Run) -> None:
     raw = run(*PICTURE, *RAW)
     target = io.BytesIO()
 
-    source = RawSource(io.BytesIO(raw), 96, 64, Fraction(30000, 1001))
+    source = RawReader(io.BytesIO(raw), 96, 64, Fraction(30000, 1001))
     with source, write_pipe(target, source.info, source) as sink:
         for frame in source:
             sink.write(frame.image, frame.time, frame.duration)
@@ -149,7 +149,7 @@ def test_raw_frames_become_a_film(run: Run) -> None:
 
 
 def test_raw_frames_that_end_within_one_are_reported() -> None:
-    source = RawSource(io.BytesIO(bytes(64 * 96 * 3 * 2 + 5)), 96, 64, Fraction(25))
+    source = RawReader(io.BytesIO(bytes(64 * 96 * 3 * 2 + 5)), 96, 64, Fraction(25))
 
     assert len(list(source)) == 2
     assert source.damage == "standard input ended within a frame: 2 frames could be read"
@@ -157,7 +157,7 @@ def test_raw_frames_that_end_within_one_are_reported() -> None:
 
 def test_too_few_bytes_for_a_raw_frame_are_refused() -> None:
     with pytest.raises(InputError, match=r"gave 100 bytes, and a frame of 96x64 has 18432"):
-        list(RawSource(io.BytesIO(bytes(100)), 96, 64, Fraction(25)))
+        list(RawReader(io.BytesIO(bytes(100)), 96, 64, Fraction(25)))
 
 
 def test_the_size_and_rate_of_raw_frames_are_read() -> None:

@@ -414,7 +414,7 @@ def test_opencv_is_quiet_only_while_there_is_a_camera(start: Open, server: Mjpeg
 PROGRAM = """
 import sys
 from livestyle.errors import InputError
-from livestyle.media.camera import Camera
+from livestyle.media.capture.camera import Camera
 for source in sys.argv[2:]:
     try:
         with Camera(source) as camera:

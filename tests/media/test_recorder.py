@@ -26,7 +26,7 @@ WRITE_FILM = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from livestyle.media.record import Recorder
+from livestyle.media.sinks.recorder import Recorder
 path, count = Path(sys.argv[1]), int(sys.argv[2])
 noise = np.random.default_rng(0).integers(0, 256, (count, 64, 96, 3), np.uint8)
 recorder = Recorder(path, 96, 64)

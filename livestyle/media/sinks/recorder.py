@@ -18,7 +18,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from livestyle.errors import OutputError
 from livestyle.media.frames import FrameSink
-from livestyle.media.images import fit_into
+from livestyle.media.resize import fit_into
 
 TICKS = 90_000
 """Of the film's clock, a second."""

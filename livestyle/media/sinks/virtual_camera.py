@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from livestyle.errors import DeviceError
 from livestyle.media.frames import FrameSink
-from livestyle.media.images import fit_into
+from livestyle.media.resize import fit_into
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ import contextlib
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from math import lcm
@@ -17,9 +17,10 @@ import av
 from av.stream import Discard, Disposition
 
 from livestyle.errors import InputError
-from livestyle.media.frames import Frame, FrameSource
+from livestyle.media.frames import Frame, VideoSource
 
 from .animation import UNITS, is_animated_webp, read_plays, read_webp
+from .info import VideoInfo
 from .pixel_formats import Colors, Unpacker
 from .remux import shift
 
@@ -35,27 +36,6 @@ _FINEST = 10_000_000
 """No time base has a greater denominator."""
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video file needs to know of its pictures, beside the pictures.
-
-    Attributes:
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
-        rate: frames per second, about; the frames' times are what counts.
-        time_base: seconds; every frame's time is a multiple of it.
-        aspect: width of a pixel divided by its height.
-        colors: of the file's pixels.
-    """
-
-    width: int
-    height: int
-    rate: Fraction
-    time_base: Fraction
-    aspect: Fraction = Fraction(1)
-    colors: Colors = field(default_factory=Colors)
-
-
 @dataclass(frozen=True, eq=False)
 class _Shown:
     """A decoded frame and when it is shown, in seconds; concealed: it stands in for one that is damaged."""
@@ -66,7 +46,7 @@ class _Shown:
     concealed: bool = False
 
 
-class VideoReader(FrameSource):
+class VideoReader(VideoSource):
     """The frames of a video file, upright and with their exact times.
 
     A display matrix, as phones write it, is applied to the pixels. More than 8 bits a channel are rounded to 8; the
@@ -86,6 +66,7 @@ class VideoReader(FrameSource):
             frames, sounds and subtitles are less by it.
         end: seconds of the film. The last frame is the last one that begins before it.
         stream: the bytes of the file, of a pipe for instance.
+        video_only: leave ``streams``, ``attachments`` and ``packets`` empty: nobody copies the sound.
 
     Raises:
         InputError: there is no such file, no video in it that can be decoded, or no frame between start and end.
@@ -98,6 +79,7 @@ class VideoReader(FrameSource):
         end: Fraction | None = None,
         *,
         stream: BinaryIO | None = None,
+        video_only: bool = False,
     ) -> None:
         if start is not None and start < 0:
             raise InputError(f"a film begins at 0 seconds, not at {float(start):g}")
@@ -126,6 +108,7 @@ class VideoReader(FrameSource):
         self._from = start or None
         self._until = end
         self._stream = stream
+        self._video_only = video_only
         self._container: Any = None
         self._start = Fraction(0)
         self._errors = self._places = 0
@@ -193,8 +176,12 @@ class VideoReader(FrameSource):
             # The other decoder does not see what is transparent.
             self._decoder = av.CodecContext.create("libvpx-vp9", "r")
         covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
-        self.streams = [*container.streams.audio, *container.streams.subtitles, *covers]
-        self.attachments = list(container.streams.attachments)
+        others = [*container.streams.audio, *container.streams.subtitles, *covers]
+        # Read in any case: the end of the sound is needed to tell whether the file was cut off.
+        self._read = [self._video, *others]
+        if not self._video_only:
+            self.streams = others
+            self.attachments = list(container.streams.attachments)
 
     def _open(self) -> None:
         container, video = self._container, self._video
@@ -375,7 +362,7 @@ class VideoReader(FrameSource):
         end = 0
         for packet in self._packets():
             if packet is not None and packet.stream is not self._video:
-                if self._take(packet):
+                if self.streams and self._take(packet):
                     self.packets.append(packet)
                 continue
             if self._is_over:
@@ -446,11 +433,10 @@ class VideoReader(FrameSource):
         return duration
 
     def _packets(self) -> Iterator[Any]:
-        """Packets of the video and of ``streams``; None ends them."""
-        streams = [self._video, *self.streams]
+        """Packets of the video and of all other streams; None ends them."""
         for _ in range(_MOST_ERRORS):
             try:
-                for packet in self._container.demux(streams):
+                for packet in self._container.demux(self._read):
                     if packet.size == 0:
                         continue
                     if packet.pts is not None:

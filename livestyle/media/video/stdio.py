@@ -12,10 +12,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from livestyle.errors import InputError, OutputError
-from livestyle.media.frames import Frame, FrameSink, FrameSource
+from livestyle.media.frames import Frame, FrameSource, VideoSink, VideoSource
 
 from .codecs import Encoding
-from .reader import VideoInfo, VideoReader
+from .info import VideoInfo
+from .reader import VideoReader
 from .writer import VideoWriter
 
 STDIO = Path("-")
@@ -39,7 +40,7 @@ class RawFormat(NamedTuple):
         return f"{self.width}x{self.height}@{self.rate}"
 
 
-class RawSource(FrameSource):
+class RawReader(VideoSource):
     """Frames without any container, one behind the other, at a steady rate.
 
     Args:
@@ -57,10 +58,7 @@ class RawSource(FrameSource):
         _check_pixel_format(pixel_format)
         self.info = VideoInfo(width, height, rate, 1 / rate)
         self.decoded = self.concealed = 0
-        self.expected = None
-        """Nobody knows how many frames there are."""
-        self.damage: str | None = None
-        """One sentence on what could not be read, once the frames are through."""
+        self._damage: str | None = None
         self._stream = stream
         self._is_rgb = pixel_format == "rgb24"
 
@@ -71,6 +69,14 @@ class RawSource(FrameSource):
     @property
     def height(self) -> int:
         return self.info.height
+
+    @property
+    def expected(self) -> int | None:
+        return None
+
+    @property
+    def damage(self) -> str | None:
+        return self._damage
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in the order of their time.
@@ -93,7 +99,7 @@ class RawSource(FrameSource):
                 "check the size, and what writes to the pipe"
             )
         if data:
-            self.damage = f"{_INPUT} ended within a frame: {self.decoded} frames could be read"
+            self._damage = f"{_INPUT} ended within a frame: {self.decoded} frames could be read"
 
     def _read(self, size: int) -> bytearray:
         """So many bytes; less only at the end. Pipes give what they have."""
@@ -106,7 +112,7 @@ class RawSource(FrameSource):
         """Nothing is open that is not somebody else's."""
 
 
-class RawSink(FrameSink):
+class RawWriter(VideoSink):
     """Writes frames without any container, one behind the other; their times are lost.
 
     Args:

@@ -14,18 +14,19 @@ import av
 import numpy as np
 
 from livestyle.errors import OutputError
-from livestyle.media.frames import FrameSink, FrameSource
+from livestyle.media.frames import FrameSource, VideoSink
 
 from .animation import SHORTEST, UNITS, Palettes, lengthen, loop_option
 from .codecs import ANIMATIONS, Encoding, container_of, find_encoder, ordinary_scheduling
+from .info import VideoInfo
 from .pixel_formats import Packer
-from .reader import VideoInfo, VideoReader
+from .reader import VideoReader
 from .remux import Remuxer, muxer_options
 
 log = logging.getLogger(__name__)
 
 
-class VideoWriter(FrameSink):
+class VideoWriter(VideoSink):
     """A video file, which appears under its name when it is complete.
 
     Codecs have even sizes: an odd width or height gets one more column or row, a copy of the last one, and nothing is

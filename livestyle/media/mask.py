@@ -1,0 +1,142 @@
+"""A mask over time: where the foreground is, from an image or a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar, cast
+
+from livestyle.errors import InputError
+
+from .images import JPEG, decode_image, has_alpha, is_image
+
+if TYPE_CHECKING:
+    from .frames import BgrImage, Frame, GreyImage
+    from .video.reader import VideoReader
+
+T = TypeVar("T")
+
+
+class Mask:
+    """Foreground mask from a file, over time.
+
+    The alpha channel of an image counts where anything is transparent, as in a cut-out; of other images and of videos
+    the luma does. White, or opaque, is the foreground. The mask is stretched over frames of any size.
+
+    Args:
+        path: an image, which never changes, or a video.
+        start: seconds of the mask's video that lie at time 0.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+
+    def __init__(self, path: Path, start: Fraction | float = 0) -> None:
+        # PyAV is not needed for the mask of a camera, which is an image.
+        from .video.animation import is_animated
+        from .video.reader import VideoReader
+
+        self.path = path
+        self._start = start
+        self._video: VideoReader | None = None
+        self._frames: Iterator[Frame] = iter(())
+        self._next: Frame | None = None
+        self._scaled: GreyImage | None = None
+        try:
+            if not path.is_file():
+                raise InputError(
+                    f"there is no mask {path}: name a picture or a video, in which white is the foreground"
+                )
+            self.is_still = (is_image(path) or path.suffix.lower() == ".gif") and not is_animated(path)
+            """Whether it is the same at all times."""
+            data = path.read_bytes() if self.is_still else b""
+        except OSError as error:
+            raise InputError(f"cannot read the mask {path}: {error.strerror or error}") from error
+        if self.is_still:
+            self._grey = _decode(data, path)
+        else:
+            self._video = VideoReader(path, video_only=True)
+            self._frames = iter(self._video)
+            self._grey = _luma(next(self._frames).image)
+            self._next = next(self._frames, None)
+
+    def at(self, time: Fraction | float, width: int, height: int) -> GreyImage:
+        """The mask at a time: the video's frame on the screen then, clamped to its first and last frames.
+
+        Args:
+            time: seconds, counted from ``start``; never less than in the call before.
+            width: to scale it to, in pixels.
+            height: to scale it to, in pixels.
+
+        Returns:
+            uint8 [height, width]: 255 is foreground. The same array as in the call before, where nothing has changed.
+        """
+        import cv2
+
+        shown = None
+        while self._next is not None and self._next.time <= time + self._start:
+            shown, self._next = self._next, next(self._frames, None)
+        if shown is not None:
+            self._grey, self._scaled = _luma(shown.image), None
+        if self._scaled is None or self._scaled.shape != (height, width):
+            # Bilinear: bicubic rings at hard edges.
+            method = cv2.INTER_AREA if width < self._grey.shape[1] else cv2.INTER_LINEAR
+            self._scaled = cast("GreyImage", cv2.resize(self._grey, (width, height), interpolation=method))
+        return self._scaled
+
+    @property
+    def damage(self) -> str | None:
+        """One sentence on what could not be read of a video so far; None where nothing was damaged."""
+        return None if self._video is None else self._video.damage
+
+    def close(self) -> None:
+        """Release the file; calling it again is harmless."""
+        if self._video is not None:
+            self._video.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def reopened(mask: T, start: Fraction | float = 0) -> Iterator[T | Mask]:
+    """Context manager for a mask of a job's own, read from its beginning: a video's position is shared with nobody.
+
+    Args:
+        mask: a `Mask`, which is opened once more; anything else, None too, is given back.
+        start: as of `Mask`.
+
+    Raises:
+        InputError: the file cannot be read any more.
+    """
+    if isinstance(mask, Mask):
+        with Mask(mask.path, start) as own:
+            yield own
+    else:
+        yield mask
+
+
+def _decode(data: bytes, path: Path) -> GreyImage:
+    """An image's alpha channel where anything is transparent, else its luma: uint8 [H, W]."""
+    import cv2
+    import numpy as np
+
+    image = decode_image(data, path)
+    if not data.startswith(JPEG):
+        full = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if full is not None and has_alpha(full):
+            alpha = np.rint(full[:, :, 3] / (255 if full.dtype == np.uint8 else 65535) * 255).astype(np.uint8)
+            if alpha.min() < 255:
+                return alpha
+    return _luma(image)
+
+
+def _luma(image: BgrImage) -> GreyImage:
+    import cv2
+
+    return cast("GreyImage", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
