@@ -1,34 +1,33 @@
-"""What lets a conversion go on where it stopped: a film is encoded in segments, and the complete ones are kept."""
+"""Resumable conversion: a video is encoded in segments, and complete ones outlive an interruption."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
 
 from livestyle.errors import OutputError
-from livestyle.media.frames import FrameSource
-from livestyle.media.video.codecs import Encoding, ordinary_scheduling
+from livestyle.media.frames import BgrImage, FrameSource, VideoSink
+from livestyle.media.video.codecs import Encoding
+from livestyle.media.video.encoder import EncoderSetup, VideoEncoder
 from livestyle.media.video.info import VideoInfo
-from livestyle.media.video.libav import Flags, av
+from livestyle.media.video.libav import av
+from livestyle.media.video.packets import read_packets, write_packets
 from livestyle.media.video.writer import VideoWriter
-
-if TYPE_CHECKING:
-    from livestyle.engine.stabilizer import Stabilizer
 
 SEGMENT_FRAMES = 250
 """Frames of a segment. Each begins with a key frame, which encoders make about so often anyway."""
 
-_PACKET = struct.Struct("<qqqI?")
-"""Of a packet: pts, dts, duration, the length of its data, which follow, and whether it is a key frame."""
+_NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 
 
 class SegmentStore:
@@ -95,39 +94,43 @@ class SegmentStore:
             (self.folder / "job.json").write_text(json.dumps(self._job, indent=1), "utf-8")
         except OSError as error:
             self.remove()
-            raise OutputError(f"cannot write {self.target}: {error.strerror or error}") from error
+            raise self._failure(error) from error
 
     def begin(self) -> None:
         """Begin a segment, behind those that are finished."""
         self._file = self._partial.open("wb")
 
-    def keep(self, packets: list[av.Packet[Any]]) -> None:
-        """Keep what an encoder gave, of the segment that was begun."""
+    def keep(self, packets: list[av.Packet[Any]]) -> list[av.Packet[Any]]:
+        """Append packets to the segment that was begun, and return them."""
         assert self._file is not None
-        for packet in packets:
-            data = bytes(packet)
-            head = _PACKET.pack(packet.pts, packet.dts, packet.duration or 0, len(data), packet.is_keyframe)
-            self._file.write(head + data)
+        write_packets(self._file, packets)
+        return packets
 
-    def finish(self, state: Stabilizer) -> None:
+    def finish(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Complete the segment.
 
         Args:
-            state: as it is after the segment's last frame.
+            snapshot: of the renderer, after the segment's last frame.
+
+        Raises:
+            OutputError: it cannot be written.
         """
         assert self._file is not None
-        with self._state(self.finished).open("wb") as file:
-            arrays: dict[str, Any] = state.snapshot()
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._file = None
-        self._partial.replace(self._packets(self.finished))
+        try:
+            with self._state(self.finished).open("wb") as file:
+                arrays: dict[str, Any] = dict(snapshot)
+                np.savez(file, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+            self._partial.replace(self._packets(self.finished))
+        except OSError as error:
+            raise self._failure(error) from error
         self.finished += 1
-        # It is of the size of frames, and only the last one is gone on from.
+        # A snapshot is as large as frames are, and only the last one is resumed from.
         with suppress(OSError):
             self._state(self.finished - 2).unlink(missing_ok=True)
 
@@ -137,28 +140,20 @@ class SegmentStore:
         Raises:
             OutputError: they are damaged.
         """
-        with self._packets(index).open("rb") as file:
-            while head := file.read(_PACKET.size):
-                try:
-                    pts, dts, duration, length, key = _PACKET.unpack(head)
-                except struct.error as error:
-                    raise self._damaged() from error
-                data = file.read(length)
-                if len(data) < length:
-                    raise self._damaged()
-                packet = av.Packet(data)
-                packet.pts, packet.dts, packet.duration, packet.is_keyframe = pts, dts, duration, key
-                yield packet
+        try:
+            yield from read_packets(self._packets(index))
+        except ValueError as error:
+            raise self._damaged() from error
 
-    def restore(self, state: Stabilizer) -> None:
-        """Make a content state what it was at the end of the last complete segment.
+    def restore(self) -> dict[str, np.ndarray]:
+        """Snapshot of the renderer at the end of the last complete segment.
 
         Raises:
             OutputError: the segment is damaged.
         """
         try:
             with self._state(self.finished - 1).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                state.restore(dict(arrays))
+                return dict(arrays)
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise self._damaged() from error
 
@@ -177,6 +172,9 @@ class SegmentStore:
         """Remove the folder with all segments."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _failure(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write {self.target}: {error.strerror or error}")
+
     def _damaged(self) -> OutputError:
         return OutputError(
             f"the conversion of {self.target} cannot be resumed, since {self.folder} is damaged: "
@@ -194,19 +192,20 @@ class SegmentStore:
         return self.folder / f"{index:05}.npz"
 
 
-class SegmentSink(VideoWriter):
-    """A video file whose pictures are encoded in segments that know nothing of one another.
+class SegmentedWriter(VideoSink):
+    """Writer of a video file whose segments are encoded independently of one another and kept in a store.
 
-    Those segments that a store has already are taken from it: what is written in their place is not encoded again.
+    Segments that the store has already are remuxed from it; frames that are written in their place are not encoded.
 
     Args:
         path: as all of these, see `VideoWriter`.
         info: of the frames to come.
-        source: whose sound and so on to copy.
-        encoding: of the pictures.
-        store: where complete segments are kept.
+        source: whose other streams to copy.
+        encoding: of the images.
+        store: of complete segments.
 
     Raises:
+        InputError: see `VideoWriter`.
         OutputError: the file cannot be written there.
     """
 
@@ -214,84 +213,93 @@ class SegmentSink(VideoWriter):
         self, path: Path, info: VideoInfo, source: FrameSource | None, encoding: Encoding, store: SegmentStore
     ) -> None:
         store.prepare()
+        self._store = store
         try:
-            super().__init__(path, info, source, encoding, partial=store.film)
+            self._writer = VideoWriter(path, info, source, encoding, partial=store.film, encoder=self._segments)
         except BaseException:
             store.stop()
             raise
-        self._store = store
-        self._index = 0
-        self._packets: Iterator[av.Packet[Any]] | None = None
-        self._open_encoder: Any = None
-        self._last_dts: int | None = None
-        self._nothing = av.VideoFrame(2, 2, "gray")
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the segment that comes next, or is being written, is in the store already."""
-        return self._index < self._store.finished
+    def _segments(self, setup: EncoderSetup) -> _SegmentEncoder:
+        self._encoder = _SegmentEncoder(setup, self._store)
+        return self._encoder
 
-    def _frame(self, image: np.ndarray) -> av.VideoFrame:
-        # Whose packets are in the store needs a time only.
-        return self._nothing if self.is_done else super()._frame(image)
+    def write(self, image: BgrImage | None, time: Fraction | float, duration: Fraction | float = 0) -> None:
+        """As `VideoWriter.write`; ``image`` may be None where the segment is in the store."""
+        self._writer.write(_NO_IMAGE if image is None else image, time, duration)
 
-    def _encode(self, frame: av.VideoFrame | None) -> list[av.Packet[Any]]:
-        if self.is_done:
-            if self._packets is None:
-                self._packets = self._store.packets(self._index)
-            # As many at a time as a live encoder gives, so that the sound keeps its place beside the picture.
-            packets = list(self._packets) if frame is None else [p for p in [next(self._packets, None)] if p]
-        else:
-            if self._open_encoder is None:
-                if frame is None:
-                    return []
-                self._open_encoder = self._new_encoder()
-                self._store.begin()
-            packets = self._open_encoder.encode(frame)
-            self._store.keep(packets)
-        for packet in packets:
-            packet.time_base = self._stream.codec_context.time_base
-            packet.stream = self._stream
-            # A segment's first frames are decoded before they are shown, as early as nothing were before them.
-            if self._last_dts is not None:
-                packet.dts = max(packet.dts or 0, self._last_dts + 1)
-            self._last_dts = packet.dts
-        return packets
-
-    def _new_encoder(self) -> Any:
-        encoder: Any = av.CodecContext.create(self._encoder.name, "w", self._encoder.hwaccel)
-        self._configure(encoder)
-        encoder.flags |= Flags.global_header & self._stream.codec_context.flags
-        with ordinary_scheduling():
-            encoder.open(strict=False)
-        return encoder
-
-    def end_segment(self, state: Stabilizer) -> None:
+    def end_segment(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Complete a segment; the next frame begins another.
 
         Args:
-            state: what holds the film still, after its last frame.
+            snapshot: of the renderer, after the segment's last frame.
 
         Raises:
             OutputError: it cannot be written.
         """
-        try:
-            self._container.mux(self._encode(None))
-            if not self.is_done:
-                self._store.finish(state)
-            self._index += 1
-            self._open_encoder = self._packets = None
-        except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+        self._writer.flush()
+        self._encoder.end_segment(snapshot)
 
     def close(self) -> None:
-        super().close()
-        self._store.stop()
+        try:
+            self._writer.close()
+        finally:
+            self._store.stop()
         self._store.remove()
 
     def abort(self) -> None:
-        super().abort()
+        self._writer.abort()
         self._store.stop()
+
+
+class _SegmentEncoder:
+    """Source of a stream's packets (`PacketSource`), segment by segment: from the store, or from a new encoder."""
+
+    def __init__(self, setup: EncoderSetup, store: SegmentStore) -> None:
+        self._setup = setup
+        self._store = store
+        self._index = 0
+        self._kept: Iterator[av.Packet[Any]] | None = None
+        self._encoder: VideoEncoder | None = None
+        self._last_dts: int | None = None
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether the current segment is in the store already."""
+        return self._index < self._store.finished
+
+    def encode(self, image: BgrImage, pts: int, duration: int) -> list[av.Packet[Any]]:
+        if self._is_kept:
+            if self._kept is None:
+                self._kept = self._store.packets(self._index)
+            # One packet a frame, as an encoder gives them, so that sound and images stay interleaved.
+            return self._in_order(islice(self._kept, 1))
+        if self._encoder is None:
+            self._encoder = VideoEncoder(self._setup)
+            self._store.begin()
+        return self._in_order(self._store.keep(self._encoder.encode(image, pts, duration)))
+
+    def flush(self) -> list[av.Packet[Any]]:
+        if self._is_kept:
+            return self._in_order(self._kept or ())
+        return [] if self._encoder is None else self._in_order(self._store.keep(self._encoder.flush()))
+
+    def _in_order(self, packets: Iterable[av.Packet[Any]]) -> list[av.Packet[Any]]:
+        # B-frames: a segment's first decoding timestamps lie before its first presentation timestamp, and so before the
+        # last ones of the segment before; muxers need them to increase.
+        found = []
+        for packet in packets:
+            if self._last_dts is not None:
+                packet.dts = max(packet.dts or 0, self._last_dts + 1)
+            self._last_dts = packet.dts
+            found.append(packet)
+        return found
+
+    def end_segment(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        if not self._is_kept:
+            self._store.finish(snapshot)
+        self._index += 1
+        self._encoder = self._kept = None
 
 
 def store_folder(target: Path) -> Path:

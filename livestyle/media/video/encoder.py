@@ -1,0 +1,136 @@
+"""Encoding of images into the packets of one video stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.format import ContainerFormat
+from av.format import Flags as FormatFlags
+
+from livestyle.media.frames import BgrImage
+
+from .animation import UNITS, Palettes
+from .codecs import ANIMATIONS, Encoder, Encoding, find_encoder, ordinary_scheduling
+from .info import VideoInfo
+from .pixel_formats import Colors, Packer
+
+
+@dataclass(frozen=True)
+class EncoderSetup:
+    """Configuration that all encoders of one video stream share.
+
+    Attributes:
+        container: one of the values of `FORMATS`.
+        codec: one of `CODECS`; None for GIF and WebP.
+        encoder: of PyAV.
+        width: of the encoded frames, in pixels; even, but for GIF and WebP.
+        height: the same.
+        rate: frames per second, nominal.
+        time_base: seconds; the unit of timestamps.
+        aspect: sample aspect ratio.
+        colors: of the encoded pixels.
+    """
+
+    container: str
+    codec: str | None
+    encoder: Encoder
+    width: int
+    height: int
+    rate: Fraction
+    time_base: Fraction
+    aspect: Fraction
+    colors: Colors
+
+    @classmethod
+    def of(cls, container: str, encoding: Encoding, info: VideoInfo) -> EncoderSetup:
+        """Setup for a container and the frames to come; codecs need even sizes, so that odd ones are rounded up.
+
+        Raises:
+            InputError: the quality is out of the codec's range.
+            OutputError: this PyAV does not have the encoder, or no hardware encoder opens.
+        """
+        encoding = encoding.within(container)
+        width, height = info.width, info.height
+        if container not in ANIMATIONS:
+            width, height = width + width % 2, height + height % 2
+        # ProRes has no field for the range: it is always limited.
+        colors = replace(info.colors, range=1) if encoding.codec == "prores" else info.colors
+        encoder = find_encoder(container, encoding, width, height)
+        time_base = UNITS.get(container, info.time_base)
+        codec = None if container in ANIMATIONS else encoding.codec
+        return cls(container, codec, encoder, width, height, info.rate, time_base, info.aspect, colors)
+
+    def configure(self, context: Any) -> None:
+        """Set up a codec context of PyAV, which is not open yet."""
+        context.width, context.height = self.width, self.height
+        context.framerate, context.time_base = self.rate, self.time_base
+        context.sample_aspect_ratio = self.aspect
+        if self.container not in ANIMATIONS:
+            context.colorspace, context.color_range = self.colors.matrix, self.colors.range
+            context.color_primaries, context.color_trc = self.colors.primaries, self.colors.transfer
+        if self.codec == "hevc" and self.container in ("mp4", "mov"):
+            # Apple's players know no other tag.
+            context.codec_tag = "hvc1"
+        if FormatFlags.global_header in FormatFlags(ContainerFormat(self.container, "w").flags):
+            context.flags |= Flags.global_header
+        self.encoder.configure(context)
+
+
+class PacketSource(Protocol):
+    """Source of a stream's packets, one call a frame: an encoder, or a store of packets that were encoded before."""
+
+    def encode(self, image: BgrImage, pts: int, duration: int) -> list[av.Packet[Any]]:
+        """Packets that are ready after one more frame.
+
+        Args:
+            image: uint8 [H, W, 3] BGR.
+            pts: presentation timestamp, in units of the time base; greater than that of the frame before.
+            duration: in units of the time base.
+        """
+
+    def flush(self) -> list[av.Packet[Any]]:
+        """Packets that are left after the last frame."""
+
+
+class VideoEncoder:
+    """Encoder of one video stream; the first frame becomes a key frame.
+
+    Args:
+        setup: of the stream.
+        context: the stream's own codec context, configured and open; None opens another one, whose packets fit into
+            the same stream.
+
+    Raises:
+        av.FFmpegError: it does not open.
+    """
+
+    def __init__(self, setup: EncoderSetup, context: Any = None) -> None:
+        self._setup = setup
+        if context is None:
+            context = av.CodecContext.create(setup.encoder.name, "w", setup.encoder.hwaccel)
+            setup.configure(context)
+            with ordinary_scheduling():
+                context.open(strict=False)
+        self._context = context
+        self._palettes = Palettes(setup.width, setup.height) if setup.container == "gif" else None
+        self._pack = Packer("bgr24" if self._palettes else setup.encoder.pixel_format, setup.colors)
+
+    def encode(self, image: BgrImage, pts: int, duration: int) -> list[av.Packet[Any]]:
+        right, below = self._setup.width - image.shape[1], self._setup.height - image.shape[0]
+        if right or below:
+            image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+        frame = self._pack(image)
+        frame.pts, frame.duration, frame.time_base = pts, duration, self._setup.time_base
+        return self._encode(self._palettes(frame) if self._palettes else [frame])
+
+    def flush(self) -> list[av.Packet[Any]]:
+        packets = self._encode(self._palettes(None)) if self._palettes else []
+        return packets + list(self._context.encode(None))
+
+    def _encode(self, frames: list[av.VideoFrame]) -> list[av.Packet[Any]]:
+        return [packet for frame in frames for packet in self._context.encode(frame)]
