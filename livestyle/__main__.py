@@ -1,5 +1,5 @@
 """``python -m livestyle`` is ``livestyle``."""
 
-from livestyle.cli.main import main
+from livestyle.cli.main import run_program
 
-main()
+run_program()

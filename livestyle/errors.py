@@ -4,7 +4,17 @@ from __future__ import annotations
 
 
 class LivestyleError(Exception):
-    """Something a person can put right; its text is one sentence that says what and how."""
+    """Something a person can put right; its text is one sentence that says what and how.
+
+    Args:
+        text: the sentence, in words that hold for every program: it names no option of a command line.
+        setting: name of the argument or setting that would put it right, such as ``camera``; the command line appends
+            its own option of that name.
+    """
+
+    def __init__(self, text: str, setting: str | None = None) -> None:
+        super().__init__(text)
+        self.setting = setting
 
 
 class InputError(LivestyleError):

@@ -1,25 +1,39 @@
-"""The options that several verbs have."""
+"""The options of the command line, each once; those of a painting come from the fields of `Look`."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from livestyle.render.color import ColorMode
+from livestyle.render.look import CHOICES, DEFAULTS
 
-COLOR_HELP = (
-    "Whose colours: the style's, the content's own, or the style picture's after they were matched to the content's; "
-    "that needs a picture as the style, and not a preset that came with the model."
-)
-StrengthOption = Annotated[float, typer.Option(help="0 (the content as it is) to 1 (all of the style).")]
-StrokeSizeOption = Annotated[
-    float,
+StyleOption = Annotated[
+    str | None,
     typer.Option(
-        help="How many times as wide strokes are, 1 to 16: large pictures need larger ones to look painted from afar."
+        "--style",
+        "-s",
+        help="A preset, a picture, a folder of pictures, or a mix: starry-night:0.7,scream:0.3. "
+        "Without it, the first one.",
     ),
 ]
+TimedStyleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--style",
+        "-s",
+        help="A preset, a picture, a folder of pictures, a mix: starry-night:0.7,scream:0.3, or styles with "
+        "times in the result: scream@0,starry-night@1:12.5, mixes too. Without it, the first one.",
+    ),
+]
+SizeOption = Annotated[str | None, typer.Option(help="Scale to fit in it, such as 1280x720, with the shape kept.")]
+JobsOption = Annotated[int, typer.Option(help="So many files at a time; they share the cores.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file, for scripts.")]
 DeviceOption = Annotated[
     str,
     typer.Option(
@@ -28,7 +42,6 @@ DeviceOption = Annotated[
     ),
 ]
 ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite, full), or a model folder.")]
-ColorOption = Annotated[ColorMode, typer.Option(help=COLOR_HELP)]
 MaskOption = Annotated[
     Path | None,
     typer.Option(
@@ -41,3 +54,64 @@ BackgroundOption = Annotated[
     typer.Option(help="The style outside the mask: a preset, a picture or a mix. (default: original, the content)"),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
+
+Verb = Callable[..., None]
+
+
+def look_options(*, unset: bool = False, without: tuple[str, ...] = ()) -> Callable[[Verb], Verb]:
+    """Decorator that gives a verb one option for each choice of `Look`, in place of its parameter ``look``.
+
+    Typer reads a function's signature, so the decorated function gets one with these options in it. The verb itself
+    gets their values as ``look``, a mapping by the names of the fields.
+
+    Args:
+        unset: options that are not given are None, instead of the defaults of `Look`.
+        without: fields that mean nothing for the verb, such as side by side on a contact sheet.
+    """
+    names = [name for name in CHOICES if name not in without]
+
+    def decorate(verb: Verb) -> Verb:
+        hints = get_type_hints(verb, include_extras=True)
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(verb).parameters.values():
+            if parameter.name == "look":
+                parameters += [_option(name, unset) for name in names]
+            else:
+                parameters.append(parameter.replace(annotation=hints[parameter.name]))
+
+        @wraps(verb)
+        def run(**values: Any) -> None:
+            look = {name: values.pop(name) for name in names}
+            verb(look=look, **values)
+
+        # Not the signature of what it wraps.
+        del run.__wrapped__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _option(name: str, unset: bool) -> inspect.Parameter:
+    default, help_text = DEFAULTS[name], CHOICES[name].help
+    flag = name.replace("_", "-")
+    switch = isinstance(default, bool)
+    if unset:
+        shown = ("on" if default else "off") if switch else f"{default}" if isinstance(default, str) else f"{default:g}"
+        help_text += f" (default: {shown})"
+    # An option that turns off what is off already would only lengthen the help.
+    names = f"--{flag}" if default is False and not unset else f"--{flag}/--no-{flag}"
+    option = typer.Option(names, help=help_text) if switch else typer.Option(help=help_text)
+    kind: Any = type(default)
+    annotation = Annotated[kind | None, option] if unset else Annotated[kind, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None if unset else default, annotation=annotation
+    )
+
+
+def check_look(look: Mapping[str, Any]) -> None:
+    """Raise an `InputError` for a value of a look that is out of range, before a model is loaded for it."""
+    for name, value in look.items():
+        if isinstance(value, int | float) and not isinstance(value, bool | StrEnum):
+            CHOICES[name].check(value)

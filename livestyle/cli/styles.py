@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from livestyle.render.color import ColorMode
-
-from .options import ColorOption, DeviceOption, ForceOption, ModelOption, StrengthOption
+from .options import BackgroundOption, DeviceOption, ForceOption, MaskOption, ModelOption, check_look, look_options
+from .run import load, open_mask
 
 if TYPE_CHECKING:
     from livestyle.styles.library import StyleLibrary
@@ -40,6 +38,7 @@ def list_styles(
 
 
 @styles_app.command()
+@look_options(without=("side_by_side", "stabilise"))
 def preview(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="What is painted.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
@@ -47,8 +46,9 @@ def preview(
         list[str] | None,
         typer.Option("--style", "-s", help="As for other verbs, and as often as you like. Without it, all presets."),
     ] = None,
-    strength: StrengthOption = 1.0,
-    color: ColorOption = ColorMode.STYLE,
+    look: Any = None,
+    mask: MaskOption = None,
+    background: BackgroundOption = None,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     force: ForceOption = False,
@@ -57,25 +57,24 @@ def preview(
     from rich.console import Console
     from rich.progress import track
 
-    from livestyle.engine.stylizer import Stylizer, check_strength
     from livestyle.jobs.contact_sheet import contact_sheet
     from livestyle.jobs.paths import check_taken, check_target
     from livestyle.media.images import SUFFIXES, read_image, write_image
-    from livestyle.styles.library import StyleLibrary
+    from livestyle.render.look import Look
+    from livestyle.styles.regions import find_background
 
-    check_strength(strength)
+    check_look(look)
     check_target(output, SUFFIXES, "sheet.png")
-    check_taken([output], [picture], force)
+    check_taken([output], [picture], force, mask)
+    opened = open_mask(mask, background)
     image = read_image(picture)
-    stylizer = Stylizer(model, device)
-    print(f"{stylizer.device.text}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
-    library = StyleLibrary(stylizer)
+    stylizer, library = load(model, device)
     styles = [found for text in style for found in library.find(text)] if style else list(library.presets.values())
-    if color is ColorMode.MATCH:
-        styles = [library.matched(found, image) for found in styles]
+    behind = find_background(background, library.find)
+    first = Look(styles[0] if styles else library.first(), mask=opened, background=behind, **look)
     console = Console(stderr=True)
     shown = track(styles, "painting", console=console, transient=True, disable=not console.is_terminal)
-    sheet = contact_sheet(image, picture.name, shown, stylizer, strength, content_colors=color is ColorMode.CONTENT)
+    sheet = contact_sheet(image, picture.name, shown, first, stylizer)
     write_image(output, sheet)
     print(f"{output}: {sheet.shape[1]}x{sheet.shape[0]}, {len(styles)} style{'s' if len(styles) != 1 else ''}")
 

@@ -1,29 +1,32 @@
-"""A contact sheet: one picture in many styles, with their names."""
+"""Contact sheets: one image in many styles, with their names."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from livestyle.engine.stylizer import check_strength
-from livestyle.render.color import keep_colors
-from livestyle.render.still import paint_picture
+from livestyle.media.resize import shrink_to_fit
+
+from .image import stylize_image
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
+    from livestyle.media.frames import BgrImage
+    from livestyle.render.look import Look
     from livestyle.styles.library import Style
 
 TILE = 400
 """The long side of each painting on the sheet, in pixels."""
 PAINTED = 800
-"""The long side at which it is painted, if the picture has as many pixels: brush strokes look as they do in a video."""
+"""The long side at which it is painted, if the image has as many pixels: brush strokes look as they do in a video."""
 NARROWEST = 200
-"""Of a column, in pixels, so that names can be read under a narrow picture."""
+"""Least width of a column, in pixels, so that names can be read under a narrow image."""
 GAP = 16
 LABEL = 36
 """Height of a name, in pixels."""
@@ -35,48 +38,29 @@ SHAPE = 1.5
 """A sheet is about so many times as wide as it is high."""
 
 
-def contact_sheet(
-    image: np.ndarray,
-    name: str,
-    styles: Iterable[Style],
-    stylizer: Stylizer,
-    strength: float = 1.0,
-    *,
-    content_colors: bool = False,
-) -> np.ndarray:
-    """A picture as it is and then in each style, in rows, with the name under each.
+def contact_sheet(image: BgrImage, name: str, styles: Iterable[Style], look: Look, stylizer: Stylizer) -> BgrImage:
+    """Contact sheet of an image in many styles: the image itself, then each painting, in rows, with names.
 
     Args:
         image: uint8 [H, W, 3] BGR, of any size.
-        name: of the picture.
+        name: of the image.
         styles: of the stylizer's model.
-        stylizer: paints.
-        strength: 0..1.
-        content_colors: the paintings keep the colours of the picture, see `keep_colors`.
+        look: how to paint; each of the styles takes the place of its own.
+        stylizer: model and device.
 
     Returns:
         uint8 [H, W, 3] BGR.
 
     Raises:
-        InputError: the strength is out of range.
+        StyleError: the colours of a preset or a mix are to be matched.
     """
-    check_strength(strength)
-    image = _shrink(image, PAINTED)
-    tiles, names = [_shrink(image, TILE)], [name]
+    image = shrink_to_fit(image, (PAINTED, PAINTED))
+    tiles, names = [shrink_to_fit(image, (TILE, TILE))], [name]
     for style in styles:
-        painted = paint_picture(image, stylizer, style.stats, strength)
-        tiles.append(_shrink(keep_colors(image, painted) if content_colors else painted, TILE))
+        painted = stylize_image(image, replace(look, style=style), stylizer)
+        tiles.append(shrink_to_fit(painted, (TILE, TILE)))
         names.append(style.name)
     return _lay_out(tiles, names)
-
-
-def _shrink(image: np.ndarray, longest: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    factor = longest / max(height, width)
-    if factor >= 1:
-        return image
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _lay_out(tiles: list[np.ndarray], names: list[str]) -> np.ndarray:
@@ -94,8 +78,8 @@ def _lay_out(tiles: list[np.ndarray], names: list[str]) -> np.ndarray:
 
 
 def _fit(name: str, room: int) -> str:
-    """What OpenCV can draw of a name, with its middle left out where it is wider than ``room`` pixels."""
-    # A file's name of undecodable bytes would end the process.
+    """A name in characters that OpenCV can draw, its middle left out where it is wider than ``room`` pixels."""
+    # Surrogate escapes: OpenCV aborts the process on a file name of undecodable bytes.
     text = "".join(c if c.isprintable() else "\ufffd" for c in unicodedata.normalize("NFC", name))
     shorter, kept = text, len(text) // 2
     while kept and cv2.getTextSize(shorter, FONT, FONT_SCALE, 1)[0][0] > room:

@@ -12,8 +12,7 @@ from livestyle.errors import InputError, OutputError
 from livestyle.media.images import images_in
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.stdio import STDIO
-from livestyle.styles.library import Style, with_home
-from livestyle.styles.timeline import Timeline
+from livestyle.styles.library import with_home
 
 VIDEO_SUFFIXES = tuple(
     f".{name}"
@@ -120,11 +119,10 @@ def name_results(sources: Sequence[Path], suffix_of: Callable[[Path], str]) -> l
     ]
 
 
-def name_by_style(target: Path, styles: Sequence[Style | Timeline]) -> list[Path]:
+def name_by_style(target: Path, names: Sequence[str]) -> list[Path]:
     """A target for each of several styles, by their names; for one style the target itself."""
-    if len(styles) == 1:
+    if len(names) == 1:
         return [target]
-    names = [style.name for style in styles]
     # a.jpg and a.png of one folder are two styles of one name.
     labels = [name if names.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(names)]
     return [target.with_stem(f"{target.stem}-{label}") for label in labels]

@@ -39,8 +39,8 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class Pace:
-    """What share of a job's time each of its stages was at work; they overlap.
+class StageLoad:
+    """Utilisation of the stages of a job: the share of its time that each was at work; they overlap.
 
     Attributes:
         decoding: 0..1.
@@ -54,7 +54,7 @@ class Pace:
 
     @property
     def slowest(self) -> str:
-        """The stage that sets the pace."""
+        """The bottleneck."""
         shares = vars(self)
         return max(shares, key=lambda name: shares[name])
 

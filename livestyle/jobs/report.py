@@ -22,12 +22,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from livestyle.errors import LivestyleError
 from livestyle.media.video.stdio import STDIO
 
-from .prefetch import Pace
+from .prefetch import StageLoad
+
+if TYPE_CHECKING:
+    from livestyle.render.look import Look
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Result:
         frames: how many; 1 for a picture.
         seconds: that it took.
         resumed: of the frames, those that an earlier run had painted.
-        pace: how busy the stages were; None for a picture.
+        load: how busy the stages were; None for an image.
         concealed: damaged frames of the source, in whose place the last good one shows.
         damage: one sentence on what could not be read; None for a sound file.
     """
@@ -56,7 +59,7 @@ class Result:
     frames: int
     seconds: float
     resumed: int = 0
-    pace: Pace | None = None
+    load: StageLoad | None = None
     concealed: int = 0
     damage: str | None = None
 
@@ -79,17 +82,17 @@ class Result:
             resumed_frames=self.resumed,
             concealed_frames=self.concealed,
             damage=self.damage,
-            slowest_stage=self.pace and self.pace.slowest,
+            slowest_stage=self.load and self.load.slowest,
         )
 
     def __str__(self) -> str:
         size = f"{self.path}: {self.width}x{self.height}"
-        if self.pace is None:
+        if self.load is None:
             return f"{size}, {self.seconds:.2f} s"
         frames = f"{self.frames} frame{'s' if self.frames != 1 else ''}"
         if self.resumed:
             frames += f" ({self.resumed} of them from before)"
-        return f"{size}, {frames} in {self.seconds:.1f} s, {self.frames_per_second:.1f} frames/s; {self.pace}"
+        return f"{size}, {frames} in {self.seconds:.1f} s, {self.frames_per_second:.1f} frames/s; {self.load}"
 
 
 @dataclass(frozen=True)
@@ -156,3 +159,8 @@ def _record(status: str, path: Path, source: Path, style: str, **known: Any) -> 
     fields = ("width", "height", "frames", "seconds", "frames_per_second", "resumed_frames", "concealed_frames")
     unknown = dict.fromkeys((*fields, "damage", "slowest_stage", "error"))
     return {"status": status, "path": str(path), "source": str(source), "style": style, **unknown, **known}
+
+
+def style_name(look: Look) -> str:
+    """The name of a look's style, as ``--style`` names it."""
+    return str(getattr(look.style, "name", "style"))

@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from livestyle.engine.stylizer import StyleStats, scale_style_image
+from livestyle.engine.style import StyleStats, mix, scale_style_image
 from livestyle.errors import InputError, StyleError
 from livestyle.media.images import decode_image, images_in, read_image
 from livestyle.render.color import match_colors
@@ -23,6 +22,8 @@ from livestyle.render.color import match_colors
 from .presets import PresetFolder, normalize_name
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from livestyle.engine.stylizer import Stylizer
 
 
@@ -46,23 +47,9 @@ class Style:
     stats: StyleStats
     source: Path | None = None
 
-
-def mix(styles: Sequence[StyleStats], weights: Sequence[float]) -> StyleStats:
-    """The weighted mean of styles; a crossfade is a mix whose weights move with time.
-
-    Args:
-        styles: of one model.
-        weights: as many, 0 or more, not all 0; they are divided by their sum.
-
-    Raises:
-        StyleError: the weights do not fit.
-    """
-    total = sum(weights)
-    if len(styles) != len(weights) or not styles:
-        raise StyleError(f"a mix takes one weight a style, not {len(weights)} for {len(styles)}")
-    if min(weights) < 0 or not 0 < total < float("inf"):
-        raise StyleError("the weights of a mix are 0 or more, and not all 0")
-    return StyleStats(np.average([s.values for s in styles], axis=0, weights=weights))
+    def stats_at(self, _time: Fraction | float) -> StyleStats:
+        """Its statistics, at every time, see `livestyle.render.look.StyleOverTime`."""
+        return self.stats
 
 
 def default_cache_folder() -> Path:
@@ -215,6 +202,17 @@ class StyleLibrary:
         members = [self._one(name) for name, _ in parts]
         weights = [1.0 if weight is None else weight for _, weight in parts]
         return [Style(text, mix([m.stats for m in members], weights))]
+
+    def __getitem__(self, text: str) -> Style:
+        """The one style that a text names, see `find`.
+
+        Raises:
+            StyleError: there is no such style, or it is a folder of several.
+        """
+        found = self.find(text)
+        if len(found) != 1:
+            raise StyleError(f"{text} is a folder of {len(found)} styles: name one of them")
+        return found[0]
 
     def _one(self, name: str) -> Style:
         preset = self._preset(name)

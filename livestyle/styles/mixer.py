@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from livestyle.engine.stylizer import StyleStats
+from livestyle.engine.style import StyleStats, mix
 
-from .library import Style, mix
+from .library import Style
 
 MIX_STEP = 0.1
 FIRST_SHARE = 0.5

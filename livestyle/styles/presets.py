@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.engine.model import STYLE_LONG_SIDE
-from livestyle.engine.stylizer import scale_style_image
+from livestyle.engine.style import scale_style_image
 from livestyle.errors import InputError, OutputError, StyleError
 from livestyle.media.images import decode_image, images_in, is_image, read_image, write_image
 

@@ -1,4 +1,4 @@
-"""A style that changes over time: ``scream@0,great-wave@12.5``, also to a mix: ``scream@0,a:0.7,b:0.3@12.5``."""
+"""Timelines: styles that follow one another, ``scream@0,great-wave@12.5``; each may be a mix, ``a:0.7,b:0.3@12.5``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from livestyle.engine.style import mix
 from livestyle.errors import InputError, StyleError
 
-from .library import Style, StyleLibrary, existing_path, mix, split_weight
+from .library import Style, StyleLibrary, existing_path, split_weight
 
 if TYPE_CHECKING:
-    from livestyle.engine.stylizer import StyleStats
+    from livestyle.engine.style import StyleStats
 
 CROSSFADE_SECONDS = 0.6
 
@@ -24,41 +25,66 @@ _TIMED = re.compile(r"(.+)@([\d:.]+)")
 
 
 @dataclass(frozen=True)
+class Cue:
+    """A style's entry in a timeline.
+
+    Attributes:
+        start: when it begins to show, in seconds.
+        style: what shows.
+        crossfade: seconds from what showed before to this style, counted from ``start``.
+    """
+
+    start: Fraction | float
+    style: Style
+    crossfade: float = 0.0
+
+
+@dataclass(frozen=True)
 class Timeline:
-    """Styles and when each begins to show.
+    """Styles and when each begins to show. A video has its cues in advance; live, each switch adds one (`switched`).
 
     Attributes:
         name: the text that it was read from, or the name of its only style.
-        styles: in the order of their time.
-        starts: seconds, one a style; each is later than the one before.
-        crossfade: seconds from one style to the next, counted from the start of the next.
+        cues: in the order of their time; the first also shows before its start.
     """
 
     name: str
-    styles: tuple[Style, ...]
-    starts: tuple[Fraction, ...] = (Fraction(0),)
-    crossfade: float = 0.0
+    cues: tuple[Cue, ...]
 
     @classmethod
     def of(cls, style: Style | Timeline) -> Timeline:
-        """A style that stays; a timeline comes back itself."""
-        return style if isinstance(style, Timeline) else cls(style.name, (style,))
+        """A timeline of one style that stays; a timeline itself."""
+        return style if isinstance(style, Timeline) else cls(style.name, (Cue(0, style),))
 
-    def stats(self, time: Fraction | float) -> StyleStats:
-        """What to paint with at a time in seconds; the same object as long as nothing changes."""
-        return self._stats(max(0, bisect_right(self.starts, time) - 1), time)
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """The styles of the cues."""
+        return tuple(cue.style for cue in self.cues)
+
+    def stats_at(self, time: Fraction | float) -> StyleStats:
+        """Style statistics at a time in seconds; the same object for as long as nothing changes."""
+        return self._stats(max(0, bisect_right(self.cues, time, key=lambda cue: cue.start) - 1), time)
 
     def _stats(self, last: int, time: Fraction | float) -> StyleStats:
-        style, since = self.styles[last].stats, time - self.starts[last]
-        if last == 0 or since >= self.crossfade:
-            return style
-        share = float(since) / self.crossfade
-        # A style that comes in the middle of a crossfade takes over from what is on the screen.
-        return mix([self._stats(last - 1, time), style], [1 - share, share])
+        cue = self.cues[last]
+        if last == 0 or time - cue.start >= cue.crossfade:
+            return cue.style.stats
+        share = float(time - cue.start) / cue.crossfade
+        # A cue in the middle of a crossfade goes on from the mix that shows, which itself goes on to move.
+        return mix([self._stats(last - 1, time), cue.style.stats], [1 - share, share])
 
     def with_styles(self, styles: Sequence[Style]) -> Timeline:
         """The same times with other styles, as many."""
-        return replace(self, styles=tuple(styles))
+        return replace(self, cues=tuple(replace(c, style=s) for c, s in zip(self.cues, styles, strict=True)))
+
+    def switched(self, style: Style, time: Fraction | float, crossfade: float = 0.0) -> Timeline:
+        """A timeline with one more cue, for a switch that somebody makes at ``time``, not before the last cue.
+
+        Cues that no longer show by then are dropped.
+        """
+        first = max((n for n, c in enumerate(self.cues) if n == 0 or time - c.start >= c.crossfade), default=0)
+        kept = () if crossfade == 0 else self.cues[first:]
+        return Timeline(style.name, (*kept, Cue(time, style, crossfade)))
 
 
 def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_SECONDS) -> list[Style | Timeline]:
@@ -111,7 +137,7 @@ def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_S
         raise StyleError(f"nothing is said about the beginning: let the first style of {text!r} begin at @0")
     if any(later <= earlier for earlier, later in pairwise(starts)):
         raise StyleError(f"the times of {text!r} are out of order: each style begins later than the one before")
-    return [Timeline(text, tuple(styles), tuple(starts), crossfade)]
+    return [Timeline(text, tuple(Cue(a, s, crossfade) for a, s in zip(starts, styles, strict=True)))]
 
 
 def check_crossfade(seconds: float) -> None:

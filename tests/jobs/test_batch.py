@@ -29,9 +29,9 @@ from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.jobs.batch import (
     Regions,
     VideoOptions,
-    convert_images,
-    convert_video,
-    convert_videos,
+    paint_images,
+    paint_video,
+    paint_videos,
     print_json,
     print_result,
 )
@@ -98,7 +98,7 @@ def interrupt(
 ) -> None:
     """Convert until so many frames are painted."""
     with pytest.raises(KeyboardInterrupt):
-        convert_video(source, target, Stop(frames), [style], strength, options)
+        paint_video(source, target, Stop(frames), [style], strength, options)
 
 
 def test_a_film_that_is_interrupted_before_anything_is_complete_says_that_nothing_is_kept(
@@ -112,7 +112,7 @@ def test_a_film_that_is_interrupted_before_anything_is_complete_says_that_nothin
 def test_what_was_interrupted_goes_on_and_comes_out_identical(
     film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
 ) -> None:
-    convert_video(film, tmp_path / "whole.mp4", stylizer, [style])
+    paint_video(film, tmp_path / "whole.mp4", stylizer, [style])
     target = tmp_path / "out.mp4"
 
     interrupt(film, target, style, SEGMENT_FRAMES + 30)
@@ -120,7 +120,7 @@ def test_what_was_interrupted_goes_on_and_comes_out_identical(
     assert f"out.mp4 is unfinished, {SEGMENT_FRAMES} frames of it are kept: go on with --resume" in caplog.text
     interrupt(film, target, style, SEGMENT_FRAMES + 5, VideoOptions(resume=True))
     assert names(tmp_path / ".out.mp4.livestyle") == ["00000.packets", "00001.npz", "00001.packets", "job.json"]
-    (result,) = convert_video(film, target, Stop(60), [style], options=VideoOptions(resume=True))
+    (result,) = paint_video(film, target, Stop(60), [style], options=VideoOptions(resume=True))
 
     assert (result.frames, result.resumed) == (LONG, 2 * SEGMENT_FRAMES)
     assert f"{LONG} frames ({2 * SEGMENT_FRAMES} of them from before)" in str(result)
@@ -137,10 +137,10 @@ def test_what_a_killed_program_left_is_resumed_or_cleared_away(
     code = f"""if True:
         import numpy, pathlib
         from livestyle import Style, StyleStats, Stylizer
-        from livestyle.jobs.batch import convert_video
+        from livestyle.jobs.batch import paint_video
         style = Style("noise", StyleStats(numpy.load({str(tmp_path / "style.npy")!r})))
         paths = [pathlib.Path(path) for path in ({str(film)!r}, {str(target)!r})]
-        convert_video(*paths, Stylizer(device="cpu"), [style])
+        paint_video(*paths, Stylizer(device="cpu"), [style])
     """
     program = subprocess.Popen([sys.executable, "-c", code])
     patience = time.monotonic() + 60
@@ -151,8 +151,8 @@ def test_what_a_killed_program_left_is_resumed_or_cleared_away(
     assert first.exists()
     assert names(tmp_path) == [".out.mkv.livestyle", "film.mp4", "style.npy"]
 
-    (result,) = convert_video(film, target, stylizer, [style], options=VideoOptions(resume=resume), force=not resume)
-    convert_video(film, tmp_path / "whole.mkv", stylizer, [style])
+    (result,) = paint_video(film, target, stylizer, [style], options=VideoOptions(resume=resume), force=not resume)
+    paint_video(film, tmp_path / "whole.mkv", stylizer, [style])
 
     assert (result.resumed >= SEGMENT_FRAMES) == resume
     assert checksums(ffmpeg, target) == checksums(ffmpeg, tmp_path / "whole.mkv")
@@ -167,11 +167,11 @@ def test_every_codec_goes_on(
 ) -> None:
     source = make("clip.mp4", *lavfi(SEGMENT_FRAMES + 50, "50"), *H264)
     encoding, target = Encoding(codec, preset=None if codec == "prores" else "ultrafast"), tmp_path / name
-    convert_video(source, tmp_path / f"whole{target.suffix}", stylizer, [style], 0.0, VideoOptions(encoding=encoding))
+    paint_video(source, tmp_path / f"whole{target.suffix}", stylizer, [style], 0.0, VideoOptions(encoding=encoding))
 
     interrupt(source, target, style, SEGMENT_FRAMES + 30, VideoOptions(encoding=encoding), 0.0)
     resume = VideoOptions(encoding=encoding, resume=True)
-    (result,) = convert_video(source, target, stylizer, [style], 0.0, resume)
+    (result,) = paint_video(source, target, stylizer, [style], 0.0, resume)
 
     assert result.resumed == SEGMENT_FRAMES
     assert checksums(ffmpeg, target) == checksums(ffmpeg, tmp_path / f"whole{target.suffix}")
@@ -202,7 +202,7 @@ def test_no_encoder_changes_how_threads_are_scheduled(clip: Path, tmp_path: Path
             return super().stylize(*arguments, **options)
 
     encoding = Encoding("av1", preset="ultrafast")
-    convert_video(clip, tmp_path / "out.mp4", Watch(device="cpu"), [style], 0.0, VideoOptions(encoding=encoding))
+    paint_video(clip, tmp_path / "out.mp4", Watch(device="cpu"), [style], 0.0, VideoOptions(encoding=encoding))
 
     assert Watch.seen[-1] == policies() == {os.SCHED_OTHER}
 
@@ -212,12 +212,12 @@ def test_frames_that_a_constant_rate_repeats_come_out_identical(
 ) -> None:
     source = make("slow.mp4", *lavfi(45, "3"), *H264)
     options = VideoOptions(fps=Fraction(20))
-    convert_video(source, tmp_path / "whole.mp4", stylizer, [style], options=options)
+    paint_video(source, tmp_path / "whole.mp4", stylizer, [style], options=options)
 
     # Of 300 frames 45 are painted, and one more where a segment begins.
     interrupt(source, tmp_path / "out.mp4", style, 40, options)
     resume = VideoOptions(fps=Fraction(20), resume=True)
-    (result,) = convert_video(source, tmp_path / "out.mp4", stylizer, [style], options=resume)
+    (result,) = paint_video(source, tmp_path / "out.mp4", stylizer, [style], options=resume)
 
     assert (result.frames, result.resumed) == (300, SEGMENT_FRAMES)
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
@@ -226,7 +226,7 @@ def test_frames_that_a_constant_rate_repeats_come_out_identical(
 def test_nothing_shows_where_segments_meet(
     film: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
 ) -> None:
-    convert_video(film, tmp_path / "out.mp4", stylizer, [style], 0.0)
+    paint_video(film, tmp_path / "out.mp4", stylizer, [style], 0.0)
 
     assert times(tmp_path / "out.mp4") == times(film)
     before, after = (pixels(ffmpeg, path, 64, 64) for path in (film, tmp_path / "out.mp4"))
@@ -241,7 +241,7 @@ def test_nothing_shows_where_segments_meet(
 def test_with_nothing_to_resume_a_conversion_begins(
     clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style
 ) -> None:
-    (result,) = convert_video(clip, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(resume=True))
+    (result,) = paint_video(clip, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(resume=True))
 
     assert (result.frames, result.resumed) == (10, 0)
 
@@ -251,7 +251,7 @@ def test_what_is_finished_is_not_done_again(
 ) -> None:
     (tmp_path / "out.mp4").write_text("done")
 
-    assert convert_video(clip, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(resume=True)) == []
+    assert paint_video(clip, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(resume=True)) == []
 
     assert (tmp_path / "out.mp4").read_text() == "done"
     assert "out.mp4 is there already and stays as it is" in caplog.text
@@ -268,7 +268,7 @@ def begun(film: Path, tmp_path: Path, style: Style) -> Path:
     ("strength", "options", "words"),
     [
         (0.5, VideoOptions(resume=True), "another strength: take the same"),
-        (1.0, VideoOptions(resume=True, compare=True, size=(128, 128)), "another size and another compare"),
+        (1.0, VideoOptions(resume=True, side_by_side=True, size=(128, 128)), "another size and another compare"),
         (1.0, VideoOptions(resume=True, encoding=Encoding(crf=30)), "another encoding"),
         (1.0, VideoOptions(resume=True, stroke_size=2), "another stroke size"),
     ],
@@ -277,20 +277,20 @@ def test_other_options_are_not_mixed_into_a_film(
     begun: Path, film: Path, stylizer: Stylizer, style: Style, strength: float, options: VideoOptions, words: str
 ) -> None:
     with pytest.raises(OutputError, match=f"cannot be resumed, since it was begun with {words}"):
-        convert_video(film, begun, stylizer, [style], strength, options)
+        paint_video(film, begun, stylizer, [style], strength, options)
 
     assert not begun.exists()
-    convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
+    paint_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
 
 
 def test_another_source_or_style_is_not_mixed_into_a_film(
     begun: Path, film: Path, stylizer: Stylizer, style: Style, library: StyleLibrary
 ) -> None:
     with pytest.raises(OutputError, match="begun with another style"):
-        convert_video(film, begun, stylizer, [library.first()], options=VideoOptions(resume=True))
+        paint_video(film, begun, stylizer, [library.first()], options=VideoOptions(resume=True))
     os.utime(film, (1, 1))
     with pytest.raises(OutputError, match="begun with another source"):
-        convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
+        paint_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
 
 
 def test_another_model_is_not_mixed_into_a_film(
@@ -305,7 +305,7 @@ def test_another_model_is_not_mixed_into_a_film(
     (other / "manifest.json").write_text(json.dumps(manifest))
 
     with pytest.raises(OutputError, match="begun with another model"):
-        convert_video(film, begun, Stylizer(other, "cpu"), [style], options=VideoOptions(resume=True))
+        paint_video(film, begun, Stylizer(other, "cpu"), [style], options=VideoOptions(resume=True))
 
 
 def test_another_mask_or_background_is_not_mixed_into_a_film(
@@ -317,7 +317,7 @@ def test_another_mask_or_background_is_not_mixed_into_a_film(
     target, options, background = tmp_path / "out.mp4", VideoOptions(resume=True), library.first()
     regions = Regions(masks[0], background)
     with pytest.raises(KeyboardInterrupt):
-        convert_video(film, target, Stop(SEGMENT_FRAMES + 20), [style], regions=regions)
+        paint_video(film, target, Stop(SEGMENT_FRAMES + 20), [style], regions=regions)
 
     for other, words in (
         (None, "another mask and another background"),
@@ -325,9 +325,9 @@ def test_another_mask_or_background_is_not_mixed_into_a_film(
         (Regions(masks[1], background), "another mask"),
     ):
         with pytest.raises(OutputError, match=f"begun with {words}: take the same"):
-            convert_video(film, target, stylizer, [style], options=options, regions=other)
-    convert_video(film, target, stylizer, [style], options=options, regions=regions)
-    convert_video(film, tmp_path / "whole.mp4", stylizer, [style], regions=regions)
+            paint_video(film, target, stylizer, [style], options=options, regions=other)
+    paint_video(film, target, stylizer, [style], options=options, regions=regions)
+    paint_video(film, tmp_path / "whole.mp4", stylizer, [style], regions=regions)
 
     assert target.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
@@ -336,9 +336,9 @@ def test_what_was_begun_is_not_lost_by_mistake_but_by_force(
     begun: Path, film: Path, stylizer: Stylizer, style: Style
 ) -> None:
     with pytest.raises(OutputError, match=r"was begun before: go on with --resume, or begin anew with --force"):
-        convert_video(film, begun, stylizer, [style])
+        paint_video(film, begun, stylizer, [style])
 
-    (result,) = convert_video(film, begun, stylizer, [style], 0.0, force=True)
+    (result,) = paint_video(film, begun, stylizer, [style], 0.0, force=True)
 
     assert result.resumed == 0
     assert names(begun.parent) == ["film.mp4", "out.mp4"]
@@ -350,14 +350,14 @@ def test_how_to_go_on_with_what_replaces_a_film_is_said(
     target, resume = tmp_path / "out.mp4", VideoOptions(resume=True)
     target.write_text("replace me")
     with pytest.raises(KeyboardInterrupt):
-        convert_video(film, target, Stop(SEGMENT_FRAMES + 10), [style], force=True)
+        paint_video(film, target, Stop(SEGMENT_FRAMES + 10), [style], force=True)
     assert f"{SEGMENT_FRAMES} frames of it are kept: go on with --resume --force" in caplog.text
 
     for options in (VideoOptions(), resume):
         with pytest.raises(OutputError, match=r"go on with --resume --force, or begin anew with --force alone"):
-            convert_video(film, target, stylizer, [style], options=options)
+            paint_video(film, target, stylizer, [style], options=options)
     assert target.read_text() == "replace me"
-    (result,) = convert_video(film, target, stylizer, [style], options=resume, force=True)
+    (result,) = paint_video(film, target, stylizer, [style], options=resume, force=True)
 
     assert result.resumed == SEGMENT_FRAMES
     assert names(tmp_path) == ["film.mp4", "out.mp4"]
@@ -372,7 +372,7 @@ def test_damaged_segments_are_not_mixed_into_a_film(
     path.write_bytes(path.read_bytes()[:-5])
 
     with pytest.raises(OutputError, match=r"cannot be resumed, since .* is damaged: begin anew with --force"):
-        convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
+        paint_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
 
     assert not begun.exists()
     assert not caplog.records
@@ -388,7 +388,7 @@ def test_frames_that_are_kept_are_decoded_and_no_more(
 
     threading.setprofile(count)
     try:
-        convert_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
+        paint_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
     finally:
         threading.setprofile(None)
 
@@ -402,7 +402,7 @@ def test_a_film_is_scaled_to_fit(
 ) -> None:
     source = make("wide.mp4", *lavfi(3, size="144x96"), *H264)
 
-    (result,) = convert_video(source, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(size=size))
+    (result,) = paint_video(source, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(size=size))
 
     kept = stream(tmp_path / "out.mp4")
     assert (kept["width"], kept["height"]) == (result.width, result.height) == shown
@@ -413,7 +413,7 @@ def test_a_small_film_can_be_enlarged_enough_to_be_painted(
 ) -> None:
     source = make("tiny.mp4", *lavfi(3, size="48x32"), *H264)
 
-    (result,) = convert_video(source, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(size=(96, 96)))
+    (result,) = paint_video(source, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(size=(96, 96)))
 
     assert (result.width, result.height) == (96, 64)
 
@@ -424,14 +424,14 @@ def test_a_size_that_makes_a_film_too_small_is_named(
     source = make("wide.mp4", *lavfi(3, size="128x96"), *H264)
 
     with pytest.raises(InputError, match=r"becomes 64x48: .* --size 64x64 is too small for its shape"):
-        convert_video(source, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(size=(64, 64)))
+        paint_video(source, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(size=(64, 64)))
 
 
 def test_the_source_can_stand_beside_its_painting(
     clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str
 ) -> None:
-    convert_video(clip, tmp_path / "alone.mp4", stylizer, [style])
-    (result,) = convert_video(clip, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(compare=True))
+    paint_video(clip, tmp_path / "alone.mp4", stylizer, [style])
+    (result,) = paint_video(clip, tmp_path / "out.mp4", stylizer, [style], options=VideoOptions(side_by_side=True))
 
     both = pixels(ffmpeg, result.path, 128, 64)
     assert (result.width, result.height) == (128, 64)
@@ -465,7 +465,7 @@ def count(make: Make) -> Path:
 def test_a_constant_rate_shows_what_is_on_the_screen_then(
     count: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str, fps: Fraction, shown: list[int]
 ) -> None:
-    (result,) = convert_video(count, tmp_path / "out.mp4", stylizer, [style], 0.0, VideoOptions(fps=fps))
+    (result,) = paint_video(count, tmp_path / "out.mp4", stylizer, [style], 0.0, VideoOptions(fps=fps))
 
     assert times(result.path) == [n / fps for n in range(len(shown))]
     assert numbers(ffmpeg, result.path, count) == shown
@@ -473,7 +473,7 @@ def test_a_constant_rate_shows_what_is_on_the_screen_then(
 
 
 def test_a_changing_rate_becomes_constant_in_step(film: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
-    (result,) = convert_video(film, tmp_path / "out.mp4", stylizer, [style], 0.0, VideoOptions(fps=Fraction(10)))
+    (result,) = paint_video(film, tmp_path / "out.mp4", stylizer, [style], 0.0, VideoOptions(fps=Fraction(10)))
 
     kept, before = times(result.path), times(film)
     assert kept == [Fraction(n, 10) for n in range(len(kept))]
@@ -483,7 +483,7 @@ def test_a_changing_rate_becomes_constant_in_step(film: Path, tmp_path: Path, st
 def test_a_part_of_a_film(count: Path, tmp_path: Path, stylizer: Stylizer, style: Style, ffmpeg: str) -> None:
     options = VideoOptions(start=Fraction(3, 10), end=Fraction(7, 10))
 
-    (result,) = convert_video(count, tmp_path / "out.mp4", stylizer, [style], 0.0, options)
+    (result,) = paint_video(count, tmp_path / "out.mp4", stylizer, [style], 0.0, options)
 
     assert numbers(ffmpeg, result.path, count) == [3, 4, 5, 6]
     assert times(result.path) == [Fraction(n, 10) for n in range(4)]
@@ -495,7 +495,7 @@ def test_the_style_changes_at_its_time(
     one, two = list(library.presets.values())[:2]
     timeline = Timeline("both", (one, two), (Fraction(0), Fraction(6, 25)))
     for style in (one, two, timeline):
-        convert_video(clip, tmp_path / f"{style.name}.mp4", stylizer, [style])
+        paint_video(clip, tmp_path / f"{style.name}.mp4", stylizer, [style])
 
     changing, first, second = (pixels(ffmpeg, tmp_path / f"{s.name}.mp4", 64, 64) for s in (timeline, one, two))
     nearer = abs(changing - first).mean(axis=(1, 2, 3)) < abs(changing - second).mean(axis=(1, 2, 3))
@@ -529,7 +529,7 @@ def album(make: Make, tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_films_becomes_a_folder(album: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
-    results = convert_videos([album], tmp_path / "new" / "painted", stylizer, [style], 0.0)
+    results = paint_videos([album], tmp_path / "new" / "painted", stylizer, [style], 0.0)
 
     assert [(result.source.name, result.path.name) for result in results] == [("a.avi", "a.mp4"), ("b.mov", "b.mov")]
     assert names(tmp_path / "new" / "painted") == ["a.mp4", "b.mov"]
@@ -545,7 +545,7 @@ def test_a_folder_s_animated_pictures_are_films_and_still_ones_are_not(
         make(f"album/{name}", *lavfi(1))
     album, painted = tmp_path / "album", tmp_path / "painted"
 
-    films = convert_videos([album], painted / "films", stylizer, [style], 0.0)
+    films = paint_videos([album], painted / "films", stylizer, [style], 0.0)
 
     assert {result.path.name: result.frames for result in films} == {
         "moving.gif": 5,
@@ -553,7 +553,7 @@ def test_a_folder_s_animated_pictures_are_films_and_still_ones_are_not(
         "moving.webp": 5,
     }
     assert not caplog.records
-    convert_images([album, album / "moving.gif"], painted / "pictures", stylizer, [style, style])
+    paint_images([album, album / "moving.gif"], painted / "pictures", stylizer, [style, style])
     assert [record.getMessage() for record in caplog.records] == [
         f"{album / name} is animated and only its first frame is painted: livestyle video paints all of it"
         for name in ("moving.png", "moving.webp", "moving.gif")
@@ -568,7 +568,7 @@ def test_films_of_one_name_keep_their_suffixes(
     for name, color in (("x.mp4", "black"), ("x.avi", "gray"), ("x.wmv", "white"), ("y.avi", "black")):
         make(f"album/{name}", "-f", "lavfi", "-i", f"color={color}:size=64x64:rate=25:duration=0.2")
 
-    results = convert_videos([folder], tmp_path / "painted", stylizer, [style], 0.0)
+    results = paint_videos([folder], tmp_path / "painted", stylizer, [style], 0.0)
 
     assert [(result.source.name, result.path.name) for result in results] == [
         ("x.avi", "x.avi.mp4"),
@@ -587,7 +587,7 @@ def test_films_of_one_name_in_a_tree_are_refused_before_any_work(
     make("two/x.mp4", *lavfi(), *H264)
 
     with pytest.raises(OutputError, match=r"two results would both be .*x\.mp4: convert them to two folders"):
-        convert_videos([tmp_path / "**" / "x.mp4"], tmp_path / "painted", stylizer, [style])
+        paint_videos([tmp_path / "**" / "x.mp4"], tmp_path / "painted", stylizer, [style])
 
     assert names(tmp_path) == ["one", "two"]
 
@@ -598,7 +598,7 @@ def test_patterns_are_understood(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for i, sources in enumerate([[album / ".." / pattern], [Path(pattern), album / "b.mov"]]):
-        results = convert_videos(sources, tmp_path / f"{i}.painted", stylizer, [style], 0.0)
+        results = paint_videos(sources, tmp_path / f"{i}.painted", stylizer, [style], 0.0)
 
         assert [result.path.name for result in results] == ["b.mov"]
         shutil.rmtree(tmp_path / f"{i}.painted")
@@ -608,7 +608,7 @@ def test_patterns_are_understood_for_pictures(tmp_path: Path, stylizer: Stylizer
     for name in ("a.png", "b.jpg"):
         cv2.imwrite(str(tmp_path / name), np.zeros((64, 64, 3), np.uint8))
 
-    results = convert_images([tmp_path / "*.png"], tmp_path / "painted", stylizer, [style])
+    results = paint_images([tmp_path / "*.png"], tmp_path / "painted", stylizer, [style])
 
     assert [result.path.name for result in results] == ["a.png"]
 
@@ -623,14 +623,14 @@ def test_what_is_not_there_is_said_before_any_work(
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(InputError, match=words):
-        convert_videos([clip, tmp_path / name], tmp_path / "painted", stylizer, [style])
+        paint_videos([clip, tmp_path / name], tmp_path / "painted", stylizer, [style])
 
     assert names(tmp_path) == ["clip.mp4", "empty"]
 
 
 def test_several_films_do_not_fit_into_one(album: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
     with pytest.raises(OutputError, match="for several, name a folder"):
-        convert_videos([album], tmp_path / "out.mp4", stylizer, [style])
+        paint_videos([album], tmp_path / "out.mp4", stylizer, [style])
 
 
 def test_failures_are_listed_while_the_rest_is_done(
@@ -640,7 +640,7 @@ def test_failures_are_listed_while_the_rest_is_done(
     done: list[Outcome] = []
 
     with pytest.raises(InputError, match=r"1 of 3 videos failed, the rest is done: .*aa\.mp4$"):
-        convert_videos([album], tmp_path / "painted", stylizer, [style], 0.0, done=done.append)
+        paint_videos([album], tmp_path / "painted", stylizer, [style], 0.0, done=done.append)
 
     assert [item.path.name for item in done] == ["a.mp4", "aa.mp4", "b.mov"]
     assert names(tmp_path / "painted") == ["a.mp4", "b.mov"]
@@ -663,7 +663,7 @@ def test_an_error_that_nobody_foresaw_ends_one_file_only(
     bad = make("album/aa.mp4", *lavfi(size="80x64"), *H264)
 
     with pytest.raises(InputError, match=r"1 of 3 videos failed, the rest is done: .*aa\.mp4$"):
-        convert_videos([album], tmp_path / "painted", Broken(device="cpu"), [style], jobs=jobs)
+        paint_videos([album], tmp_path / "painted", Broken(device="cpu"), [style], workers=jobs)
 
     assert names(tmp_path / "painted") == ["a.mp4", "b.mov"]
     assert caplog.messages == [
@@ -678,7 +678,7 @@ def test_an_error_that_nobody_foresaw_keeps_its_cause(
     caplog.set_level("DEBUG", "livestyle")
 
     with pytest.raises(LivestyleError, match=r"could not be painted \(error: one line\)") as raised:
-        convert_video(bad, tmp_path / "out.mp4", Broken(device="cpu"), [style])
+        paint_video(bad, tmp_path / "out.mp4", Broken(device="cpu"), [style])
 
     assert isinstance(raised.value.__cause__, cv2.error)
     assert "Traceback" in caplog.text
@@ -691,7 +691,7 @@ def test_a_script_gets_an_object_a_file(
     (album / "c.mp4").write_text("not a film")
 
     with pytest.raises(InputError):
-        convert_videos([album], tmp_path / "painted", stylizer, [style], 0.0, progress=True, done=print_json)
+        paint_videos([album], tmp_path / "painted", stylizer, [style], 0.0, progress=True, done=print_json)
 
     good, _, bad = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert good["path"] == str(tmp_path / "painted" / "a.mp4")
@@ -721,7 +721,7 @@ def test_a_script_learns_what_was_resumed_skipped_and_damaged(
     harmed.write_bytes(data)
     interrupt(film, folder / "film.mp4", style, SEGMENT_FRAMES + 10, strength=0.5)
 
-    convert_videos(
+    paint_videos(
         [clip, film, harmed], folder, stylizer, [style], 0.5, options=VideoOptions(resume=True), done=print_json
     )
 
@@ -740,7 +740,7 @@ def test_a_person_gets_a_line_a_result(
     (album / "c.mp4").write_text("not a film")
 
     with pytest.raises(InputError):
-        convert_videos([album], tmp_path / "painted", stylizer, [style], 0.0, progress=True, done=print_result)
+        paint_videos([album], tmp_path / "painted", stylizer, [style], 0.0, progress=True, done=print_result)
 
     shown = capsys.readouterr()
     assert [line.split(": ")[0] for line in shown.out.splitlines()] == [
@@ -759,7 +759,7 @@ def test_jobs_at_a_time_give_what_one_gives(album: Path, tmp_path: Path, stylize
 
     for jobs in (1, 3):
         with pytest.raises(InputError, match=r"1 of 3 videos failed, the rest is done: .*c\.mp4"):
-            convert_videos([album], tmp_path / f"painted{jobs}", stylizer, [style], jobs=jobs)
+            paint_videos([album], tmp_path / f"painted{jobs}", stylizer, [style], workers=jobs)
 
     assert len(digests(tmp_path / "painted1")) == 2
     assert digests(tmp_path / "painted1") == digests(tmp_path / "painted3")
@@ -773,7 +773,7 @@ def test_jobs_stop_together(film: Path, make: Make, tmp_path: Path, stylizer: St
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert_videos([film, clip], tmp_path / "painted", stylizer, [style], jobs=2, done=stop)
+        paint_videos([film, clip], tmp_path / "painted", stylizer, [style], workers=2, done=stop)
 
     assert "film.mp4" not in names(tmp_path / "painted")
     assert not [name for name in names(tmp_path / "painted") if name.endswith(".partial")]
@@ -786,7 +786,7 @@ def test_pictures_in_jobs_scaled_and_beside_their_source(tmp_path: Path, stylize
     for name in ("a.png", "b.png", "c.png"):
         cv2.imwrite(str(album / name), rng.integers(0, 256, (100, 200, 3), np.uint8))
 
-    results = convert_images([album], tmp_path / "painted", stylizer, [style], size=(140, 100), compare=True, jobs=2)
+    results = paint_images([album], tmp_path / "painted", stylizer, [style], size=(140, 100), side_by_side=True, workers=2)
 
     assert sorted(result.path.name for result in results) == ["a.png", "b.png", "c.png"]
     for result in results:
@@ -808,27 +808,27 @@ def test_that_force_paints_complete_films_again_is_said(
         (tmp_path / "out" / source.name).write_text("replace me")
 
     with pytest.raises(KeyboardInterrupt):
-        convert_videos(sources, tmp_path / "out", Stop(SEGMENT_FRAMES + 13), [style], force=True)
+        paint_videos(sources, tmp_path / "out", Stop(SEGMENT_FRAMES + 13), [style], force=True)
 
     assert "go on with --resume --force, which paints those that are complete again" in caplog.text
 
 
 def test_less_than_one_job_is_refused(clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
     with pytest.raises(LivestyleError, match="at least one job"):
-        convert_videos([clip], tmp_path / "out.mp4", stylizer, [style], jobs=0)
+        paint_videos([clip], tmp_path / "out.mp4", stylizer, [style], workers=0)
 
 
 RAW = RawFormat(64, 64, Fraction(25))
 PIPED = """if True:
     import pathlib, sys
     from livestyle import StyleLibrary, Stylizer
-    from livestyle.jobs.batch import VideoOptions, convert_videos, print_result
+    from livestyle.jobs.batch import VideoOptions, paint_videos, print_result
     from livestyle.media.pipe import parse_raw
     stylizer = Stylizer(device="cpu")
     style = StyleLibrary(stylizer).first()
     raw = parse_raw(sys.argv[3]) if sys.argv[3:] else None
     sources, target = [pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2])
-    convert_videos(sources, target, stylizer, [style], 0.0, VideoOptions(raw=raw), progress=True, done=print_result)
+    paint_videos(sources, target, stylizer, [style], 0.0, VideoOptions(raw=raw), progress=True, done=print_result)
 """
 
 
@@ -866,7 +866,7 @@ def test_sound_that_raw_frames_go_without_is_not_gathered(
 
     monkeypatch.setattr(livestyle.jobs.video, "VideoReader", Watched)
     monkeypatch.setattr(livestyle.jobs.video, "open_stdout", io.BytesIO)
-    convert_videos([clip], Path("-"), stylizer, [style], 0.0, VideoOptions(raw=RAW))
+    paint_videos([clip], Path("-"), stylizer, [style], 0.0, VideoOptions(raw=RAW))
     assert sources
     assert not any(source.packets for source in sources)
 
@@ -895,7 +895,7 @@ def test_raw_frames_of_a_film_of_varying_rate_keep_its_time(make: Make, tmp_path
         (["-"], ".", VideoOptions(), "is a folder"),
         (["clip.mp4"], "-", VideoOptions(raw=RAW._replace(width=80)), "come as 64x64@25 and not as 80x64@25: name"),
         (["clip.mp4"], "-", VideoOptions(raw=RAW, fps=Fraction(30)), "come as 64x64@30 and not as 64x64@25: name"),
-        (["clip.mp4"], "-", VideoOptions(raw=RAW, compare=True), "come as 128x64@25 and not as 64x64@25: name"),
+        (["clip.mp4"], "-", VideoOptions(raw=RAW, side_by_side=True), "come as 128x64@25 and not as 64x64@25: name"),
         (["-"], "-", VideoOptions(raw=RAW, encoding=Encoding(crf=20)), "raw frames are not encoded: leave codec, crf"),
     ],
 )
@@ -913,6 +913,6 @@ def test_what_a_pipe_cannot_do_is_refused(
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(LivestyleError, match=words):
-        convert_videos([Path(source) for source in sources], Path(target), stylizer, [style], options=options)
+        paint_videos([Path(source) for source in sources], Path(target), stylizer, [style], options=options)
 
     assert names(tmp_path) == ["clip.mp4"]

@@ -1,4 +1,4 @@
-"""`convert_images`: pictures and folders of pictures into painted pictures."""
+"""`paint_images`: pictures and folders of pictures into painted pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
-from livestyle.jobs.batch import Result, convert_images
+from livestyle.jobs.batch import Result, paint_images
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.styles.library import Style, StyleLibrary
 
@@ -43,7 +43,7 @@ def photo(tmp_path: Path) -> Path:
 @pytest.fixture
 def convert(stylizer: Stylizer, style: Style) -> Convert:
     def run(sources: list[Path], target: Path, strength: float = 1.0, **options: Any) -> list[Result]:
-        return convert_images(sources, target, stylizer, [style], strength, **options)
+        return paint_images(sources, target, stylizer, [style], strength, **options)
 
     return run
 
@@ -125,7 +125,7 @@ def test_several_styles_give_a_picture_each(photo: Path, tmp_path: Path, stylize
     folder = tmp_path / "painted"
     twins = [Style("wave", style.stats), Style("scream", style.stats), Style("wave", style.stats)]
 
-    convert_images([photo], folder, stylizer, twins)
+    paint_images([photo], folder, stylizer, twins)
 
     assert names(folder) == ["photo-scream.png", "photo-wave-1.png", "photo-wave-3.png"]
 
@@ -153,7 +153,7 @@ def test_each_failure_of_a_picture_in_several_styles_is_named(
         (folder / name).mkdir(parents=True)
 
     with pytest.raises(InputError, match=r"1 of 2 pictures failed, the rest is done: .*photo\.png$"):
-        convert_images(sources, folder, stylizer, [Style(name, style.stats) for name in ("scream", "wave")], force=True)
+        paint_images(sources, folder, stylizer, [Style(name, style.stats) for name in ("scream", "wave")], force=True)
 
     assert [any(name in record.message for name in taken) for record in caplog.records] == [True, True]
 
@@ -283,7 +283,7 @@ def test_the_style_is_matched_to_each_picture_for_itself(
     other = picture(tmp_path / "other.png", seed=5)
     style = library.from_image(picture(tmp_path / "wave.png", seed=9))
 
-    convert_images([photo, other], tmp_path / "painted", stylizer, [style], color=ColorMode.MATCH)
+    paint_images([photo, other], tmp_path / "painted", stylizer, [style], color=ColorMode.MATCH)
 
     for source in (photo, other):
         expected = stylizer.stylize(read(source), library.matched(style, read(source)).stats)

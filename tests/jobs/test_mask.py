@@ -18,7 +18,7 @@ import pytest
 
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
-from livestyle.jobs.batch import check_images, check_videos, convert_images, convert_video
+from livestyle.jobs.batch import check_images, check_videos, paint_images, paint_video
 from livestyle.jobs.video import VideoOptions
 from livestyle.media.mask import Mask
 from livestyle.render.color import ColorMode, keep_colors
@@ -142,7 +142,7 @@ def test_a_mask_of_a_cut_out_is_what_is_opaque(
     cv2.imwrite(str(tmp_path / "small.png"), cv2.resize(read(photo).astype(np.uint8), (WIDTH, 40)))
 
     regions = Regions(tmp_path / cut_out_name)
-    convert_images([tmp_path / name], tmp_path / "out.png", stylizer, styles[:1], regions=regions)
+    paint_images([tmp_path / name], tmp_path / "out.png", stylizer, styles[:1], regions=regions)
 
     painted, source = read(tmp_path / "out.png"), read(tmp_path / name)
     assert np.array_equal(painted[RIGHT], source[RIGHT])
@@ -154,9 +154,9 @@ def test_colours_of_the_content_and_comparing_go_with_a_mask(
 ) -> None:
     regions = Regions(left, styles[1])
 
-    convert_images([photo], tmp_path / "plain.png", stylizer, styles[:1], regions=regions)
-    convert_images(
-        [photo], tmp_path / "both.png", stylizer, styles[:1], color=ColorMode.CONTENT, compare=True, regions=regions
+    paint_images([photo], tmp_path / "plain.png", stylizer, styles[:1], regions=regions)
+    paint_images(
+        [photo], tmp_path / "both.png", stylizer, styles[:1], color=ColorMode.CONTENT, side_by_side=True, regions=regions
     )
 
     source, both = cv2.imread(str(photo)), cv2.imread(str(tmp_path / "both.png"))
@@ -171,11 +171,11 @@ def test_matching_colours_needs_a_picture_of_the_background_too(
 ) -> None:
     matched, regions = library.from_image(picture), Regions(left, library.presets["ink-sea"])
     with pytest.raises(StyleError, match="the colours of ink-sea cannot be matched"):
-        convert_images([photo], tmp_path / "out.png", exact_stylizer, [matched], color=ColorMode.MATCH, regions=regions)
+        paint_images([photo], tmp_path / "out.png", exact_stylizer, [matched], color=ColorMode.MATCH, regions=regions)
 
     regions = Regions(left, library.from_image(picture))
-    convert_images([photo], tmp_path / "out.png", exact_stylizer, [matched], color=ColorMode.MATCH, regions=regions)
-    convert_images([photo], tmp_path / "alone.png", exact_stylizer, [matched], color=ColorMode.MATCH)
+    paint_images([photo], tmp_path / "out.png", exact_stylizer, [matched], color=ColorMode.MATCH, regions=regions)
+    paint_images([photo], tmp_path / "alone.png", exact_stylizer, [matched], color=ColorMode.MATCH)
     assert abs(read(tmp_path / "out.png") - read(tmp_path / "alone.png")).max() <= 1
 
 
@@ -199,7 +199,7 @@ def test_a_film_that_is_cut_takes_the_mask_of_the_same_time(
     clip: Path, wandering: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], ffmpeg: str
 ) -> None:
     options = VideoOptions(start=Fraction(3, 10), end=Fraction(5, 10))
-    convert_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(wandering))
+    paint_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(wandering))
 
     source, painted = frames(ffmpeg, clip)[3:5], frames(ffmpeg, tmp_path / "out.mkv")
 
@@ -214,7 +214,7 @@ def test_repeated_frames_follow_the_mask(
     source = f"testsrc2=size={WIDTH}x{HEIGHT}:rate=1:duration=1"
     still = make("still.mkv", "-f", "lavfi", "-i", source, "-c:v", "ffv1", "-pix_fmt", "bgr0")
     options = VideoOptions(fps=Fraction(10))
-    convert_video(still, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(wandering))
+    paint_video(still, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(wandering))
 
     painted = frames(ffmpeg, tmp_path / "out.mkv")
 
@@ -228,7 +228,7 @@ def test_the_background_may_be_a_timeline(
 ) -> None:
     background = Timeline("both", tuple(styles), (Fraction(0), Fraction(1)))
     regions = Regions(left, background)
-    convert_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, regions=regions)
+    paint_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, regions=regions)
 
     source, painted = frames(ffmpeg, clip), frames(ffmpeg, tmp_path / "out.mkv")
 
@@ -378,7 +378,7 @@ def test_what_a_mask_lacks_is_said(
     def warnings(end: Fraction | None) -> str:
         caplog.clear()
         options = VideoOptions(end=end)
-        convert_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(cut), force=True)
+        paint_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(cut), force=True)
         return caplog.text
 
     assert "cut.mkv ends at 0.9 of 2.0 seconds" in warnings(None)

@@ -1,4 +1,4 @@
-"""`convert_video` on clips that ffmpeg makes, checked with ffprobe and by pixels that ffmpeg decodes."""
+"""`paint_video` on clips that ffmpeg makes, checked with ffprobe and by pixels that ffmpeg decodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from livestyle.engine.stabilizer import Stabilizer
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
-from livestyle.jobs.batch import Result, convert_video
+from livestyle.jobs.batch import Result, paint_video
 from livestyle.render.color import ColorMode
 from livestyle.styles.library import Style, StyleLibrary
 from tests.ffmpeg import Make, md5, packet_times, pixels, probe, stream, times
@@ -49,10 +49,10 @@ def clip(make: Make) -> Path:
 
 @pytest.fixture
 def convert(stylizer: Stylizer, style: Style) -> Convert:
-    """`convert_video` with one style and, unless told otherwise, strength 0, which leaves the pixels as they are."""
+    """`paint_video` with one style and, unless told otherwise, strength 0, which leaves the pixels as they are."""
 
     def run(source: Path, target: Path, strength: float = 0.0, **options: Any) -> Result:
-        (result,) = convert_video(source, target, stylizer, [style], strength, **options)
+        (result,) = paint_video(source, target, stylizer, [style], strength, **options)
         return result
 
     return run
@@ -307,7 +307,7 @@ def test_an_unharmed_video_gives_no_warning(
 def test_one_content_state_goes_through_the_film(clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
     recorder = Recorder(stylizer)
 
-    convert_video(clip, tmp_path / "out.mp4", recorder, [style])  # type: ignore[arg-type]
+    paint_video(clip, tmp_path / "out.mp4", recorder, [style])  # type: ignore[arg-type]
 
     assert len(recorder.states) == 10
     assert isinstance(recorder.states[0], Stabilizer)
@@ -335,7 +335,7 @@ def test_a_style_is_matched_to_the_film_and_not_to_its_black_beginning(
     style = library.from_image(tmp_path / "noise.png")
     frames = pixels(ffmpeg, source, 96, 64)[..., ::-1].astype(np.uint8)
 
-    (result,) = convert_video(source, tmp_path / "out.mp4", stylizer, [style], color=ColorMode.MATCH)
+    (result,) = paint_video(source, tmp_path / "out.mp4", stylizer, [style], color=ColorMode.MATCH)
 
     last = pixels(ffmpeg, result.path, 96, 64)[-1, ..., ::-1]
 
@@ -356,7 +356,7 @@ def test_matching_a_style_without_a_picture_is_refused_at_once(clip: Path, tmp_p
 def test_several_styles_give_a_file_each(clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
     scream = Style("scream", style.stats)
 
-    results = convert_video(clip, tmp_path / "out.mp4", stylizer, [style, scream], 0.0)
+    results = paint_video(clip, tmp_path / "out.mp4", stylizer, [style, scream], 0.0)
 
     assert [result.path.name for result in results] == ["out-noise.mp4", "out-scream.mp4"]
     assert all(len(times(result.path)) == 10 for result in results)
@@ -474,7 +474,7 @@ def test_a_stop_halfway_leaves_everything_as_it_was(
     target.write_text("precious")
 
     with pytest.raises(type(error)):
-        convert_video(clip, target, Recorder(stylizer, error), [style], force=True)  # type: ignore[arg-type]
+        paint_video(clip, target, Recorder(stylizer, error), [style], force=True)  # type: ignore[arg-type]
 
     assert target.read_text() == "precious"
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4"}

@@ -1,0 +1,91 @@
+"""What the verbs share between their options and their one call: a model that says where it runs, and looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from livestyle.errors import InputError
+
+if TYPE_CHECKING:
+    from livestyle.engine.stylizer import Stylizer
+    from livestyle.media.mask import Mask
+    from livestyle.render.look import Look
+    from livestyle.styles.library import Style, StyleLibrary
+    from livestyle.styles.timeline import Timeline
+
+Find = Callable[["StyleLibrary", str], "Sequence[Style | Timeline]"]
+
+
+def load(model: str | None, device: str, workers: int = 1) -> tuple[Stylizer, StyleLibrary]:
+    """The model on the device, which is said in one line on stderr, and its styles."""
+    from livestyle.engine.stylizer import Stylizer
+    from livestyle.styles.library import StyleLibrary
+
+    stylizer = Stylizer(model, device)
+    shared = f", shared by up to {workers} jobs" if workers > 1 else ""
+    print(f"{stylizer.device.text}{shared}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
+    return stylizer, StyleLibrary(stylizer)
+
+
+def looks_of(
+    library: StyleLibrary,
+    style: str | None,
+    choices: Mapping[str, Any] | None = None,
+    mask: Mask | None = None,
+    background: str | None = None,
+    find: Find | None = None,
+) -> list[Look]:
+    """One look for each style that a text names; the number of images that had to be encoded is said on stderr.
+
+    Args:
+        library: finds the styles.
+        style: as ``--style`` has it; None is the first preset.
+        choices: values for the fields of `Look`.
+        mask: where the style is painted.
+        background: as ``--background`` has it.
+        find: how a text is read; None is `StyleLibrary.find`.
+
+    Raises:
+        StyleError: there is no such style.
+    """
+    from livestyle.render.look import Look
+    from livestyle.styles.regions import find_background
+
+    def found(text: str) -> Sequence[Style | Timeline]:
+        return library.find(text) if find is None else find(library, text)
+
+    styles = [library.first()] if style is None else found(style)
+    behind = find_background(background, found)
+    if library.encoded:
+        pictures = "1 style picture" if library.encoded == 1 else f"{library.encoded} style pictures"
+        print(f"{pictures} encoded; from now on the cache has them", file=sys.stderr, flush=True)
+    return [Look(each, mask=mask, background=behind, **(choices or {})) for each in styles]
+
+
+def open_mask(mask: Path | None, background: str | None) -> Mask | None:
+    """The mask of ``--mask``, opened, so that one that cannot be read is refused before a model is loaded.
+
+    Raises:
+        InputError: it cannot be read, or there is a background without one.
+    """
+    if mask is not None:
+        from livestyle.media.mask import Mask
+
+        opened = Mask(mask)
+        # A job reads it anew, from its beginning.
+        opened.close()
+        return opened
+    if background is not None:
+        raise InputError("a background needs a mask: say with --mask FILE where the foreground is")
+    return None
+
+
+def is_folder_of_styles(style: str | None) -> bool:
+    """Whether a text of ``--style`` may name several styles."""
+    from livestyle.styles.library import existing_path
+
+    path = None if style is None else existing_path(style)
+    return path is not None and path.is_dir()

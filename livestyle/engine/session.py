@@ -1,0 +1,157 @@
+"""Sessions of a model's stylizing network: one file on one device, with its buffers bound once a frame shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from livestyle.errors import DeviceError, ModelError
+
+from .devices import Device, create_session, first_line
+from .model import REGIONS, REGIONS_FP16, STYLIZE, STYLIZE_FP16, STYLIZE_INT8, Model
+
+if TYPE_CHECKING:
+    from .style import StyleStats
+
+SHAPES_KEPT = 4
+"""Frame shapes whose bindings are kept, those used last."""
+
+
+class NetworkSession:
+    """Inference sessions of one stylizing network, by the shape of the frames.
+
+    On the CPU one session takes all shapes; on CUDA each shape has its own, which takes seconds to create, see
+    `livestyle.engine.devices.create_session`.
+
+    Args:
+        model: whose network.
+        device: that runs it; the CPU takes ``stylize.int8.onnx`` where the model has it, unless float32 was asked for.
+        threads: of the CPU.
+        regions: take ``stylize.regions.onnx``, the network for two styles and a mask.
+
+    Attributes:
+        samples: whether this is the 8-bit network, which takes one frame at a time and estimates the frame's statistics
+            from a sample of its pixels, so that small objects on an even background are missed.
+
+    Raises:
+        ModelError: the model has no such network.
+    """
+
+    def __init__(self, model: Model, device: Device, threads: int | None, *, regions: bool = False) -> None:
+        single, half = (REGIONS, REGIONS_FP16) if regions else (STYLIZE, STYLIZE_FP16)
+        name = half if device.kind == "cuda" else single
+        if name == STYLIZE and not device.exact and STYLIZE_INT8 in model.manifest.files:
+            name = STYLIZE_INT8
+        self.samples = name == STYLIZE_INT8
+        if name not in model.manifest.files:
+            raise ModelError(
+                f"the model in {model.folder} cannot paint in two styles at once, for it has no {name}: "
+                "export it again with python -m export, or leave the background out"
+            )
+        self._path = model.file(name)
+        self._device = device.kind
+        stats = model.manifest.stats_size
+        self._sizes: dict[str, list[int]] = {
+            "stats": [2, stats] if regions else [stats],
+            "content_state": [model.manifest.state_size],
+        }
+        self._session: Any = None
+        if device.kind == "cpu":
+            self._session = create_session(self._path, device.kind, threads)
+            check_shapes(self._session, self._sizes, model)
+        self._bound: dict[tuple[int, ...], _Binding] = {}
+
+    def run(
+        self,
+        frames: np.ndarray,
+        styles: Sequence[StyleStats],
+        strength: float,
+        state: np.ndarray,
+        momentum: float,
+        mask: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Stylized frames and the next running content statistics; shapes as in `livestyle.engine.model`.
+
+        Raises:
+            DeviceError: the device cannot run the network at this size, for instance for want of memory.
+        """
+        shape = frames.shape
+        binding = self._bound.pop(shape, None)
+        if binding is None:
+            session = self._session or create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]))
+            binding = _Binding(session, self._device, shape, self._sizes)
+            if len(self._bound) == SHAPES_KEPT:
+                # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
+                del self._bound[next(iter(self._bound))]
+        self._bound[shape] = binding
+        return binding.run(frames, tuple(styles), strength, state, momentum, mask)
+
+
+class _Binding:
+    """I/O binding of a session to buffers that stay on the device, for frames of one shape."""
+
+    def __init__(self, session: Any, device: str, shape: tuple[int, ...], lengths: dict[str, list[int]]) -> None:
+        import onnxruntime as ort
+
+        self._session = session
+        self._styles: tuple[StyleStats, ...] = ()
+        state = (tuple(lengths["content_state"]), np.float32)
+        sizes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+            "frames": (shape, np.uint8),
+            "mask": (shape[:3], np.uint8),
+            "stats": (tuple(lengths["stats"]), np.float32),
+            "strength": ((), np.float32),
+            "content_state": state,
+            "momentum": ((), np.float32),
+            "stylized": (shape, np.uint8),
+            "next_content_state": state,
+        }
+        inputs, outputs = ([value.name for value in found] for found in (session.get_inputs(), session.get_outputs()))
+        self._buffers: dict[str, Any] = {
+            name: ort.OrtValue.ortvalue_from_shape_and_type(*sizes[name], device, 0) for name in (*inputs, *outputs)
+        }
+        self._binding = session.io_binding()
+        for name in inputs:
+            self._binding.bind_ortvalue_input(name, self._buffers[name])
+        for name in outputs:
+            self._binding.bind_ortvalue_output(name, self._buffers[name])
+
+    def run(
+        self,
+        frames: np.ndarray,
+        styles: tuple[StyleStats, ...],
+        strength: float,
+        state: np.ndarray,
+        momentum: float,
+        mask: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self._set("frames", frames)
+        if mask is not None:
+            self._set("mask", mask)
+        if styles != self._styles:
+            self._set("stats", np.reshape([style.values for style in styles], self._buffers["stats"].shape()))
+            self._styles = styles
+        self._set("strength", np.float32(strength))
+        self._set("content_state", state)
+        self._set("momentum", np.float32(momentum))
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:
+            size = f"{frames.shape[2]}x{frames.shape[1]}"
+            raise DeviceError(
+                f"a frame of {size} could not be painted ({first_line(error)}): try a smaller one"
+            ) from error
+        # Copies: on the CPU these are views of the bound buffers, which the next frame overwrites.
+        return self._buffers["stylized"].numpy().copy(), self._buffers["next_content_state"].numpy().copy()
+
+    def _set(self, name: str, value: Any) -> None:
+        self._buffers[name].update_inplace(np.asarray(value, order="C"))
+
+
+def check_shapes(session: Any, sizes: dict[str, list[int]], model: Model) -> None:
+    """Raise a `ModelError` where a network's inputs or outputs do not have the shapes that the manifest states."""
+    for value in (*session.get_inputs(), *session.get_outputs()):
+        if value.name in sizes and value.shape != sizes[value.name]:
+            raise ModelError(f"the networks in {model.folder} do not fit their manifest: export the model again")

@@ -1,0 +1,262 @@
+"""The renderer: the one place where a frame becomes a painting, for cameras, videos, images and contact sheets alike.
+
+In this order: mirror, scale, stabilise, stylize, enlarge, sharpen, fade, lay over, keep colours, side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+
+from livestyle.engine.model import MINIMUM_SIDE
+from livestyle.engine.stabilizer import Stabilizer
+from livestyle.engine.stylizer import check_image, check_mask
+from livestyle.media.resize import resize
+
+from .color import ColorMode, keep_colors
+
+if TYPE_CHECKING:
+    from livestyle.engine.style import StyleStats
+    from livestyle.engine.stylizer import Stylizer
+    from livestyle.media.frames import BgrImage, Frame
+
+    from .look import Look
+
+FAINT_DEVIATION = 10.0
+"""Standard deviation of a frame's colours, in grey levels, from which on it is painted in full. A photograph of bare
+asphalt has 12; the end of a fade to black, a covered lens and an empty wall have less."""
+SHARPEN_RADIUS = 1 / 360
+"""Standard deviation of the Gaussian of unsharp masking, of the short side."""
+SHARPEN_AMOUNT = 1.5
+"""Amount of unsharp masking at a sharpness of 1."""
+
+
+class Renderer:
+    """Paints the frames of one sequence, a camera's or a video's, in their order.
+
+    It carries from frame to frame what holds the sequence still (`Stabilizer`). All of that restarts at a scene cut and
+    where the frame itself is changed otherwise (mirrored, or shown plain in between); the running statistics restart
+    where the style, its strength or the background changes, see docs/rendering.md for why.
+
+    Args:
+        stylizer: model and device.
+
+    Example:
+        >>> renderer = Renderer(Stylizer())
+        >>> for frame in open_source("0"):
+        ...     painted = renderer.render(frame, look)
+    """
+
+    def __init__(self, stylizer: Stylizer) -> None:
+        self._stylizer = stylizer
+        self._stabilizer = Stabilizer()
+        self._is_mirrored: bool | None = None
+        self._network_inputs: np.ndarray | None = None
+        self._last: tuple[_Inputs, BgrImage] | None = None
+
+    def render(
+        self,
+        frame: Frame | BgrImage,
+        look: Look,
+        *,
+        time: Fraction | float | None = None,
+        scale: float = 1.0,
+    ) -> BgrImage:
+        """Painting of the next frame of the sequence.
+
+        The same frame object in the same look, style and mask is painted once and returned again.
+
+        Args:
+            frame: a frame, or uint8 [H, W, 3] BGR, of any size.
+            look: how to paint it.
+            time: in seconds, at which a style or a mask that changes is taken; None is the frame's, or 0 of an array.
+            scale: share of width and height to paint at, 0..1, for speed; 64 pixels are the least.
+
+        Returns:
+            uint8 [H, W, 3] BGR, or [H, 2 W, 3] side by side; it may be the frame's own array where nothing is painted.
+
+        Raises:
+            InputError: ``frame`` is no such array, or the mask does not fit it.
+            StyleError: the style belongs to another model.
+            ModelError: the model cannot paint in two styles at once.
+            DeviceError: the device cannot paint a frame of this size.
+        """
+        image = frame if isinstance(frame, np.ndarray) else frame.image
+        if time is None:
+            time = 0 if isinstance(frame, np.ndarray) else frame.time
+        check_image(image, "a frame")
+        inputs = _Inputs(
+            image,
+            look,
+            scale,
+            look.style.stats_at(time),
+            None if look.background is None else look.background.stats_at(time),
+            None if look.mask is None else look.mask.at(time, image.shape[1], image.shape[0]),
+        )
+        if self._last is not None and all(a is b for a, b in zip(inputs, self._last[0], strict=True)):
+            return self._last[1]
+        painting = self._render(inputs)
+        self._last = inputs, painting
+        return painting
+
+    def reset(self) -> None:
+        """Forget the frames before, as at the beginning of another sequence."""
+        self._stabilizer.reset()
+        self._is_mirrored = self._network_inputs = self._last = None
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """State for `restore`, to go on from here in another process: arrays by name.
+
+        The next frame is painted anew even where it is the last one again, as it is after `restore`.
+        """
+        self._last = None
+        state = self._stabilizer.snapshot()
+        if self._network_inputs is not None:
+            state["network_inputs"] = self._network_inputs
+        if self._is_mirrored is not None:
+            state["is_mirrored"] = np.array(self._is_mirrored)
+        return state
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Be in the state in which another renderer was when its `snapshot` was taken."""
+        self._stabilizer.restore(snapshot)
+        self._network_inputs = snapshot.get("network_inputs")
+        mirrored = snapshot.get("is_mirrored")
+        self._is_mirrored = None if mirrored is None else bool(mirrored)
+        self._last = None
+
+    def _render(self, inputs: _Inputs) -> BgrImage:
+        image, look, mask = inputs.image, inputs.look, inputs.mask
+        if look.mirror:
+            image = np.ascontiguousarray(image[:, ::-1])
+            mask = None if mask is None else np.ascontiguousarray(mask[:, ::-1])
+        if look.plain:
+            self.reset()
+            return image
+        self._follow(inputs)
+        height, width = image.shape[:2]
+        if mask is not None:
+            check_mask(mask, image)
+        whole, whole_mask = _padded(image), None if mask is None else _padded(mask)
+        painted = self._paint(whole, whole_mask, inputs)
+        _sharpen(painted, look.sharpness)
+        _fade_faint(whole, painted)
+        if whole_mask is not None and inputs.background is None:
+            painted = lay_over(whole, painted, whole_mask)
+        painted = painted[:height, :width]
+        if look.color is ColorMode.CONTENT:
+            painted = keep_colors(image, painted)
+        return np.hstack([image, painted]) if look.side_by_side else np.ascontiguousarray(painted)
+
+    def _paint(self, image: BgrImage, mask: np.ndarray | None, inputs: _Inputs) -> BgrImage:
+        """A painting at the size of the frame, which may be painted at less and enlarged."""
+        look = inputs.look
+        height, width = image.shape[:2]
+        factor = min(1.0, max(min(1 / look.stroke_size, inputs.scale), MINIMUM_SIDE / min(height, width)))
+        reduced = resize(image, round(width * factor), round(height * factor))
+        if inputs.background is None:
+            mask = None
+        elif mask is not None:
+            mask = resize(mask, reduced.shape[1], reduced.shape[0])
+        painted = self._stylizer.stylize(
+            reduced,
+            inputs.style,
+            look.strength,
+            self._stabilizer if look.stabilise else None,
+            mask=mask,
+            background=inputs.background,
+        )
+        return painted if reduced is image else _enlarged(painted, reduced, image, look.strength)
+
+    def _follow(self, inputs: _Inputs) -> None:
+        """Restart what no longer fits what comes now."""
+        look = inputs.look
+        if look.mirror is not self._is_mirrored or not look.stabilise:
+            self._stabilizer.reset()
+        self._is_mirrored = look.mirror
+        given = np.concatenate(
+            [[look.strength], *(s.values for s in (inputs.style, inputs.background) if s is not None)]
+        ).astype(np.float32)
+        if self._network_inputs is not None and not np.array_equal(given, self._network_inputs):
+            self._stabilizer.reset_statistics()
+        self._network_inputs = given
+
+
+class _Inputs(NamedTuple):
+    """All that a painting depends on beside the frames before; compared by identity."""
+
+    image: BgrImage
+    look: Look
+    scale: float
+    style: StyleStats
+    background: StyleStats | None
+    mask: np.ndarray | None
+
+
+def _padded(image: np.ndarray) -> np.ndarray:
+    """An image of at least 64 x 64 pixels, which the network needs: mirrored at its lower and right edges."""
+    import cv2
+
+    below, right = max(0, MINIMUM_SIDE - image.shape[0]), max(0, MINIMUM_SIDE - image.shape[1])
+    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT) if below or right else image
+
+
+def _enlarged(painted: BgrImage, reduced: BgrImage, whole: BgrImage, strength: float) -> BgrImage:
+    """A painting of the reduced frame at the whole frame's size.
+
+    Below full strength the detail that reducing has cost comes back from the frame, as much as strength lacks.
+    """
+    height, width = whole.shape[:2]
+    enlarged = resize(painted, width, height)
+    if strength == 1:
+        return enlarged
+    detail = whole.astype(np.float32) - resize(reduced, width, height)
+    blended: BgrImage = np.rint(enlarged + (1 - strength) * detail).clip(0, 255).astype(np.uint8)
+    return blended
+
+
+def _sharpen(painted: BgrImage, sharpness: float) -> None:
+    """Unsharp masking of a painting, in place, with a radius that grows with the image."""
+    import cv2
+
+    if sharpness:
+        blurred = cv2.GaussianBlur(painted, (0, 0), max(1.0, SHARPEN_RADIUS * min(painted.shape[:2])))
+        amount = SHARPEN_AMOUNT * sharpness
+        cv2.addWeighted(painted, 1 + amount, blurred, -amount, 0, dst=painted)
+
+
+def _fade_faint(frame: BgrImage, painted: BgrImage) -> None:
+    """Blend a painting, in place, with its frame where that has little contrast.
+
+    AdaIN gives every frame the style's contrast, so that a fade to black would not fade, and the noise of an empty wall
+    would boil. The painting's share goes from 0, for a frame of one colour, to 1 at `FAINT_DEVIATION`.
+    """
+    import cv2
+
+    contrast = float(cv2.meanStdDev(frame)[1].max()) / FAINT_DEVIATION
+    if contrast < 1:
+        # Smoothstep: noise of a level or two stays nearly as it is, and nothing jumps where the fade begins.
+        share = contrast * contrast * (3 - 2 * contrast)
+        cv2.addWeighted(painted, share, frame, 1 - share, 0, dst=painted)
+
+
+def lay_over(frame: BgrImage, painted: BgrImage, mask: np.ndarray) -> BgrImage:
+    """Alpha blend of a painting over its frame: the painting where the mask is 255, the frame where it is 0.
+
+    Args:
+        frame: uint8 [H, W, 3].
+        painted: the same shape.
+        mask: uint8 [H, W].
+
+    Returns:
+        uint8 [H, W, 3]: exact where the mask is 0 or 255, elsewhere to a grey level.
+    """
+    import cv2
+
+    share = cv2.merge([mask] * 3)
+    inside = cv2.multiply(painted, share, scale=1 / 255)
+    outside = cv2.multiply(np.ascontiguousarray(frame), cv2.bitwise_not(share), scale=1 / 255)
+    return cast("BgrImage", cv2.add(inside, outside))

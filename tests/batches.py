@@ -1,0 +1,73 @@
+"""Shorthands of the tests for batches: a look is written where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from livestyle import Look, Mask, Style, Stylizer, Timeline, VideoOptions
+from livestyle.jobs.batch import ImageBatch, VideoBatch
+from livestyle.jobs.report import Done, Result
+
+
+def paint_videos(
+    sources: Sequence[Path],
+    target: Path,
+    stylizer: Stylizer,
+    styles: Sequence[Style | Timeline],
+    strength: float = 1.0,
+    options: VideoOptions | None = None,
+    *,
+    mask: Path | None = None,
+    background: Style | Timeline | None = None,
+    workers: int = 1,
+    force: bool = False,
+    progress: bool = False,
+    done: Done | None = None,
+    **look: Any,
+) -> list[Result]:
+    """What `VideoBatch` makes of videos, in each style."""
+    looks = _looks(styles, strength, mask, background, look)
+    one_style = len(styles) == 1
+    batch = VideoBatch(sources, target, options, mask=mask, workers=workers, force=force, one_style=one_style)
+    return batch.run(stylizer, looks, progress=progress, done=done)
+
+
+def paint_video(source: Path, *arguments: Any, **options: Any) -> list[Result]:
+    """`paint_videos` of one."""
+    return paint_videos([source], *arguments, **options)
+
+
+def paint_images(
+    sources: Sequence[Path],
+    target: Path,
+    stylizer: Stylizer,
+    styles: Sequence[Style | Timeline],
+    strength: float = 1.0,
+    *,
+    mask: Path | None = None,
+    background: Style | Timeline | None = None,
+    size: tuple[int, int] | None = None,
+    workers: int = 1,
+    force: bool = False,
+    progress: bool = False,
+    done: Done | None = None,
+    **look: Any,
+) -> list[Result]:
+    """What `ImageBatch` makes of images, in each style."""
+    looks = _looks(styles, strength, mask, background, look)
+    one_style = len(styles) == 1
+    batch = ImageBatch(sources, target, size=size, mask=mask, workers=workers, force=force, one_style=one_style)
+    return batch.run(stylizer, looks, progress=progress, done=done)
+
+
+def _looks(
+    styles: Sequence[Style | Timeline],
+    strength: float,
+    mask: Path | None,
+    background: Style | Timeline | None,
+    choices: dict[str, Any],
+) -> list[Look]:
+    opened = None if mask is None else Mask(mask)
+    return [Look(style, strength, mask=opened, background=background, **choices) for style in styles]
