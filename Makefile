@@ -18,12 +18,13 @@ $(PIP) --editable $(1)
 }
 endef
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test test-all lint format clean
 
 help:
 	@echo "make demo     install livestyle into $(VENV) and stylize the bundled clip"
 	@echo "make test     install everything for developers (some 6 GB, most of it PyTorch) and run all checks and tests"
-	@echo "make lint     only the checks: ruff and mypy"
+	@echo "make test-all the same with the slow tests, as before a release"
+	@echo "make lint     only the checks: ruff, mypy and the layers of imports"
 	@echo "make format   lay the code out as the checks want it"
 	@echo "make clean    remove $(VENV) and what the tools left behind"
 	@echo
@@ -33,14 +34,20 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/livestyle demo
 	@echo "next: $(BIN)/livestyle webcam; or once . $(BIN)/activate, and livestyle by itself from then on"
 
-# A file's tests stay together, as some share what takes long to make; in their order the long ones do not come last.
+# Whoever has nothing left to do takes tests from the others.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
 test: lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-all: lint
+	$(PYTEST)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix

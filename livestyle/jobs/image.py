@@ -18,12 +18,14 @@ from .progress import Display
 from .report import Result, style_name
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from livestyle.engine.stylizer import Stylizer
     from livestyle.media.frames import BgrImage
     from livestyle.render.look import Look
 
 
-def stylize_image(image: BgrImage, look: Look, stylizer: Stylizer) -> BgrImage:
+def stylize_image(image: np.ndarray, look: Look, stylizer: Stylizer) -> BgrImage:
     """Painting of one image.
 
     Args:

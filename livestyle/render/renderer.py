@@ -59,7 +59,7 @@ class Renderer:
 
     def render(
         self,
-        frame: Frame | BgrImage,
+        frame: Frame | np.ndarray,
         look: Look,
         *,
         time: Fraction | float | None = None,
