@@ -8,13 +8,13 @@ class LivestyleError(Exception):
 
     Args:
         text: the sentence, in words that hold for every program: it names no option of a command line.
-        setting: name of the argument or setting that would put it right, such as ``camera``; the command line appends
-            its own option of that name.
+        setting: name of the argument or setting that would put it right, such as ``camera``, or several; the command
+            line appends its own options of these names.
     """
 
-    def __init__(self, text: str, setting: str | None = None) -> None:
+    def __init__(self, text: str, setting: str | tuple[str, ...] = ()) -> None:
         super().__init__(text)
-        self.setting = setting
+        self.settings = (setting,) if isinstance(setting, str) else setting
 
 
 class InputError(LivestyleError):

@@ -288,6 +288,15 @@ def demo(
         show_video(result.path)
 
 
+def _options_for(error: LivestyleError, arguments: Sequence[str]) -> list[str]:
+    """Those options of the verb in a command line that would put an error right."""
+    command: Any = typer.main.get_command(app)
+    for word in arguments:
+        command = getattr(command, "commands", {}).get(word, command)
+    options = {option.name: option.opts[0] for option in command.params if option.param_type_name == "option"}
+    return [options[name] for name in error.settings if name in options]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code of a command line; what a person can put right prints one sentence and gives 1.
 
@@ -297,8 +306,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(arguments, prog_name="livestyle")
     except LivestyleError as error:
-        option = f" (--{error.setting.replace('_', '-')})" if error.setting else ""
-        print(f"error: {error}{option}", file=sys.stderr)
+        options = _options_for(error, sys.argv[1:] if arguments is None else arguments)
+        print(f"error: {error} ({', '.join(options)})" if options else f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -27,7 +27,7 @@ DEVICES = ("auto", "cpu", CPU_FLOAT32, "cuda")
 
 CUDA_HINT = (
     'install the CUDA libraries with pip install ".[cuda]" in the folder of livestyle, and an NVIDIA driver that '
-    "supports CUDA 13 (Turing cards or newer), or use --device cpu"
+    "supports CUDA 13 (Turing cards or newer), or use the CPU"
 )
 
 _preloading = threading.Lock()
@@ -131,7 +131,7 @@ def create_session(
             raise ModelError(f"{path} cannot be run ({reason}): copy or export the model again") from error
         if "fallback to CPU EP has been explicitly disabled" in reason:
             reason = "its CUDA or cuDNN libraries are missing or too old"
-        raise DeviceError(f"cuda does not start ({reason}): {CUDA_HINT}") from error
+        raise DeviceError(f"cuda does not start ({reason}): {CUDA_HINT}", setting="device") from error
     finally:
         ort.set_default_logger_severity(2)
     return session
@@ -176,7 +176,7 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
         return Device("cpu", f"{cpu_text} (as asked)")
     if not has_nvidia_driver():
         if name == "cuda":
-            raise DeviceError(f"cuda does not start (no NVIDIA driver found): {CUDA_HINT}")
+            raise DeviceError(f"cuda does not start (no NVIDIA driver found): {CUDA_HINT}", setting="device")
         return Device("cpu", f"{cpu_text} (no NVIDIA driver found)")
     try:
         create_session(probe, "cuda", shape=(1, MINIMUM_SIDE, MINIMUM_SIDE))

@@ -113,7 +113,10 @@ class VideoBatch:
         if STDIO in plan.ends and len(looks) > 1:
             raise InputError("a pipe (-) takes one film in one style at a time")
         if STDIO in plan.sources and any(look.color is ColorMode.MATCH for look in looks):
-            raise InputError("a film from a pipe cannot be looked at before it is painted: leave --color match out")
+            raise InputError(
+                "a film from a pipe cannot be looked at before it is painted: leave matching colours out",
+                setting="color",
+            )
         tasks: list[tuple[Path, Path, Look]] = []
         complete: list[tuple[Path, Path, Look]] = []
         for task in plan.tasks(looks):
@@ -138,15 +141,19 @@ class VideoBatch:
         begun = is_folder(store_folder(path))
         if begun and not force and is_there(path):
             raise OutputError(
-                f"{path} exists, and to replace it was begun before: go on with --resume --force, "
-                "or begin anew with --force alone"
+                f"{path} exists, and to replace it was begun before: resume and force that, or force a new beginning",
+                setting=("resume", "force"),
             )
         if not options.resume:
             if begun and not force:
-                raise OutputError(f"{path} was begun before: go on with --resume, or begin anew with --force")
+                raise OutputError(
+                    f"{path} was begun before: resume it, or force a new beginning", setting=("resume", "force")
+                )
             return True
         if not can_be_resumed(source, path) and not self._plan.several:
-            raise OutputError(f"{path} is written in one piece, which cannot be resumed: leave --resume out")
+            raise OutputError(
+                f"{path} is written in one piece, which cannot be resumed: leave resuming out", setting="resume"
+            )
         return begun or force or not is_there(path)
 
 

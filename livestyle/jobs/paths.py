@@ -206,7 +206,7 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
             raise OutputError(f"{path} is the mask: write to another name or folder")
     if taken and not force:
         others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
-        raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it with --force")
+        raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it", setting="force")
 
 
 def _identity(path: Path) -> object:

@@ -71,7 +71,8 @@ class SegmentStore:
         if different:
             raise OutputError(
                 f"the conversion of {self.target} cannot be resumed, since it was begun with another "
-                f"{' and another '.join(different)}: take the same, or begin anew with --force and without --resume"
+                f"{' and another '.join(different)}: take the same, or force a new beginning without resuming",
+                setting="force",
             )
         while self._packets(self.finished).exists():
             # Damage is found now, and not hours later.
@@ -178,7 +179,8 @@ class SegmentStore:
     def _damaged(self) -> OutputError:
         return OutputError(
             f"the conversion of {self.target} cannot be resumed, since {self.folder} is damaged: "
-            "begin anew with --force and without --resume"
+            "force a new beginning without resuming",
+            setting="force",
         )
 
     @property

@@ -211,7 +211,8 @@ class VideoJob:
         if given[:3] != raw[:3]:
             raise InputError(
                 f"the frames of {self.name} come as {given} and not as {raw}: name what they are, "
-                "or change them with --size and --fps"
+                "or change their size and rate",
+                setting=("raw", "size", "fps"),
             )
 
     def _store(self, look: Look, stylizer: Stylizer) -> SegmentStore | None:
@@ -262,11 +263,11 @@ class VideoJob:
     def _explain_rest(self, store: SegmentStore | None, error: BaseException) -> None:
         """Say what is kept of a video that was not completed."""
         if store is not None and store.finished:
-            options = "--resume --force" if self.path.exists() else "--resume"
+            how = "resuming and forcing it" if self.path.exists() else "resuming it"
             if self.path.exists() and self.is_one_of_several:
-                options += ", which paints those that are complete again"
+                how += ", which paints those that are complete again"
             kept = store.finished * self.options.segment_frames
-            log.warning("%s is unfinished, %d frames of it are kept: go on with %s", self.path, kept, options)
+            log.warning("%s is unfinished, %d frames of it are kept: go on by %s", self.path, kept, how)
         elif isinstance(error, KeyboardInterrupt) and self.path != STDIO:
             log.warning("%s was interrupted, and nothing of it is kept", self.path)
 

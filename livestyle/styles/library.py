@@ -104,7 +104,7 @@ class StyleLibrary:
         for name in self._shipped or self.presets:
             # Not out of all presets, for which each of the user's own would have to be encoded.
             return self.find(name)[0]
-        raise StyleError("this model has no presets: name a style picture with --style")
+        raise StyleError("this model has no presets: name a style picture", setting="style")
 
     @cached_property
     def _shipped(self) -> dict[str, Style]:
@@ -275,7 +275,8 @@ def style_image(style: Style) -> Path:
     if style.source is None:
         raise StyleError(
             f"the colours of {style.name} cannot be matched, since it is a preset or a mix: "
-            "name the picture of a style with --style"
+            "name the picture of a style",
+            setting="style",
         )
     return style.source
 

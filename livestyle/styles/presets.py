@@ -215,8 +215,8 @@ class PresetFolder:
             if _folded(name) in own | models:
                 whose = "yours" if _folded(name) in own else "the model"
                 raise StyleError(
-                    f"{name} is a preset of {whose} already: choose another name, or use the new one in its place "
-                    "with --force"
+                    f"{name} is a preset of {whose} already: choose another name, or force the new one into its place",
+                    setting="force",
                 )
 
     def _write(self, name: str, image: np.ndarray) -> Path:

@@ -117,7 +117,7 @@ def test_what_was_interrupted_goes_on_and_comes_out_identical(
 
     interrupt(film, target, style, SEGMENT_FRAMES + 30)
     assert names(tmp_path) == [".out.mp4.livestyle", "film.mp4", "whole.mp4"]
-    assert f"out.mp4 is unfinished, {SEGMENT_FRAMES} frames of it are kept: go on with --resume" in caplog.text
+    assert f"out.mp4 is unfinished, {SEGMENT_FRAMES} frames of it are kept: go on by resuming it" in caplog.text
     interrupt(film, target, style, SEGMENT_FRAMES + 5, VideoOptions(resume=True))
     assert names(tmp_path / ".out.mp4.livestyle") == ["00000.packets", "00001.npz", "00001.packets", "job.json"]
     (result,) = paint_video(film, target, Stop(60), [style], options=VideoOptions(resume=True))
@@ -335,7 +335,7 @@ def test_another_mask_or_background_is_not_mixed_into_a_film(
 def test_what_was_begun_is_not_lost_by_mistake_but_by_force(
     begun: Path, film: Path, stylizer: Stylizer, style: Style
 ) -> None:
-    with pytest.raises(OutputError, match=r"was begun before: go on with --resume, or begin anew with --force"):
+    with pytest.raises(OutputError, match=r"was begun before: resume it, or force a new beginning"):
         paint_video(film, begun, stylizer, [style])
 
     (result,) = paint_video(film, begun, stylizer, [style], 0.0, force=True)
@@ -351,10 +351,10 @@ def test_how_to_go_on_with_what_replaces_a_film_is_said(
     target.write_text("replace me")
     with pytest.raises(KeyboardInterrupt):
         paint_video(film, target, Stop(SEGMENT_FRAMES + 10), [style], force=True)
-    assert f"{SEGMENT_FRAMES} frames of it are kept: go on with --resume --force" in caplog.text
+    assert f"{SEGMENT_FRAMES} frames of it are kept: go on by resuming and forcing it" in caplog.text
 
     for options in (VideoOptions(), resume):
-        with pytest.raises(OutputError, match=r"go on with --resume --force, or begin anew with --force alone"):
+        with pytest.raises(OutputError, match=r"resume and force that, or force a new beginning"):
             paint_video(film, target, stylizer, [style], options=options)
     assert target.read_text() == "replace me"
     (result,) = paint_video(film, target, stylizer, [style], options=resume, force=True)
@@ -371,7 +371,7 @@ def test_damaged_segments_are_not_mixed_into_a_film(
     path = begun.with_name(".out.mp4.livestyle") / name
     path.write_bytes(path.read_bytes()[:-5])
 
-    with pytest.raises(OutputError, match=r"cannot be resumed, since .* is damaged: begin anew with --force"):
+    with pytest.raises(OutputError, match=r"cannot be resumed, since .* is damaged: force a new beginning"):
         paint_video(film, begun, stylizer, [style], options=VideoOptions(resume=True))
 
     assert not begun.exists()
@@ -810,7 +810,7 @@ def test_that_force_paints_complete_films_again_is_said(
     with pytest.raises(KeyboardInterrupt):
         paint_videos(sources, tmp_path / "out", Stop(SEGMENT_FRAMES + 13), [style], force=True)
 
-    assert "go on with --resume --force, which paints those that are complete again" in caplog.text
+    assert "go on by resuming and forcing it, which paints those that are complete again" in caplog.text
 
 
 def test_less_than_one_job_is_refused(clip: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:

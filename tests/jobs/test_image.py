@@ -240,7 +240,7 @@ def test_an_existing_picture_is_kept(photo: Path, tmp_path: Path, convert: Conve
     target = tmp_path / "out.png"
     target.write_text("precious")
 
-    with pytest.raises(OutputError, match=r"already exists.*--force"):
+    with pytest.raises(OutputError, match="already exists"):
         convert([photo], target)
 
     assert target.read_text() == "precious"
@@ -291,7 +291,7 @@ def test_the_style_is_matched_to_each_picture_for_itself(
 
 
 def test_matching_a_style_without_a_picture_is_refused_at_once(photo: Path, tmp_path: Path, convert: Convert) -> None:
-    with pytest.raises(StyleError, match="name the picture of a style with --style"):
+    with pytest.raises(StyleError, match="name the picture of a style"):
         convert([photo], tmp_path / "painted", color=ColorMode.MATCH)
 
     assert names(tmp_path) == ["photo.png"]

@@ -347,7 +347,7 @@ def test_a_style_is_matched_to_the_film_and_not_to_its_black_beginning(
 
 
 def test_matching_a_style_without_a_picture_is_refused_at_once(clip: Path, tmp_path: Path, convert: Convert) -> None:
-    with pytest.raises(StyleError, match="name the picture of a style with --style"):
+    with pytest.raises(StyleError, match="name the picture of a style"):
         convert(clip, tmp_path / "out.mp4", color=ColorMode.MATCH)
 
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
@@ -451,7 +451,7 @@ def test_an_existing_target_is_kept(clip: Path, tmp_path: Path, convert: Convert
     target = tmp_path / "out.mp4"
     target.write_text("precious")
 
-    with pytest.raises(OutputError, match=r"already exists.*--force"):
+    with pytest.raises(OutputError, match="already exists"):
         convert(clip, target)
 
     assert target.read_text() == "precious"
