@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,33 @@ Make = Callable[..., Path]
 """The fixture `make`."""
 
 
-def probe(path: Path, *what: str) -> dict[str, Any]:
-    """What ffprobe finds, with its options for what to look at."""
+def probe(path: Path) -> dict[str, Any]:
+    """All that ffprobe finds in a file: its format, streams, chapters, packets and decoded frames.
+
+    It runs once for each version of a file. Packets and frames of all streams are in the order of the file, each with
+    its ``stream_index``.
+    """
+    version = path.stat()
+    return _probe(path, version.st_mtime_ns, version.st_size)
+
+
+@cache
+def _probe(path: Path, _modified: int, _size: int) -> dict[str, Any]:
+    what = ("-show_format", "-show_streams", "-show_chapters", "-show_packets", "-show_frames")
     command = ["ffprobe", "-v", "error", "-of", "json", *what, str(path)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    both = found.pop("packets_and_frames", [])
+    for name in ("packet", "frame"):
+        found[f"{name}s"] = [one for one in both if one["type"] == name]
     return found
 
 
 def streams(path: Path, kind: str) -> list[dict[str, Any]]:
-    """All streams of a kind, such as ``a`` or ``v:0``."""
-    found: list[dict[str, Any]] = probe(path, "-select_streams", kind, "-show_streams")["streams"]
-    return found
+    """The streams that ffmpeg means by ``v``, ``a``, ``s`` or ``t``, or by one of these with a number, as ``v:0``."""
+    letter, _, number = kind.partition(":")
+    name = {"v": "video", "a": "audio", "s": "subtitle", "t": "attachment"}[letter]
+    found = [stream for stream in probe(path)["streams"] if stream["codec_type"] == name]
+    return found[int(number) :][:1] if number else found
 
 
 def stream(path: Path, name: str = "v:0") -> dict[str, Any]:
@@ -33,17 +50,43 @@ def stream(path: Path, name: str = "v:0") -> dict[str, Any]:
     return streams(path, name)[0]
 
 
+def packets(path: Path, name: str = "v:0") -> list[dict[str, Any]]:
+    """The packets of the first stream of a name."""
+    index = stream(path, name)["index"]
+    return [packet for packet in probe(path)["packets"] if packet["stream_index"] == index]
+
+
 def times(path: Path) -> list[Fraction]:
     """When each frame is shown, in seconds."""
-    base = Fraction(stream(path)["time_base"])
-    frames = probe(path, "-select_streams", "v:0", "-show_entries", "frame=pts")["frames"]
-    return [frame["pts"] * base for frame in frames]
+    video = stream(path)
+    base = Fraction(video["time_base"])
+    return [frame["pts"] * base for frame in probe(path)["frames"] if frame["stream_index"] == video["index"]]
 
 
 def packet_times(path: Path, name: str) -> list[float]:
     """When each packet of a stream is played, in seconds."""
-    packets = probe(path, "-select_streams", name, "-show_entries", "packet=pts_time")["packets"]
-    return [float(packet["pts_time"]) for packet in packets]
+    return [float(packet["pts_time"]) for packet in packets(path, name)]
+
+
+def duration(path: Path) -> float:
+    """Of the file, in seconds."""
+    return float(probe(path)["format"]["duration"])
+
+
+def tags(path: Path) -> dict[str, str]:
+    """Of the file."""
+    found: dict[str, str] = probe(path)["format"]["tags"]
+    return found
+
+
+def damage(path: Path, *numbers: int) -> None:
+    """Overwrite packets of the video, by their numbers, with zeros."""
+    data = bytearray(path.read_bytes())
+    for number in numbers:
+        packet = packets(path)[number]
+        at, size = int(packet["pos"]), int(packet["size"])
+        data[at + 4 : at + size] = bytes(size - 4)
+    path.write_bytes(data)
 
 
 def md5(ffmpeg: str, path: Path, name: str) -> bytes:

@@ -1,35 +1,35 @@
-"""What the live program is to do, decided from what is asked for, what was saved and the defaults."""
+"""Configuration of a run of the live program, from what was asked for, what was saved and the defaults."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from livestyle.errors import InputError
-from livestyle.media.capture.camera import parse_size
-from livestyle.render.color import ColorMode
+from livestyle.media.resize import parse_size
 from livestyle.styles.library import existing_path, with_home
+from livestyle.styles.timeline import CROSSFADE_SECONDS
 
+from .controls import CYCLE_SECONDS
 from .settings import Settings
 
-CROSSFADE_SECONDS = 0.6
-CYCLE_SECONDS = 10.0
 RATE = 24.0
-"""Frames a second that painting smaller holds, where nobody asks for another rate or a size."""
-
+"""Frames per second to hold where nobody asks for another rate or a size."""
 NO_MASK = "none"
-"""As the name of a mask: paint all, whatever was saved."""
+"""Name of a mask that renders everything in the style, whatever was saved."""
 
 
 @dataclass(frozen=True)
-class Targets:
-    """Where the paintings go.
+class SinkOptions:
+    """Sinks of the paintings.
 
     Attributes:
         window: show them on the screen.
         folder: for snapshots and recordings.
-        record: the MP4 file to record to from the start.
-        serve: the port, or address and port, to serve them at as MJPEG.
+        record: MP4 file to record to from the start.
+        serve: port, or address and port, to serve them at as MJPEG.
         virtual_camera: be a camera for other programs.
     """
 
@@ -41,14 +41,23 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to begin with, all decided; fields as in `Settings`.
+class Config:
+    """Configuration of a run, all decided.
 
     Attributes:
-        rate: frames a second to hold by painting smaller; 0 paints frames as large as they are.
-        cycle: seconds for each style.
-        cycling: whether they change by themselves from the start.
-        style_is_saved: the style was chosen in earlier times, and may be gone.
+        camera: a camera's number, a device, a file or an address.
+        size: width and height in pixels that frames are scaled down to fit in; None leaves them as they come.
+        rate: frames per second to hold by rendering smaller; 0 renders every frame at its own size.
+        style: the text of the style to begin with; None is the first one.
+        styles: folder of style images; None is the presets.
+        look: values for fields of `livestyle.render.look.Look`, by name; the others have their defaults.
+        mask: image whose white is rendered in the style.
+        background: the text of the style outside of it.
+        full_screen: the window fills the screen.
+        crossfade: seconds from style to style.
+        cycle: seconds that each style shows while they change by themselves.
+        cycling: whether they do so from the start.
+        style_is_saved: the style is a saved one, which may be gone.
         styles_are_saved: the same of the folder.
         mask_is_saved: the same of the mask and the background.
     """
@@ -58,14 +67,9 @@ class Plan:
     rate: float
     style: str | None
     styles: Path | None
-    strength: float
-    stroke_size: float
-    color: ColorMode
+    look: Mapping[str, Any]
     mask: Path | None
     background: str | None
-    mirror: bool
-    side_by_side: bool
-    stabilise: bool
     full_screen: bool
     crossfade: float
     cycle: float
@@ -75,22 +79,22 @@ class Plan:
     mask_is_saved: bool
 
     @classmethod
-    def of(cls, asked: Settings, saved: Settings) -> Plan:
-        """From what is asked for and what was saved.
+    def of(cls, asked: Settings, saved: Settings) -> Config:
+        """Configuration from what was asked for and, where that says nothing, what was saved.
 
         Raises:
             InputError: a value is out of range, or two exclude each other.
         """
         if asked.size is not None and asked.fps:
-            raise InputError("choose --size, which fixes the resolution, or --fps, which changes it to hold a rate")
-        both = replace(saved, **asked.chosen())
-        if both.mask == NO_MASK:
-            both = replace(both, mask=None, background=asked.background)
-        if both.background is not None and both.mask is None:
-            raise InputError("a background needs a mask: say with --mask FILE where the foreground is")
+            raise InputError("a size fixes the resolution, and a rate changes it: choose one of them", setting="size")
+        both = saved.updated(asked)
+        no_mask = both.mask is None or both.mask == NO_MASK
+        background = asked.background if both.mask == NO_MASK else both.background
+        if background is not None and no_mask:
+            raise InputError("a background needs a mask that says where the foreground is", setting="mask")
         size = both.size if asked.fps is None else asked.size
         rate = both.fps if both.fps is not None else RATE
-        # Somebody who names a folder of styles wants to see those.
+        # Somebody who asks for a folder of styles wants to see those, and not a saved one.
         style = both.style if asked.styles is None else asked.style
         styles = None if both.styles is None else with_home(Path(both.styles))
         folder = None if style is None else existing_path(style)
@@ -102,14 +106,9 @@ class Plan:
             rate=rate if size is None else 0.0,
             style=style,
             styles=styles,
-            strength=1.0 if both.strength is None else both.strength,
-            stroke_size=both.stroke_size or 1.0,
-            color=both.color or ColorMode.STYLE,
-            mask=None if both.mask is None else with_home(Path(both.mask)),
-            background=both.background,
-            mirror=bool(both.mirror),
-            side_by_side=bool(both.side_by_side),
-            stabilise=both.stabilise is not False,
+            look=both.look,
+            mask=None if no_mask else with_home(Path(both.mask or "")),
+            background=background,
             full_screen=bool(both.full_screen),
             crossfade=CROSSFADE_SECONDS if both.crossfade is None else both.crossfade,
             cycle=both.cycle or CYCLE_SECONDS,

@@ -1,4 +1,4 @@
-"""What somebody has chosen in the live program, kept in a TOML file for the next time."""
+"""Settings of the live program: choices that are kept in a TOML file for the next time."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import logging
 import math
 import os
 import tomllib
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from livestyle.errors import InputError, OutputError
-from livestyle.render.color import ColorMode
+from livestyle.files import atomic_write
+from livestyle.render.look import CHOICES, check_choice
 
 HEADER = "# What livestyle begins with. Saving writes this file anew: your lines stay, your comments do not.\n"
 
@@ -26,21 +26,16 @@ class Settings:
 
     Attributes:
         camera: a camera's number, a device, a file or an address.
-        style: a preset, a picture, a folder or a mix.
-        styles: a folder of pictures.
-        strength: 0..1.
-        stroke_size: how many times as wide strokes are, 1..16.
-        color: whose colours a painting has.
-        mask: a picture whose white is the foreground, or ``none``.
+        style: a preset, an image, a folder or a mix.
+        styles: a folder of images.
+        mask: an image whose white is the foreground, or ``none``.
         background: a style for what is outside the mask, or ``original``.
-        mirror: left and right change places.
-        side_by_side: the camera beside its painting.
-        stabilise: hold the painting still, with running content statistics and less noise.
         full_screen: the window fills the screen.
         crossfade: seconds, 0 or more.
-        cycle: seconds that each style stays when they go through by themselves, more than 0.
-        size: that frames are scaled to fit in, such as ``640x360``.
-        fps: frames a second to hold by painting smaller; 0 does without.
+        cycle: seconds that each style shows while they change by themselves, more than 0.
+        size: that frames are scaled down to fit in, such as ``640x360``.
+        fps: frames per second to hold by rendering smaller; 0 does without.
+        look: values for the fields of `livestyle.render.look.Look` that have a `Choice`, by name.
 
     Raises:
         InputError: a value is of another type or out of range.
@@ -49,35 +44,40 @@ class Settings:
     camera: str | None = None
     style: str | None = None
     styles: str | None = None
-    strength: float | None = None
-    stroke_size: float | None = None
-    color: ColorMode | None = None
     mask: str | None = None
     background: str | None = None
-    mirror: bool | None = None
-    side_by_side: bool | None = None
-    stabilise: bool | None = None
     full_screen: bool | None = None
     crossfade: float | None = None
     cycle: float | None = None
     size: str | None = None
     fps: float | None = None
+    look: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, value in self.chosen().items():
-            fits, what = _RULES[key]
-            if not fits(value):
+        for key, (fits, what) in _RULES.items():
+            value = getattr(self, key)
+            if value is not None and not fits(value):
                 raise InputError(f"{key} is {what}, not {value!r}")
-        if self.color is not None:
-            object.__setattr__(self, "color", ColorMode(self.color))
+        object.__setattr__(self, "look", {name: check_choice(name, value) for name, value in self.look.items()})
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """Settings from `KEYS` and their values, as `chosen` gives them and the file has them."""
+        own = {key: value for key, value in values.items() if key not in CHOICES}
+        return cls(**own, look={key: value for key, value in values.items() if key in CHOICES})
 
     def chosen(self) -> dict[str, Any]:
-        """The values that are not None, by key."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        """The values that are not None, by key; those of the look among them."""
+        own = {key: getattr(self, key) for key in _RULES}
+        return {key: value for key, value in own.items() if value is not None} | dict(self.look)
+
+    def updated(self, other: Settings) -> Settings:
+        """These settings with what others have chosen in place of their own."""
+        return Settings.of(self.chosen() | other.chosen())
 
 
 def settings_path() -> Path:
-    """Where they are kept: ``LIVESTYLE_SETTINGS``, or a file in the user's configuration folder of this system."""
+    """Path of the file: ``LIVESTYLE_SETTINGS``, or one in the user's configuration folder of this system."""
     from platformdirs import user_config_path
 
     chosen = os.environ.get("LIVESTYLE_SETTINGS")
@@ -87,24 +87,23 @@ def settings_path() -> Path:
 def load_settings() -> Settings:
     """The settings as they were saved last; without a file, no choices.
 
-    A key that this version does not know, which may be of a newer one or misspelt, is named in the log and passed over.
+    A key that this version does not know, which may be of a newer one or misspelt, is logged and ignored.
 
     Raises:
         InputError: the file is damaged, or a value in it is of another type or out of range.
     """
     path = settings_path()
     values = _read(path)
-    known = {field.name for field in fields(Settings)}
-    for key in sorted(values.keys() - known):
-        log.warning("%s: there is no setting %s, which is ignored; there are %s", path, key, ", ".join(sorted(known)))
+    for key in sorted(values.keys() - KEYS):
+        log.warning("%s: there is no setting %s, which is ignored; there are %s", path, key, ", ".join(sorted(KEYS)))
     try:
-        return Settings(**{key: value for key, value in values.items() if key in known})
+        return Settings.of({key: value for key, value in values.items() if key in KEYS})
     except InputError as error:
         raise InputError(f"{path}: {error}; correct that line or delete it") from None
 
 
 def save_settings(settings: Settings) -> Path:
-    """Save all settings for the next start; what is None is taken out of the file, keys that nobody knows stay.
+    """Save all settings for the next start; what is None is taken out of the file, unknown keys stay.
 
     Returns:
         The file.
@@ -115,28 +114,21 @@ def save_settings(settings: Settings) -> Path:
     """
     import tomli_w
 
-    # The file, and not the link, where it lies among somebody's dotfiles.
+    # Resolved, so that a symbolic link into a folder of dotfiles stays one.
     path = settings_path().resolve()
-    known = {field.name for field in fields(Settings)}
-    unknown = {key: value for key, value in _read(path).items() if key not in known}
+    unknown = {key: value for key, value in _read(path).items() if key not in KEYS}
     try:
         data = (HEADER + tomli_w.dumps(settings.chosen() | unknown)).encode()
     except UnicodeEncodeError:
         raise OutputError(
             "cannot save the settings: the name of a file in them is not valid UTF-8, rename it"
         ) from None
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        # Durable: a machine of an exhibition is switched off at the wall.
+        with atomic_write(path, durable=True) as file:
             file.write(data)
-            file.flush()
-            # A machine of an exhibition is switched off at the wall.
-            os.fsync(file.fileno())
-        os.replace(partial, path)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise OutputError(
             f"cannot save the settings to {path}: {error.strerror or error}; name another file in LIVESTYLE_SETTINGS"
         ) from error
@@ -145,7 +137,7 @@ def save_settings(settings: Settings) -> Path:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        # Some editors on Windows begin a file with a byte order mark.
+        # utf-8-sig: some editors on Windows write a byte order mark (BOM).
         return tomllib.loads(path.read_text("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -164,7 +156,7 @@ def _is_switch(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    # True is a number to Python and not to anybody else.
+    # bool is a subclass of int.
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -173,7 +165,7 @@ def _is_not_negative(value: Any) -> bool:
 
 
 def _is_size(value: Any) -> bool:
-    from livestyle.media.capture.camera import parse_size
+    from livestyle.media.resize import parse_size
 
     try:
         return _is_text(value) and bool(parse_size(value))
@@ -181,22 +173,17 @@ def _is_size(value: Any) -> bool:
         return False
 
 
-_SWITCH = (_is_switch, "true or false")
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "camera": (_is_text, 'a text, such as "0"'),
     "style": (_is_text, "a text"),
     "styles": (_is_text, "the name of a folder"),
-    "strength": (lambda value: _is_number(value) and 0 <= value <= 1, "a number between 0 and 1"),
-    "stroke_size": (lambda value: _is_number(value) and 1 <= value <= 16, "a number between 1 and 16"),
-    "color": (lambda value: value in list(ColorMode), f"one of {', '.join(ColorMode)}"),
     "mask": (_is_text, "the name of a picture"),
     "background": (_is_text, "a text"),
-    "mirror": _SWITCH,
-    "side_by_side": _SWITCH,
-    "stabilise": _SWITCH,
-    "full_screen": _SWITCH,
+    "full_screen": (_is_switch, "true or false"),
     "crossfade": (_is_not_negative, "a number of seconds, 0 or more"),
     "cycle": (lambda value: _is_number(value) and value > 0, "a number of seconds, more than 0"),
     "size": (_is_size, 'width x height, 64 pixels or more each way, such as "640x360"'),
     "fps": (_is_not_negative, "a number of frames a second, 0 or more"),
 }
+KEYS = frozenset(_RULES) | frozenset(CHOICES)
+"""Keys of the file: fields of `Settings`, and of its look."""

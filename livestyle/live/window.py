@@ -178,30 +178,25 @@ def show_video(path: str | Path) -> bool:
     """
     if _display_trouble():
         return False
-    import cv2
-
-    from livestyle.media.capture.camera import open_video, timed_frames
+    from livestyle.media.video.reader import VideoReader
 
     from .keymap import Action, read_key
 
-    capture = open_video(path)
-    size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-    try:
+    with VideoReader(Path(path), video_only=True) as video:
         try:
-            window = Window(f"livestyle: {Path(path).name}", *size)
+            window = Window(f"livestyle: {Path(path).name}", video.width, video.height)
         except DeviceError:
             return False
         with closing(window):
             start = time.monotonic()
-            for image, position in timed_frames(capture):
-                window.show(image)
+            for frame in video:
+                window.show(frame.image)
+                end = start + float(frame.time + frame.duration)
                 while True:
-                    left = start + position - time.monotonic()
+                    left = end - time.monotonic()
                     press = read_key(window.wait_key(max(1, round(left * 1000))) or 0)
                     if not window.is_open or (press is not None and press.action is Action.QUIT):
                         return True
                     if left <= 0:
                         break
-    finally:
-        capture.release()
     return True

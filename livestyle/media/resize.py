@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
+
+from livestyle.errors import InputError
 
 if TYPE_CHECKING:
     from .frames import BgrImage
@@ -73,3 +76,15 @@ def fit_into(image: BgrImage, width: int, height: int) -> BgrImage:
     left, top = (width - image.shape[1]) // 2, (height - image.shape[0]) // 2
     right, below = width - image.shape[1] - left, height - image.shape[0] - top
     return cast("BgrImage", cv2.copyMakeBorder(image, top, below, left, right, cv2.BORDER_CONSTANT))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height, such as (640, 360) from ``640x360``.
+
+    Raises:
+        InputError: it is no size, or a side has fewer than 64 pixels.
+    """
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text.strip())
+    if match is None or min(int(n) for n in match.groups()) < 64:
+        raise InputError(f"{text!r} is not a size: give width x height, 64 pixels or more each way, such as 640x360")
+    return int(match[1]), int(match[2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +13,12 @@ import pytest
 
 from livestyle.errors import InputError
 from livestyle.media.capture.probe import list_devices, probe, run_cameras
+from livestyle.media.capture.timeouts import Timeouts
 from tests.mjpeg import MjpegServer
 
 IMAGE = np.full((120, 160, 3), 90, np.uint8)
+SECONDS = 0.4
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -35,13 +40,13 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_stream_is_measured(server: MjpegServer) -> None:
-    (mode,) = probe(server.address)
+    (mode,) = probe(server.address, SECONDS)
     assert (mode.width, mode.height) == (160, 120)
     assert 5 < mode.rate < 26
 
 
-def test_a_film_is_measured_as_it_plays(clip: Path) -> None:
-    (mode,) = probe(str(clip))
+def test_a_video_is_measured_as_it_plays(clip: Path) -> None:
+    (mode,) = probe(str(clip), SECONDS)
     assert (mode.width, mode.height) == (160, 120)
     assert 5 < mode.rate < 11
 
@@ -51,7 +56,7 @@ def test_rows_name_each_source_and_its_figures(
 ) -> None:
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), IMAGE)
-    run_cameras([server.address, str(clip), str(picture)])
+    run_cameras([server.address, str(clip), str(picture)], SECONDS)
     rows = capsys.readouterr().out.splitlines()
     assert rows[0::2] == [server.address, str(clip), str(picture)]
     assert all(row.startswith("    160x120  ") for row in rows[1::2])
@@ -67,15 +72,21 @@ def test_a_source_that_does_not_open_is_an_error(source: str) -> None:
 
 
 def test_a_picture_at_an_address_is_measured_as_a_stream(server: MjpegServer) -> None:
-    (mode,) = probe(f"{server.address.rpartition('/')[0]}/live.jpg")
+    (mode,) = probe(f"{server.address.rpartition('/')[0]}/live.jpg", SECONDS)
     assert mode.rate > 0
 
 
 def test_a_stream_that_stops_while_it_is_measured_is_an_error(server: MjpegServer) -> None:
-    modes = probe(server.address)
-    server.sending.clear()
-    with pytest.raises(InputError):
-        next(modes)
+    def fall_silent() -> None:
+        while server.sent < 3:
+            time.sleep(0.01)
+        server.sending.clear()
+
+    silencer = threading.Thread(target=fall_silent)
+    silencer.start()
+    with pytest.raises(InputError, match="stopped while it was measured"):
+        list(probe(server.address, PATIENCE, Timeouts(read=0.5)))
+    silencer.join()
 
 
 def test_cameras_of_this_computer_are_listed_or_the_lack_of_them_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from livestyle.errors import OutputError
 from livestyle.media.sinks.recorder import QUEUE, Recorder
-from tests.ffmpeg import probe, stream
+from tests.ffmpeg import duration, stream, times
 
 SIZE = (96, 64)
 PATIENCE_SECONDS = 60.0
@@ -41,15 +41,6 @@ def picture(grey: int) -> np.ndarray:
     return np.full((64, 96, 3), grey, np.uint8)
 
 
-def times(path: Path) -> list[float]:
-    """When each frame is shown, in seconds."""
-    return [float(frame["pts_time"]) for frame in probe(path, "-show_entries", "frame=pts_time")["frames"]]
-
-
-def duration(path: Path) -> float:
-    return float(probe(path, "-show_format")["format"]["duration"])
-
-
 def decode(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
@@ -70,7 +61,7 @@ def test_every_picture_keeps_its_time_to_the_millisecond(tmp_path: Path) -> None
     with Recorder(path, *SIZE) as recorder:
         for i, offset in enumerate(offsets):
             recorder.write(picture(40 * i), start + offset)
-    assert times(path)[: len(offsets)] == pytest.approx(offsets, abs=0.0005)
+    assert [float(t) for t in times(path)[: len(offsets)]] == pytest.approx(offsets, abs=0.0005)
     assert [frame.mean() for frame in decode(path)[: len(offsets)]] == pytest.approx([0, 40, 80, 120, 160, 200], abs=4)
 
 
@@ -109,7 +100,7 @@ def test_times_that_go_back_do_not_end_the_film(tmp_path: Path) -> None:
             recorder.write(picture(100), now + offset - 1)
     found = times(path)
     assert all(one < other for one, other in pairwise(found))
-    assert found[3] == pytest.approx(0.001, abs=0.0005)
+    assert float(found[3]) == pytest.approx(0.001, abs=0.0005)
 
 
 def test_what_was_recorded_before_a_kill_plays(tmp_path: Path) -> None:

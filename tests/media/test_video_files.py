@@ -17,7 +17,19 @@ from livestyle.errors import InputError, OutputError
 from livestyle.media.video.codecs import Encoding, container_of
 from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.writer import VideoWriter
-from tests.ffmpeg import Make, md5, packet_times, pixels, probe, streams, times
+from tests.ffmpeg import (
+    Make,
+    damage,
+    duration,
+    md5,
+    packet_times,
+    packets,
+    pixels,
+    probe,
+    streams,
+    tags,
+    times,
+)
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration={}")
 SOUND = ("-f", "lavfi", "-i", "sine=frequency={}:sample_rate=48000:duration=3")
@@ -79,26 +91,11 @@ def copy(
 @pytest.fixture
 def rich(make: Make, tmp_path: Path) -> Path:
     """Three seconds with two sound tracks, two subtitle tracks, chapters and tags, in Matroska."""
-    srt, tags = tmp_path / "text.srt", tmp_path / "tags.txt"
+    srt, named_parts = tmp_path / "text.srt", tmp_path / "tags.txt"
     srt.write_text(SRT)
-    tags.write_text(CHAPTERS)
-    inputs = [*picture(3), *sound(440), *sound(880), "-i", str(srt), "-i", str(tags)]
-    chosen = [
-        "-map",
-        "0",
-        "-map",
-        "1",
-        "-map",
-        "2",
-        "-map",
-        "3",
-        "-map",
-        "3",
-        "-map_metadata",
-        "4",
-        "-map_chapters",
-        "4",
-    ]
+    named_parts.write_text(CHAPTERS)
+    inputs = [*picture(3), *sound(440), *sound(880), "-i", str(srt), "-i", str(named_parts)]
+    chosen = [part for number in "01233" for part in ("-map", number)] + ["-map_metadata", "4", "-map_chapters", "4"]
     codecs = [*H264, "-c:a:0", "aac", "-c:a:1", "ac3", "-c:s:0", "srt", "-c:s:1", "ass"]
     named = ["-metadata:s:v:0", "title=Main", "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=fra"]
     named += ["-metadata:s:a:1", "title=Comments", "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=ita"]
@@ -107,7 +104,7 @@ def rich(make: Make, tmp_path: Path) -> Path:
 
 
 def chapters(path: Path) -> list[tuple[float, float, str]]:
-    found = probe(path, "-show_chapters")["chapters"]
+    found = probe(path)["chapters"]
     return [(float(c["start_time"]), float(c["end_time"]), c["tags"]["title"]) for c in found]
 
 
@@ -145,8 +142,8 @@ def test_chapters_and_tags_are_kept(rich: Path, tmp_path: Path, name: str) -> No
     copy(rich, tmp_path / name)
 
     assert chapters(tmp_path / name) == [(0, 1.2, "One"), (1.2, 3, "Two")]
-    tags = {key.lower(): value for key, value in probe(tmp_path / name, "-show_format")["format"]["tags"].items()}
-    assert (tags["title"], tags["artist"]) == ("A film", "Somebody")
+    kept = {key.lower(): value for key, value in tags(tmp_path / name).items()}
+    assert (kept["title"], kept["artist"]) == ("A film", "Somebody")
 
 
 def test_tags_that_mp4_has_no_place_for_are_kept(make: Make, tmp_path: Path) -> None:
@@ -155,8 +152,8 @@ def test_tags_that_mp4_has_no_place_for_are_kept(make: Make, tmp_path: Path) -> 
 
     copy(source, tmp_path / "out.mp4")
 
-    tags = probe(tmp_path / "out.mp4", "-show_format")["format"]["tags"]
-    assert (tags["com.example.scene"], tags["title"]) == ("12", "A film")
+    kept = tags(tmp_path / "out.mp4")
+    assert (kept["com.example.scene"], kept["title"]) == ("12", "A film")
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.webm"])
@@ -248,8 +245,7 @@ def test_converted_sound_goes_on_where_times_jump(make: Make, tmp_path: Path, ff
 
     copy(source, tmp_path / "out.webm")
 
-    packets = probe(tmp_path / "out.webm", "-select_streams", "a", "-show_packets")["packets"]
-    assert pytest.approx(len(packets), abs=8) == 2 / 0.02
+    assert pytest.approx(len(packets(tmp_path / "out.webm", "a")), abs=8) == 2 / 0.02
 
 
 def test_a_gap_in_converted_sound_stays_one(make: Make, tmp_path: Path, ffmpeg: str) -> None:
@@ -344,7 +340,7 @@ def test_the_last_frame_of_a_part_ends_with_it(make: Make, tmp_path: Path) -> No
 
     copy(source, tmp_path / "out.mp4", "1", "2.25")
 
-    assert float(probe(tmp_path / "out.mp4", "-show_format")["format"]["duration"]) == pytest.approx(1.25, abs=0.001)
+    assert duration(tmp_path / "out.mp4") == pytest.approx(1.25, abs=0.001)
 
 
 def test_sound_of_a_part_stays_in_step(rich: Path, tmp_path: Path) -> None:
@@ -391,8 +387,8 @@ def test_a_part_that_is_not_there_is_refused(make: Make, start: str, end: str | 
 def test_a_grey_ramp_comes_back(make: Make, tmp_path: Path, ffmpeg: str, matrix: str, levels: str, depth: str) -> None:
     ramp = "color=black:size=256x64:rate=25:duration=0.2,format=gray,geq=lum=X"
     scale = f"scale=out_color_matrix={matrix}:out_range={levels}:flags=accurate_rnd+full_chroma_int,format={depth}"
-    tags = ["-colorspace", matrix, "-color_range", levels, "-color_primaries", matrix, "-color_trc", matrix]
-    source = make("ramp.mkv", "-f", "lavfi", "-i", ramp, "-vf", scale, *tags, "-c:v", "ffv1")
+    tagged = ["-colorspace", matrix, "-color_range", levels, "-color_primaries", matrix, "-color_trc", matrix]
+    source = make("ramp.mkv", "-f", "lavfi", "-i", ramp, "-vf", scale, *tagged, "-c:v", "ffv1")
 
     copy(source, tmp_path / "out.mp4")
 
@@ -526,12 +522,6 @@ def test_a_hardware_encoder_encodes_or_each_that_was_tried_is_named(make: Make, 
         assert times(tmp_path / "out.mp4") == times(source)
 
 
-def offsets(path: Path) -> list[tuple[int, int]]:
-    """Where the packets of the pictures lie in a file, and their sizes."""
-    packets = probe(path, "-select_streams", "v:0", "-show_entries", "packet=pos,size")["packets"]
-    return [(int(packet["pos"]), int(packet["size"])) for packet in packets]
-
-
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
 def test_a_damaged_frame_is_concealed_counted_and_reported(make: Make, tmp_path: Path, ffmpeg: str, name: str) -> None:
     ramp = "color=black:size=96x64:rate=25:duration=1,format=gray,geq=lum=16+8*N"
@@ -539,10 +529,7 @@ def test_a_damaged_frame_is_concealed_counted_and_reported(make: Make, tmp_path:
     source = make(name, "-f", "lavfi", "-i", ramp, "-c:v", "libx264", "-g", "1", "-pix_fmt", "yuv420p")
     whole = pixels(ffmpeg, source, 96, 64)
     before = times(source)
-    at, size = offsets(source)[12]
-    data = bytearray(source.read_bytes())
-    data[at + 4 : at + size] = bytes(size - 4)
-    source.write_bytes(data)
+    damage(source, 12)
 
     video = copy(source, tmp_path / "out.mp4")
 
@@ -560,11 +547,7 @@ def test_a_damaged_frame_is_concealed_counted_and_reported(make: Make, tmp_path:
 def test_damage_among_dependent_frames_keeps_every_time(make: Make, tmp_path: Path) -> None:
     source = make("clip.mp4", *picture(2), "-c:v", "libx264", "-g", "10", "-bf", "2", "-pix_fmt", "yuv420p")
     before = times(source)
-    for index in (13, 14, 30):
-        at, size = offsets(source)[index]
-        data = bytearray(source.read_bytes())
-        data[at + 4 : at + size] = bytes(size - 4)
-        source.write_bytes(data)
+    damage(source, 13, 14, 30)
 
     video = copy(source, tmp_path / "out.mp4")
 

@@ -1,4 +1,4 @@
-"""Which cameras there are, the sizes that they give, and their rates as measured."""
+"""Cameras of this computer, with the sizes that they offer and the frame rates that they really reach."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 from livestyle.errors import InputError
 from livestyle.media.images import read_image
 
-from .camera import camera_name, check_source, device_backends, is_device, is_still, shots
+from .camera import live_frames
+from .device import device_backends
+from .kinds import SourceKind, check_source, source_kind, source_name
+from .timeouts import Timeouts
 
 SIZES = (
     (320, 240),
@@ -24,10 +27,11 @@ SIZES = (
     (2560, 1440),
     (3840, 2160),
 )
-"""What cameras are asked for; they answer with the nearest that they have."""
+"""Sizes that cameras are asked for; they answer with the nearest that they have."""
 SETTLE_SECONDS = 0.3
-"""A camera's first frames come in a rush, or late while it finds the light."""
+"""Not measured: first frames come in a burst, or late while the camera adjusts its exposure."""
 MEASURE_SECONDS = 1.0
+"""Length of a measurement."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class DeviceInfo:
     """A camera of this computer.
 
     Attributes:
-        source: what `--camera` takes for it.
-        name: what its maker calls it.
+        source: its number, as `Camera` takes it.
+        name: of the product.
     """
 
     source: str
@@ -45,12 +49,12 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class Mode:
-    """What a camera gives.
+    """Size and rate of a camera's frames.
 
     Attributes:
         width: in pixels.
         height: in pixels.
-        rate: frames a second, measured; 0 for a picture.
+        rate: frames per second, measured; 0 for an image.
     """
 
     width: int
@@ -63,30 +67,40 @@ class Mode:
 
 
 def list_devices() -> list[DeviceInfo]:
-    """The cameras of this computer by their numbers; none of them is opened."""
+    """The cameras of this computer in the order of their numbers; none of them is opened."""
     from cv2_enumerate_cameras import enumerate_cameras
 
-    # Numbers are those of the back end that is tried first.
+    # Each back end has its own numbers; the first one is what `Camera` tries first.
     found = sorted(enumerate_cameras(device_backends()[0]), key=lambda camera: camera.index)
     return [DeviceInfo(str(camera.index), camera.name) for camera in found]
 
 
-def probe(source: str) -> Iterator[Mode]:
-    """Measure a camera: first what it gives unasked, then the other sizes that it has, each for about a second.
+def probe(
+    source: str,
+    seconds: float = MEASURE_SECONDS,
+    timeouts: Timeouts = Timeouts(),  # noqa: B008 (it cannot be changed)
+) -> Iterator[Mode]:
+    """Measurement of a camera: first the mode that it gives unasked, then each other size that it has.
 
     Args:
-        source: as `Camera` takes it; streams and files have one size.
+        source: as of `Camera`; streams and files have one size.
+        seconds: length of each measurement.
+        timeouts: for opening and reading.
 
     Raises:
         InputError: it does not open.
     """
     check_source(source)
+    if source_kind(source) is SourceKind.IMAGE:
+        image = read_image(Path(source))
+        yield Mode(image.shape[1], image.shape[0], 0)
+        return
     known: set[tuple[int, int]] = set()
-    for size in (None, *SIZES) if is_device(source) else (None,):
+    for size in (None, *SIZES) if source_kind(source) is SourceKind.DEVICE else (None,):
         try:
-            mode = _measure(source, size, known)
+            mode = _measure(source, size, known, seconds, timeouts)
         except InputError:
-            # Some cameras stop at a size that they do not have.
+            # Some cameras stop when they are asked for a size that they do not have.
             if not known:
                 raise
             continue
@@ -95,19 +109,20 @@ def probe(source: str) -> Iterator[Mode]:
             yield mode
 
 
-def run_cameras(sources: Sequence[str] = ()) -> None:
+def run_cameras(sources: Sequence[str] = (), seconds: float = MEASURE_SECONDS) -> None:
     """Print cameras with their sizes and rates, line by line as they are measured.
 
     Args:
-        sources: as `Camera` takes them; none are all cameras of this computer.
+        sources: as of `Camera`; without any, all cameras of this computer.
+        seconds: length of each measurement.
 
     Raises:
         InputError: no camera was found, or one of ``sources`` does not open.
     """
     if sources:
         for source in sources:
-            print(camera_name(source), flush=True)
-            _print_modes(source)
+            print(source_name(source), flush=True)
+            _print_modes(source, seconds)
         return
     devices = list_devices()
     if not devices:
@@ -118,34 +133,34 @@ def run_cameras(sources: Sequence[str] = ()) -> None:
     for device in devices:
         print(f"{device.source}: {device.name}", flush=True)
         try:
-            _print_modes(device.source)
+            _print_modes(device.source, seconds)
         except InputError as error:
             # The others may do.
             print(f"    {error}", flush=True)
 
 
-def _print_modes(source: str) -> None:
-    for mode in probe(source):
+def _print_modes(source: str, seconds: float) -> None:
+    for mode in probe(source, seconds):
         print(f"    {mode}", flush=True)
 
 
-def _measure(source: str, size: tuple[int, int] | None, known: set[tuple[int, int]]) -> Mode | None:
-    """What a camera gives when it is asked for a size; None where that is a size that is known."""
-    if is_still(source):
-        image = read_image(Path(source))
-        return Mode(image.shape[1], image.shape[0], 0)
+def _measure(
+    source: str, size: tuple[int, int] | None, known: set[tuple[int, int]], seconds: float, timeouts: Timeouts
+) -> Mode | None:
+    """The mode of a camera that is asked for a size; None where the size that it gives is known already."""
     width = height = 0
     begin, times = 0.0, list[float]()
-    with closing(shots(source, size, threading.Event())) as pictures:
-        for image, grabbed in pictures:
-            height, width = image.shape[:2]
+    with closing(live_frames(source, size, threading.Event(), timeouts)) as frames:
+        for frame in frames:
+            height, width = frame.image.shape[:2]
             if (width, height) in known:
                 return None
-            begin = begin or grabbed
-            if grabbed - begin >= SETTLE_SECONDS:
-                times.append(grabbed)
-            if len(times) > 1 and times[-1] - times[0] >= MEASURE_SECONDS:
+            time = float(frame.time)
+            begin = begin or time
+            if time - begin >= SETTLE_SECONDS:
+                times.append(time)
+            if len(times) > 1 and times[-1] - times[0] >= seconds:
                 break
     if len(times) < 2:
-        raise InputError(f"{camera_name(source)} stopped while it was measured: check it and try again")
+        raise InputError(f"{source_name(source)} stopped while it was measured: check it and try again")
     return Mode(width, height, (len(times) - 1) / (times[-1] - times[0]))

@@ -1,0 +1,80 @@
+"""Kinds of live sources, told apart by their names alone: device, stream, image file, video file."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from livestyle.errors import InputError
+from livestyle.media.images import is_image
+
+SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "tcp", "udp")
+"""URL schemes of streams."""
+
+
+class SourceKind(Enum):
+    """What a source is opened with."""
+
+    DEVICE = "device"
+    STREAM = "stream"
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+def source_kind(source: str) -> SourceKind:
+    """The kind of a source: a camera's number, a device path, a stream's address or a file."""
+    if source.isdecimal() or (source.startswith("/dev/") and not Path(source).is_file()):
+        return SourceKind.DEVICE
+    if "://" in source:
+        return SourceKind.STREAM
+    return SourceKind.IMAGE if is_image(Path(source)) else SourceKind.VIDEO
+
+
+def source_name(source: str) -> str:
+    """Display name of a source; an address loses its password, and its query, in which some cameras take one too."""
+    match source_kind(source):
+        case SourceKind.STREAM:
+            scheme, _, rest = source.partition("://")
+            return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+        case SourceKind.DEVICE if source.isdecimal():
+            return f"camera {source}"
+        case _:
+            return source
+
+
+def check_source(source: str) -> None:
+    """Validate what can be known about a source without opening it.
+
+    Raises:
+        InputError: there is no such file, or the address is not one of a stream.
+    """
+    match source_kind(source):
+        case SourceKind.STREAM:
+            _check_address(source)
+        case SourceKind.IMAGE | SourceKind.VIDEO:
+            _check_file(Path(source))
+
+
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        fine = parts.scheme in SCHEMES and bool(parts.netloc) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise InputError(
+            f"{source_name(address)} is not the address of a stream: give one such as rtsp://HOST/PATH or "
+            f"http://HOST:PORT/PATH ({', '.join(SCHEMES)} can be read)"
+        )
+
+
+def _check_file(path: Path) -> None:
+    # A name that is too long for the file system is that of no file either.
+    with suppress(OSError):
+        if path.is_dir():
+            raise InputError(f"{path} is a folder: give a camera's number, a device, a file or an address")
+        if path.is_file():
+            return
+    raise InputError(f"there is no camera or video file {path}: give a camera's number, a device, a file or an address")
