@@ -1,4 +1,4 @@
-"""Which device runs the networks, and how onnxruntime is told so that it cannot do otherwise."""
+"""Devices that run the networks, and onnxruntime sessions on exactly the device that was asked for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .model import MINIMUM_SIDE
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-# Has to be said before it is imported, or it gives this machine a lasting number and reports what runs here.
+# Before onnxruntime is imported: its telemetry assigns this machine a persistent identifier and reports usage.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 CPU_FLOAT32 = "cpu-float32"
@@ -31,17 +31,17 @@ CUDA_HINT = (
 )
 
 _preloading = threading.Lock()
-"""What is printed is held back for the whole process, and two threads would not give it back."""
+"""`contextlib.redirect_stdout` is not thread-safe: of two threads that overlap, one would leave stdout redirected."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device on which sessions were seen to start.
+    """Device on which a session was found to start.
 
     Attributes:
         kind: ``cpu`` or ``cuda``.
-        text: what runs, for people: one line.
-        exact: whether the CPU paints in float32, even where the model has 8-bit integers.
+        text: description for people, one line.
+        exact: whether the CPU runs the float32 network even where the model has an 8-bit one.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Device:
 
     @property
     def name(self) -> str:
-        """What to ask for to get it again."""
+        """Name that selects this device again, one of `DEVICES`."""
         return CPU_FLOAT32 if self.exact else self.kind
 
 
@@ -64,7 +64,7 @@ def has_nvidia_driver() -> bool:
 
 
 def default_threads() -> int:
-    """The cores this process may use."""
+    """Number of CPU cores that this process may use (its affinity mask where the system has one)."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)
@@ -73,18 +73,18 @@ def default_threads() -> int:
 def session_options(
     kind: str, threads: int | None = None, shape: tuple[int, int, int] | None = None
 ) -> ort.SessionOptions:
-    """Options under which a session on ``kind`` runs there or fails; see `create_session`."""
+    """Session options that forbid another device than ``kind``; arguments are those of `create_session`."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    # What goes wrong is said once, by the error that is raised.
+    # Fatal only: the exception says what went wrong, and once is enough.
     options.log_severity_level = 4
     if kind == "cuda":
-        # onnxruntime otherwise puts the whole network on the CPU and says so on stderr only.
+        # onnxruntime otherwise falls back to the CPU for the whole network, with a warning on stderr only.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     else:
         options.intra_op_num_threads = threads or default_threads()
-        # Threads that spin while they wait take the cores that capture, display and encoding need.
+        # Spin waits would take the cores that capture, display and encoding need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for name, size in zip("NHW", shape or (), strict=False):
         options.add_free_dimension_override_by_name(name, size)
@@ -92,7 +92,7 @@ def session_options(
 
 
 def session_providers(kind: str) -> list[Any]:
-    """The list of providers of a session on ``kind``: that one alone."""
+    """Execution providers of a session on ``kind``: a list of that one alone, so that there is no fallback."""
     if kind == "cuda":
         return [("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"})]
     return ["CPUExecutionProvider"]
@@ -101,27 +101,27 @@ def session_providers(kind: str) -> list[Any]:
 def create_session(
     path: Path, kind: str, threads: int | None = None, shape: tuple[int, int, int] | None = None
 ) -> ort.InferenceSession:
-    """A session of the network in ``path`` on ``kind``, and nowhere else.
+    """Session of a network on one device, without fallback to another.
 
     Args:
         path: of the ONNX file.
         kind: ``cpu`` or ``cuda``.
-        threads: of the CPU; None is all the cores this process may use.
-        shape: N, H and W of the frames, where they will not change. CUDA needs them: the arithmetic on sizes, which
-            onnxruntime would put on the CPU, is then done once, while the session is made.
+        threads: of the CPU; None is `default_threads`.
+        shape: N, H and W of the frames, where they are fixed. CUDA needs them: shape arithmetic, which onnxruntime
+            places on the CPU, is then folded into constants when the session is created.
 
     Raises:
         DeviceError: CUDA does not start.
-        ModelError: the CPU cannot run the network: the file is damaged or of another kind.
+        ModelError: the CPU cannot run the network: the file is damaged or no such network.
     """
     import onnxruntime as ort
 
     if kind == "cuda":
         preload_cuda()
-    # Providers log what they miss on stderr before any session has a level of its own.
+    # Providers log missing libraries on stderr before the session's own log level applies.
     ort.set_default_logger_severity(4)
     try:
-        # Without enable_fallback=0, onnxruntime tries the CPU next and reports that failure instead of the first.
+        # Without enable_fallback=0, onnxruntime tries the CPU next and raises that failure, which hides the first.
         session = ort.InferenceSession(
             path, session_options(kind, threads, shape), session_providers(kind), enable_fallback=0
         )
@@ -138,31 +138,31 @@ def create_session(
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, in one line."""
+    """First line of an exception's message; the name of its class where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def preload_cuda() -> None:
-    """Load the CUDA libraries that pip installed, before the first session looks for them."""
+    """Load the CUDA and cuDNN libraries of pip packages, before the first session looks for them."""
     import onnxruntime as ort
 
     if hasattr(ort, "preload_dlls"):
-        # It prints what it misses and never raises; the session says the same more clearly.
+        # It prints what is missing and never raises; the session's error says the same more clearly.
         with _preloading, contextlib.redirect_stdout(io.StringIO()):
             ort.preload_dlls()
 
 
 def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: bool = False) -> Device:
-    """Decide where networks run, by starting one.
+    """Device for a name; CUDA is probed by starting a session.
 
     Args:
-        name: one of `DEVICES`.
-        probe: a network that is started to see whether CUDA works.
-        threads: of the CPU; None is all the cores this process may use.
-        has_int8: whether the model can be painted with in 8-bit integers.
+        name: one of `DEVICES`; ``auto`` is CUDA where it starts, else the CPU.
+        probe: path of a network to start on CUDA.
+        threads: of the CPU; None is `default_threads`.
+        has_int8: whether the model has a network of 8-bit integers, for the description.
 
     Raises:
-        DeviceError: ``cuda`` was asked for and does not start; it never becomes the CPU in silence.
+        DeviceError: there is no such name; or ``cuda`` was asked for and does not start (no silent fallback).
     """
     if name not in DEVICES:
         raise DeviceError(f"there is no device {name!r}: choose {', '.join(DEVICES)}")

@@ -1,4 +1,4 @@
-"""A model folder: its manifest, its files and their checksums. Shared by the runtime, training and export.
+"""Model folders: manifest, files, checksums and the contract that the runtime, training and export share.
 
 The contract, version 1 (N frames of H x W pixels, both 64 or more, BGR bytes):
 
@@ -7,19 +7,19 @@ The contract, version 1 (N frames of H x W pixels, both 64 or more, BGR bytes):
                   content_state float32 [K], momentum float32 []
                   -> stylized uint8 [N, H, W, 3], next_content_state float32 [K]
 
-``stylize.fp16.onnx`` is the same graph with float16 convolutions and float32 statistics. ``stylize.int8.onnx`` is the
-network in 8-bit integers for the CPU, of one frame at a time (N is 1): it paints nearly the same in less time. A model
-may lack it; then the CPU runs ``stylize.onnx``.
+``stylize.fp16.onnx`` is the same graph with float16 convolutions and float32 statistics, for CUDA.
+``stylize.int8.onnx`` is quantised to 8-bit integers, for the CPU: faster, nearly the same result, batch size N = 1
+only. It is optional; without it the CPU runs ``stylize.onnx``.
 
 ``stylize.regions.onnx`` and ``stylize.regions.fp16.onnx`` are the same networks for two styles in one frame:
 
-    stylize.regions.onnx  as stylize.onnx, but stats float32 [2, S], and mask uint8 [N, H, W] beside them:
-                          255 is the first style, 0 the second, between them both by their shares
+    stylize.regions.onnx  as stylize.onnx, but stats float32 [2, S], and one more input, mask uint8 [N, H, W]:
+                          255 is the first style, 0 the second, values between them a blend of both
 
-A model may lack them; then it paints in one style at a time.
+They are optional too; without them a frame has one style.
 
-``model.safetensors`` is the checkpoint that training goes on from, and the networks read their large weights from it
-(ONNX external data): the files of a folder belong together. The networks of ``classic`` have no such file.
+``model.safetensors`` is the checkpoint from which training continues; the networks read their large weights from it
+(ONNX external data), so the files of a folder belong together. The networks of ``classic`` have no such file.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 CONTRACT_VERSION = 1
 MINIMUM_SIDE = 64
-"""The least height and width of a frame or a style picture, in pixels."""
+"""Smallest height and width of a frame or a style image, in pixels."""
 STYLE_SIDE = 512
-"""Style pictures are scaled to this short side before they are encoded, as in training and measuring."""
+"""Short side of a style image as it is encoded, in pixels; the same in training and evaluation."""
 STYLE_LONG_SIDE = 1024
-"""What is longer than this after scaling is cropped to its middle."""
+"""Long side of a style image as it is encoded, in pixels; what is longer is cropped to its centre."""
 
 MANIFEST = "manifest.json"
 STYLE = "style.onnx"
@@ -59,16 +59,16 @@ DEFAULT_MODEL = "lite"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``manifest.json`` says of a model.
+    """Manifest of a model, ``manifest.json``.
 
     Attributes:
-        name: the model's name.
+        name: of the model.
         arch: ``lite``, ``full`` or ``classic``.
-        contract: version of the contract; `CONTRACT_VERSION` is the only one read.
-        stats_size: S, the floats of a style.
-        state_size: K, the floats of the running content statistics.
-        files: sha256 by file name.
-        metrics: what was measured of the model, by name.
+        contract: version of the contract; `CONTRACT_VERSION` is the only one that is read.
+        stats_size: S, the number of style statistics.
+        state_size: K, the number of running content statistics.
+        files: SHA-256 in hexadecimal, by file name.
+        metrics: evaluation results, by name.
     """
 
     name: str
@@ -80,28 +80,29 @@ class Manifest:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
+        """Write ``manifest.json`` into a model folder."""
         (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 def checksum(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder that has been checked: every file is there and is what the manifest says."""
+    """Model folder that has been verified: every file of the manifest exists and has its checksum."""
 
     folder: Path
     manifest: Manifest
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Model:
-        """Check a model folder.
+        """Model of a folder, verified.
 
         Args:
-            folder: a folder, or the name of a model that ships with livestyle; None is the default model.
+            folder: path of a model folder, or the name of a model that ships with livestyle; None is `DEFAULT_MODEL`.
 
         Raises:
             ModelError: there is no such folder, or it is damaged, incomplete or of another contract version.
@@ -112,6 +113,7 @@ class Model:
             if name not in manifest.files:
                 raise ModelError(f"the model in {path} lists no {name}: export it again with python -m export")
         for name, expected in manifest.files.items():
+            # Path traversal: a manifest may come from anybody.
             if Path(name).name != name:
                 raise ModelError(f"the model in {path} names a file outside its folder: do not use it")
             if not (path / name).is_file():
@@ -129,14 +131,15 @@ class Model:
 
     @property
     def checksum(self) -> str:
-        """Changes whenever a style picture may be encoded differently: the sha256 of the style encoder."""
+        """Cache key of encoded styles: the SHA-256 of the style encoder."""
         return self.manifest.files[STYLE]
 
     def file(self, name: str) -> Path:
+        """Path of a file of the folder."""
         return self.folder / name
 
     def presets(self) -> dict[str, np.ndarray]:
-        """Style statistics, float32 [S], of the presets that come with the model, by name.
+        """Style statistics, float32 [S], of the presets that ship with the model, by name.
 
         Raises:
             ModelError: the presets do not belong to this model.
@@ -157,13 +160,20 @@ class Model:
 
 
 def package_folder(name: str) -> Path:
-    """``name`` in the installed package, or beside it in a checkout."""
+    """Folder of data files: ``name`` in the installed package, or beside the package in a checkout."""
     inside = Path(__file__).parents[1] / name
     return inside if inside.is_dir() else Path(__file__).parents[2] / name
 
 
 def find_model(folder: str | Path | None = None) -> Path:
-    """The folder of a model that is given by the name of one that ships, or as a path; None is the default."""
+    """Folder of a model.
+
+    Args:
+        folder: name of a model that ships with livestyle, or a path; None is `DEFAULT_MODEL`.
+
+    Raises:
+        ModelError: there is no such model.
+    """
     shipped = package_folder("weights")
     for candidate in (shipped / (folder or DEFAULT_MODEL), *([Path(folder)] if folder else [])):
         if (candidate / MANIFEST).is_file():

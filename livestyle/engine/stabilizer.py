@@ -1,50 +1,51 @@
-"""What holds a film still: running content statistics and less noise, both forgotten at a scene cut."""
+"""Temporal stabilisation: running content statistics and temporal noise reduction, both reset at a scene cut."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from livestyle.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from livestyle.media.frames import BgrImage
+
 MOMENTUM = 0.8
-"""Share of the running content statistics that a new frame leaves in place."""
+"""Momentum of the exponential moving average of the content statistics: the share that a new frame leaves in place."""
 CUT_THRESHOLD = 28.0
-"""Mean absolute difference of two small frames, in levels, above which they are two scenes."""
+"""Mean absolute difference of two subsampled frames, in grey levels, above which there is a scene cut between them."""
 
 SAMPLES = 32
-"""Rows and columns of the two."""
+"""Rows and columns of the subsampled frames."""
 FLAT_DEVIATION = 0.5
-"""Levels by which the samples of a frame deviate from their mean, below which it is all of one colour."""
+"""Standard deviation of a subsampled frame, in grey levels, below which the frame counts as one colour."""
 SPARSE_KURTOSIS = 14.0, 18.0
-"""Kurtosis of a frame's levels: above the second, little stands out from much that is even, as titles or a lamp at
-night do; below the first, that is over. What a sample of n pixels says of their variance is wrong by about the root of
-kurtosis / n."""
+"""Hysteresis thresholds of a frame's kurtosis: sparse above the second (titles, a lamp at night), until it is below the
+first. The relative error of a variance estimated from n samples is about the square root of kurtosis / n."""
 STILL_SHARE = 0.25
-"""Of a new frame, where nothing moves; the rest is what was there before."""
+"""Weight of a new frame in the recursive mean where nothing moves."""
 STILL_LEVELS, MOVING_LEVELS = 8, 20
-"""Difference of a frame from those before it around a pixel, in levels of the colour channel that differs most: up to
-the first it is noise, from the second on it is motion."""
+"""Difference from the recursive mean around a pixel, in grey levels of the channel that differs most: noise up to the
+first, motion from the second on."""
 NOISE_WINDOW = 5
-"""Pixels across that the difference is averaged over."""
+"""Side of the window that the difference is averaged over, in pixels."""
 LONE_LEVELS = 16
-"""What the difference of a single pixel, which may be all of a thin line that moves, has to exceed these by."""
+"""Added to both thresholds for the difference of a single pixel, which may be a thin line that moves."""
 
 
 class Stabilizer:
-    """The running content statistics of one film or camera; give the same object with each of its frames.
+    """State that keeps one sequence of frames still; `livestyle.Renderer` holds one, and each frame updates it.
 
-    `Stylizer.stylize` normalises a frame with these instead of the frame's own statistics, so that light that flickers
-    or somebody who walks through does not change how everything else is painted. And it paints what `steady` gives:
-    where nothing moves, a camera's noise, of which brush strokes would be made, is averaged away. A scene cut resets
-    both.
+    Two things: an exponential moving average of the content statistics at the AdaIN sites, with which a frame is
+    normalised instead of its own, so that flickering light or somebody who walks through does not change how everything
+    else is painted; and a recursive mean of the frames where nothing moves (motion-adaptive temporal noise reduction),
+    since brush strokes would follow a camera's noise. A scene cut resets both.
 
     Args:
-        momentum: of the statistics, 0 or more and below 1; 0 uses each frame's own.
+        momentum: of the moving average, 0 or more and below 1; 0 uses each frame's own statistics.
 
     Raises:
         InputError: the momentum is out of range.
@@ -56,52 +57,57 @@ class Stabilizer:
         self.momentum = momentum
         self.values: np.ndarray | None = None
         self.is_flat = False
-        """Whether the frame that was looked at last is all of one colour: its statistics are rounding errors, which a
-        running average would let grow from frame to frame."""
+        """Whether the last frame given to `detect_scene_cut` has one colour: its statistics are rounding errors, which
+        the moving average would amplify from frame to frame."""
         self.is_sparse = False
-        """Whether little stands out from much that is even, in the frame that was given to `look_closer` last."""
-        self._last: np.ndarray | None = None
-        self._steady: np.ndarray | None = None
+        """Whether the last frame given to `detect_sparsity` has small objects on an even background."""
+        self._last_samples: np.ndarray | None = None
+        self._mean: np.ndarray | None = None
 
     def reset(self) -> None:
-        """Forget the frames before."""
+        """Forget all frames before."""
         self.values = None
         self.is_sparse = False
-        self._last = None
-        self._steady = None
+        self._last_samples = None
+        self._mean = None
 
     def reset_statistics(self) -> None:
-        """Forget the statistics of the frames before, which were painted otherwise, but not what is still in them."""
+        """Forget the content statistics, which depend on the style before, but not the noise reduction."""
         self.values = None
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        """What `restore` takes, to go on from here in another process: arrays by name, fewer where nothing is known."""
+        """State for `restore`, to go on in another process: arrays by name; what is not known yet is left out."""
         import numpy as np
 
-        known = {"values": self.values, "last": self._last, "steady": self._steady, "sparse": np.array(self.is_sparse)}
+        known = {
+            "values": self.values,
+            "last": self._last_samples,
+            "mean": self._mean,
+            "sparse": np.array(self.is_sparse),
+        }
         return {name: array for name, array in known.items() if array is not None}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
-        """Be as another state was when its `snapshot` was taken."""
+        """Be in the state in which another stabilizer was when its `snapshot` was taken."""
         self.values = snapshot.get("values")
-        self._last = snapshot.get("last")
-        self._steady = snapshot.get("steady")
+        self._last_samples = snapshot.get("last")
+        self._mean = snapshot.get("mean")
         self.is_sparse = bool(snapshot.get("sparse", False))
 
-    def look(self, frame: np.ndarray) -> None:
-        """Compare a frame (uint8 [H, W, 3]) with the last one, and `reset` at a scene cut."""
-        # As many samples of every size: a resolution that is lowered to keep up is no cut.
+    def detect_scene_cut(self, frame: BgrImage) -> None:
+        """Scene-cut detection: `reset` where a frame (uint8 [H, W, 3] BGR) differs too much from the one before."""
+        # The same number of samples of every size, so that a change of resolution is no scene cut.
         rows, columns = ([i * side // SAMPLES for i in range(SAMPLES)] for side in frame.shape[:2])
         small = frame[rows][:, columns].astype("float32")
-        if self._last is not None and abs(small - self._last).mean() > CUT_THRESHOLD:
+        if self._last_samples is not None and abs(small - self._last_samples).mean() > CUT_THRESHOLD:
             self.reset()
         self.is_flat = bool(small.std(axis=(0, 1)).max() < FLAT_DEVIATION)
         if self.is_flat:
             self.reset_statistics()
-        self._last = small
+        self._last_samples = small
 
-    def look_closer(self, frame: np.ndarray) -> None:
-        """Set `is_sparse` by a frame (uint8 [H, W, 3])."""
+    def detect_sparsity(self, frame: BgrImage) -> None:
+        """Update `is_sparse` by the kurtosis of the grey levels of a frame (uint8 [H, W, 3] BGR)."""
         import cv2
         import numpy as np
 
@@ -109,36 +115,36 @@ class Stabilizer:
         shares = counts.astype(np.float64) / counts.sum(axis=1, keepdims=True)
         levels = np.arange(256) - shares @ np.arange(256)[:, None]
         variance, fourth = ((shares * levels**power).sum(axis=1) for power in (2, 4))
-        # What rounding makes of an even frame is nothing that stands out.
+        # The floor keeps the rounding noise of an even frame from counting as an object.
         kurtosis = float((fourth / np.maximum(variance, FLAT_DEVIATION**2) ** 2).max())
-        # A frame that is near the threshold would be painted by turns this way and that.
+        # Hysteresis: a frame near a single threshold would alternate between two networks.
         self.is_sparse = kurtosis > SPARSE_KURTOSIS[0 if self.is_sparse else 1]
 
-    def steady(self, frame: np.ndarray) -> np.ndarray:
-        """The next frame (uint8 [H, W, 3]) with less noise: averaged with those before it where nothing moves.
+    def reduce_noise(self, frame: BgrImage) -> BgrImage:
+        """Motion-adaptive temporal noise reduction of the next frame (uint8 [H, W, 3] BGR).
 
-        A recursive mean with a share of the new frame that grows with the motion around each pixel, so that what moves
-        leaves no trail; changes of less than `STILL_LEVELS` take a few frames to show. A frame of another size begins
-        anew.
+        A recursive mean in which the weight of the new frame grows with the motion around each pixel, so that moving
+        objects leave no trail; changes of less than `STILL_LEVELS` take a few frames to show. A frame of another size
+        restarts it.
         """
         import cv2
         import numpy as np
 
         latest = frame.astype(np.float32)
-        if self._steady is None or self._steady.shape != frame.shape:
-            self._steady = latest
+        if self._mean is None or self._mean.shape != frame.shape:
+            self._mean = latest
             return frame
-        blue, green, red = cv2.split(cv2.absdiff(frame, cv2.convertScaleAbs(self._steady)))
+        blue, green, red = cv2.split(cv2.absdiff(frame, cv2.convertScaleAbs(self._mean)))
         lone = cv2.max(cv2.max(blue, green), red)
         difference = cv2.max(cv2.blur(lone, (NOISE_WINDOW, NOISE_WINDOW)), lone - np.minimum(lone, LONE_LEVELS))
         share = cv2.LUT(difference, _shares())
-        self._steady = cv2.blendLinear(latest, self._steady, share, 1 - share)
-        return cv2.convertScaleAbs(self._steady)
+        self._mean = cv2.blendLinear(latest, self._mean, share, 1 - share)
+        return cast("BgrImage", cv2.convertScaleAbs(self._mean))
 
 
 @cache
 def _shares() -> np.ndarray:
-    """The share of a new frame by the difference around a pixel, float32 [256]."""
+    """Weight of a new frame by the difference around a pixel, float32 [256]."""
     import numpy as np
 
     moving = np.clip((np.arange(256) - STILL_LEVELS) / (MOVING_LEVELS - STILL_LEVELS), 0, 1)

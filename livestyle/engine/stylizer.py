@@ -155,11 +155,11 @@ class Stylizer:
     ) -> np.ndarray:
         values, momentum = None, 0.0
         if state is not None:
-            state.look(frames[0])
-            frames = state.steady(frames[0])[None]
+            state.detect_scene_cut(frames[0])
+            frames = state.reduce_noise(frames[0])[None]
         if network.samples:
             judge = state or Stabilizer()
-            judge.look_closer(frames[0])
+            judge.detect_sparsity(frames[0])
             if judge.is_sparse:
                 network = self._network_of_all_pixels()
         if state is not None:

@@ -188,8 +188,8 @@ def test_what_moves_leaves_no_trail(rows: slice, color: tuple[int, int, int]) ->
     empty = np.full((64, 96, 3), 60, np.uint8)
     shown = empty.copy()
     shown[rows, 16:48] = color
-    state.steady(shown)
-    assert abs(state.steady(empty).astype(int) - empty).max() <= 1
+    state.reduce_noise(shown)
+    assert abs(state.reduce_noise(empty).astype(int) - empty).max() <= 1
 
 
 def test_a_film_in_a_batch_is_painted_as_frame_by_frame(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
