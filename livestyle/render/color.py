@@ -1,45 +1,48 @@
-"""Whose colours a painting has: the style's, the content's, or the style's made like the content's."""
+"""Colour transfer: the colours of the content on a painting, or on a style image before it is encoded."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from livestyle.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from livestyle.media.frames import BgrImage
+
 NOISE = 5.0
-"""Grey levels: a style picture's deviations well below this are noise, which matching must not make into colours."""
+"""Regularisation of a style image's covariance, a standard deviation in grey levels: noise well below it is not
+amplified into colours."""
 SAMPLES = 256
-"""The colours of a picture are taken from about this many of its rows and columns, and from twice as many at most."""
+"""Subsampling for colour statistics: at least this many rows and columns of a larger image, and fewer than twice as
+many."""
 STRIP = 1 << 15
-"""Pixels that are recoloured at once: few enough that all intermediate values stay in the cache."""
+"""Pixels that are recoloured at a time, few enough for all intermediate arrays to fit into the CPU's cache."""
 
 
 class ColorMode(StrEnum):
-    """Where the colours of a painting come from."""
+    """Source of the colours of a painting."""
 
     STYLE = "style"
-    """From the style."""
+    """The style."""
     CONTENT = "content"
-    """From the content: only its light and dark are painted, see `keep_colors`."""
+    """The content: the painting keeps its luma only, see `keep_colors`."""
     MATCH = "match"
-    """From the style picture after its colours have been matched to the content's, see `match_colors`."""
+    """The style image, with its colours matched to those of the content, see `match_colors`."""
 
 
 def keep_colors(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
-    """The luma of a painting with the colours of its content (Gatys et al. 2016, luminance-only transfer).
+    """Luminance-only transfer: the luma of a painting with the colours of its content (Gatys et al. 2016).
 
     Luma and colour differences are those of BT.601, as in YCrCb, and not of Lab: they are linear in BGR, so no
-    conversion there and back is needed, grey stays grey and a painting that equals its content comes back, both to the
-    bit. Where a colour does not exist as bright or as dark as the painting is, it is made paler and never clipped, so
-    that neither hue nor luma changes.
+    conversion is needed, and grey stays grey and a painting that equals its content stays unchanged, both bit-exactly.
+    Colours outside the gamut at the painting's luma are desaturated and not clipped, which keeps hue and luma.
 
     Args:
         content: uint8 [H, W, 3] or [N, H, W, 3] BGR.
-        painted: the same shape.
+        painted: the painting, uint8 of the same shape.
 
     Returns:
         uint8, the same shape.
@@ -52,7 +55,7 @@ def keep_colors(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     if content.shape != painted.shape:
         raise InputError(f"a painting is of its content's shape {list(content.shape)}, not {list(painted.shape)}")
     result = np.empty_like(painted, order="C")
-    # OpenCV knows no batches, but one tall picture does as well.
+    # OpenCV takes no batches: process them as one tall image.
     tall = (-1, content.shape[-2], 3)
     content, painted, mixed = content.reshape(tall), painted.reshape(tall), result.reshape(tall)
     step = max(1, STRIP // content.shape[1])
@@ -70,26 +73,26 @@ def _keep_colors(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     channels = cv2.split(content)
     most = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
     least = cv2.min(cv2.min(channels[0], channels[1]), channels[2])
-    # How much of the colour fits, in 255ths: neither the highest channel above 255 nor the lowest below 0. uint8 holds
-    # the quotients at 255, which is all of it; 1 in place of 0 gives that for 0 / 0 too, and is a level off at most.
+    # Share of the saturation that stays in the gamut, in 255ths: the highest channel at most 255, the lowest at least 0.
+    # uint8 saturates the quotients at 255, the full share; 1 in place of 0 avoids 0 / 0 and is one level off at most.
     one = np.ones_like(after)
     above = cv2.divide(cv2.max(cv2.bitwise_not(after), one), cv2.max(cv2.subtract(most, before), one), scale=255)
     below = cv2.divide(cv2.max(after, one), cv2.max(cv2.subtract(before, least), one), scale=255)
     share = cv2.min(above, below)
     mixed = []
     for channel in channels:
-        # Brighter and darker apart, since everything in uint8 takes half the time.
+        # Positive and negative differences apart: staying in uint8 takes half the time.
         brighter = cv2.multiply(cv2.subtract(channel, before), share, scale=1 / 255)
         darker = cv2.multiply(cv2.subtract(before, channel), share, scale=1 / 255)
         mixed.append(cv2.subtract(cv2.add(after, brighter), darker))
     return cv2.merge(mixed)
 
 
-def match_colors(style_image: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """A style picture whose colours are spread as the content's are (CORAL: Sun et al. 2016, Gatys et al. 2016).
+def match_colors(style_image: BgrImage, content: np.ndarray) -> BgrImage:
+    """Style image with the colour statistics of a content (CORAL: Sun et al. 2016; Gatys et al. 2016).
 
-    One linear transform of its pixels gives it the content's mean and covariance of the colours. A grey content gives a
-    grey picture. A picture of one colour takes the content's mean, and nothing else: there is nothing to spread.
+    An affine transform of its pixels, whitening and recolouring, gives it the mean and the covariance of the content's
+    colours. A grey content gives a grey image; a style image of one colour takes the content's mean only.
 
     Args:
         style_image: uint8 [H, W, 3] BGR.
@@ -105,11 +108,12 @@ def match_colors(style_image: np.ndarray, content: np.ndarray) -> np.ndarray:
     mean, covariance = _moments(content)
     whiten = _power(own_covariance + NOISE**2 * np.eye(3), -0.5)
     transform = _power(covariance, 0.5) @ whiten
-    return cv2.transform(style_image, np.column_stack([transform, mean - transform @ own_mean]))
+    matched = cv2.transform(style_image, np.column_stack([transform, mean - transform @ own_mean]))
+    return cast("BgrImage", matched)
 
 
 def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [3] and covariance [3, 3] of the colours."""
+    """Mean [3] and covariance [3, 3] of the colours of an image or a batch, float64."""
     import numpy as np
 
     rows, columns = (max(1, side // SAMPLES) for side in image.shape[-3:-1])
@@ -119,7 +123,7 @@ def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _power(symmetric: np.ndarray, exponent: float) -> np.ndarray:
-    """Of a symmetric matrix, none of whose eigenvalues is below 0 but by rounding."""
+    """Power of a positive semidefinite matrix; eigenvalues below 0 are rounding errors."""
     import numpy as np
 
     values, vectors = np.linalg.eigh(symmetric)

@@ -131,8 +131,7 @@ class Renderer:
     def _render(self, inputs: _Inputs) -> BgrImage:
         image, look, mask = inputs.image, inputs.look, inputs.mask
         if look.mirror:
-            image = np.ascontiguousarray(image[:, ::-1])
-            mask = None if mask is None else np.ascontiguousarray(mask[:, ::-1])
+            image, mask = _mirrored(image), None if mask is None else _mirrored(mask)
         if look.plain:
             self.reset()
             return image
@@ -194,6 +193,12 @@ class _Inputs(NamedTuple):
     style: StyleStats
     background: StyleStats | None
     mask: np.ndarray | None
+
+
+def _mirrored(image: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.flip(image, 1)
 
 
 def _padded(image: np.ndarray) -> np.ndarray:
