@@ -1,1 +1,1 @@
-"""The live program: a camera, a window and keys."""
+"""The live program: a camera painted in a window, with keys, and to sinks such as a recording or a stream."""

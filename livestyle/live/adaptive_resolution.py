@@ -1,4 +1,4 @@
-"""Holds a frame rate: lowers the resolution that is painted at in steps, and raises it again where there is time."""
+"""Adaptive resolution: holds a frame rate by rendering smaller, in steps, and larger again where there is time."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ from collections import deque
 from statistics import median
 
 SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.33, 0.25)
-"""Of the camera's width and height; few, since each size is set up anew and looks a little different."""
+"""Share of the frame's width and height; few, since each size is set up anew and looks a little different."""
+LEAST_SIDE = 144
+"""Short side in pixels below which nothing is rendered to hold a rate: too little of the content is left."""
 SAMPLES = 8
-"""Frames at one scale before it is judged: one slow frame moves nothing."""
+"""Frames at one scale before it is judged, by their median: one slow frame changes nothing."""
 FAR_OVER = 3.0
 """Two frames in a row that take so many times too long are judged at once."""
 DOWN_SHARE = 0.85
-"""Of the time for a frame, what painting may take at a scale that is gone down to; the rest is room for noise."""
+"""Share of a frame's time that rendering may take at a scale that is gone down to; the rest is room for noise."""
 UP_SHARE = 0.7
-"""The same of a scale that is gone up to; less, so that it does not come down again at once."""
+"""The same of a scale that is gone up to; less, as hysteresis."""
 CALM_SECONDS = 4.0
-"""How long there must have been time enough before the scale goes up."""
+"""Seconds with time enough before the scale goes up."""
 MOST_CALM_SECONDS = 64.0
 FAILED_SECONDS = 15.0
-"""A way up that was taken back this soon was a mistake, and the next one waits twice as long."""
+"""A step up that was taken back within so many seconds was a mistake: the next one waits twice as long (exponential
+backoff)."""
 
 
-class Pace:
-    """Chooses the scale that frames are painted at.
+class AdaptiveResolution:
+    """Controller of the scale that frames are rendered at.
 
     Args:
-        rate: frames a second to hold; 0 always paints at full scale.
+        rate: frames per second to hold; 0 always renders at full scale.
     """
 
     def __init__(self, rate: float) -> None:
@@ -39,16 +42,25 @@ class Pace:
 
     @property
     def scale(self) -> float:
-        """For the next frame, 0.25..1 of its width and height."""
+        """Of the next frame, 0.25..1 of its width and height."""
         return SCALES[self._step]
 
-    def begin(self, cost: float) -> None:
-        """Start at the scale that fits, where a frame at full scale takes about ``cost`` seconds."""
+    def scale_of(self, width: int, height: int) -> float:
+        """`scale` of a frame of this size in pixels, limited so that its short side keeps `LEAST_SIDE`."""
+        return min(1.0, max(self.scale, LEAST_SIDE / min(width, height)))
+
+    def start(self, cost: float) -> None:
+        """Begin at the scale that fits, where a frame at full scale takes about ``cost`` seconds."""
         if self._budget and cost > self._budget:
             self._go(self._fitting(cost))
 
-    def tell(self, seconds: float, now: float) -> None:
-        """Tell how long a frame took at `scale`, in seconds, and when it was done, on any clock that only goes on."""
+    def update(self, seconds: float, now: float) -> None:
+        """Take a measurement into account.
+
+        Args:
+            seconds: that the last frame took at `scale`.
+            now: when it was done, in seconds of any monotonic clock.
+        """
         if not self._budget:
             return
         self._costs.append(seconds)

@@ -86,7 +86,9 @@ class Config:
             InputError: a value is out of range, or two exclude each other.
         """
         if asked.size is not None and asked.fps:
-            raise InputError("a size fixes the resolution, and a rate changes it: choose one of them", setting="size")
+            raise InputError(
+                "a size fixes the resolution, and a rate changes it: choose one of them", setting=("size", "fps")
+            )
         both = saved.updated(asked)
         no_mask = both.mask is None or both.mask == NO_MASK
         background = asked.background if both.mask == NO_MASK else both.background

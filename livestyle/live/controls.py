@@ -1,25 +1,28 @@
-"""Which style is on, as keys, time and a watched folder of pictures change it."""
+"""The controls: the look of the live program as keys, time and a watched folder of styles change it.
+
+Pure logic: no thread, no file and no clock of its own, so that a test can press every key without a window.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from livestyle.errors import LivestyleError
 from livestyle.render.color import ColorMode
+from livestyle.render.look import CHOICES, DEFAULTS, Look
 from livestyle.styles.library import Style
 from livestyle.styles.mixer import MIX_STEP, Mixer
+from livestyle.styles.timeline import CROSSFADE_SECONDS, Timeline
 
-from .config import CROSSFADE_SECONDS, Plan
-from .render_thread import Look, Painter
-from .session import Session
+from .keymap import Action, Press, Step
 
+CYCLE_SECONDS = 10.0
 MIX_SECONDS = 0.15
-"""A crossfade so short takes the steps out of a mix that is moved by keys."""
+"""Crossfade of a mix whose share a key has moved: just long enough that it moves smoothly."""
 COLORS = {
     ColorMode.STYLE: "the style's colours",
     ColorMode.CONTENT: "the camera's colours",
@@ -27,137 +30,169 @@ COLORS = {
 }
 
 
-class Controls:
-    """Chooses styles and sets the painter's look to them.
+@dataclass(frozen=True, eq=False)
+class MatchRequest:
+    """A request to match the colours of styles to the camera's; see `Controls.match_request`.
 
-    Args:
-        plan: what to begin with.
-        studio: where the styles are.
-        painter: which has a look already.
-        say: takes what the person in front of the screen should know.
+    Attributes:
+        styles: to be matched, by the styles whose places in the mix they take. One without an image stays as it is.
+        reveal: show the painting afterwards, where the plain camera is on.
     """
 
-    def __init__(self, plan: Plan, studio: Session, painter: Painter, say: Callable[[str], None]) -> None:
-        self._plan = plan
-        self._studio = studio
-        self._painter = painter
-        self._say = say
-        self.mixer = Mixer(studio.first)
-        self.styles: Sequence[Style] = studio.shelf.styles or (studio.first,)
-        """What keys choose from."""
-        self.chosen = studio.first
-        """One of them, or one that was named beside them; as it is, without matched colours."""
-        self.crossfade = plan.crossfade
-        """Seconds."""
-        self._worker = ThreadPoolExecutor(1, "matching colours")
-        self._matching: Future[dict[Style, Style]] | None = None
-        self._reveals = False
-        self._next_change: float | None = None
-        if plan.cycling:
-            self._restart_cycle()
-        if plan.color is ColorMode.MATCH:
-            self.choose(studio.first)
+    styles: Mapping[Style, Style]
+    reveal: bool
 
-    @property
-    def look(self) -> Look:
-        """The painter's."""
-        look = self._painter.look
-        assert look is not None
-        return look
+
+class Controls:
+    """Sole owner of the `Look`: keys, time and styles that come and go make a new one of it.
+
+    A switch of style is a cue that is added to the timeline of the look now.
+
+    Args:
+        look: to begin with; its style is a `Timeline` that shows ``first``.
+        first: the style to begin with; one of ``styles``, or one that was named beside them.
+        styles: that keys choose from.
+        crossfade: seconds from style to style.
+        cycle: seconds that each style shows while they change by themselves.
+        cycling: whether they do so from the start.
+        now: in seconds, on the clock of all other calls.
+    """
+
+    def __init__(
+        self,
+        look: Look,
+        first: Style,
+        styles: Sequence[Style],
+        *,
+        crossfade: float = CROSSFADE_SECONDS,
+        cycle: float = CYCLE_SECONDS,
+        cycling: bool = False,
+        now: float = 0.0,
+    ) -> None:
+        self.look = look
+        self.styles: Sequence[Style] = styles or (first,)
+        """What keys choose from."""
+        self.chosen = first
+        """One of them, or one that was named beside them; without matched colours."""
+        self.crossfade = crossfade
+        """Seconds; 0 while it is switched off."""
+        self.match_request: MatchRequest | None = None
+        """What somebody else is to match, since encoding takes a while: hand the result to `matched`. A key that is
+        pressed meanwhile makes another request of it, or none."""
+        self._mixer = Mixer(first)
+        self._crossfade_on = crossfade or CROSSFADE_SECONDS
+        self._cycle = cycle
+        self._next_change = now + cycle if cycling else None
+        self._messages: list[str] = []
+        if look.color is ColorMode.MATCH:
+            self._recolor({first: first}, now, reveal=True)
 
     @property
     def place(self) -> int | None:
-        """Of the chosen style among `styles`."""
-        return place_of(self.chosen, self.styles)
+        """Index of the chosen style among `styles`; None where it is not one of them."""
+        return index_of(self.chosen, self.styles)
 
     @property
-    def label(self) -> str:
-        """The style in words, with its number."""
+    def caption(self) -> str:
+        """The style and the choices of the look in words; ``plain camera`` while that is on."""
+        look, place = self.look, self.place
+        if look.plain:
+            return "plain camera"
+        number = "" if place is None or self._mixer.is_mixing else f"{place + 1} "
+        words = [f"{number}{self._mixer.label}"]
+        for name, value in look.choices().items():
+            is_usual = value == DEFAULTS[name] and name != "strength"
+            # The colours of a preset cannot be matched, so that they are its own.
+            unmatched = value is ColorMode.MATCH and self.chosen.source is None
+            if not is_usual and not unmatched and not isinstance(value, bool):
+                words.append(describe(name, value))
+        return ", ".join(words)
+
+    def take_messages(self) -> list[str]:
+        """What the person in front of the screen should know, since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def handle(self, press: Press, now: float) -> Look:
+        """The look after a key; keys that do not concern it change nothing.
+
+        Args:
+            press: the key.
+            now: in seconds.
+        """
+        match press.action:
+            case Step(name, direction):
+                self._step_choice(name, direction, now)
+            case Action.STYLE:
+                self._choose_number(int(press.key), now)
+            case Action.NEXT:
+                self._step_style(1, now)
+            case Action.PREVIOUS:
+                self._step_style(-1, now)
+            case Action.CYCLE:
+                self._toggle_cycle(now)
+            case Action.HOLD:
+                self._hold(now)
+            case Action.MIX_TO_HELD:
+                self._move_mix(-1, now)
+            case Action.MIX_TO_CURRENT:
+                self._move_mix(1, now)
+            case Action.CROSSFADE:
+                self._toggle_crossfade()
+            case Action.PLAIN:
+                self.look = replace(self.look, plain=not self.look.plain)
+        return self.look
+
+    def tick(self, now: float) -> Look:
+        """The look as time alone changes it: the next style, where they change by themselves.
+
+        Args:
+            now: in seconds.
+        """
+        if self._next_change is not None and now >= self._next_change:
+            self._step_style(1, now)
+        return self.look
+
+    def set_styles(self, styles: Sequence[Style], now: float) -> Look:
+        """The look after styles have come, gone or changed; where the chosen one is gone, its neighbour is chosen.
+
+        Args:
+            styles: to choose from. None at all, as of a model without presets and an empty folder, leaves the old ones.
+            now: in seconds.
+        """
+        before, self.styles = self.styles, styles or self.styles
+        if before is self.styles:
+            return self.look
         place = self.place
-        number = "" if place is None or self.mixer.is_mixing else f"{place + 1} "
-        look = self.look
-        own = look.color is ColorMode.STYLE or (look.color is ColorMode.MATCH and self.chosen.source is None)
-        color = "" if own else f", {COLORS[look.color]}"
-        strokes = "" if look.stroke_size == 1 else f", strokes x{look.stroke_size:g}"
-        return f"{number}{self.mixer.label}, strength {look.strength:.0%}{strokes}{color}"
+        if place is not None:
+            style = self.styles[place]
+            if not np.array_equal(style.stats.values, self.chosen.stats.values):
+                # Its image was overwritten.
+                self._recolor({s: style for s in self._mixer.recipe if index_of(s, [style]) is not None}, now)
+            self.chosen = style
+        elif (place := index_of(self.chosen, before)) is not None:
+            self._choose(self.styles[min(place, len(self.styles) - 1)], now)
+        return self.look
 
-    def close(self) -> None:
-        self._worker.shutdown(cancel_futures=True)
+    def matched(self, request: MatchRequest, result: Mapping[Style, Style] | LivestyleError, now: float) -> Look:
+        """The look after colours have been matched.
 
-    def look_around(self) -> None:
-        """Notice what happens by itself: pictures come and go, colours have been matched, it is time for a change."""
-        self._follow_shelf()
-        if self._matching is not None and self._matching.done():
-            matching, self._matching = self._matching, None
-            try:
-                self._apply(matching.result(), self._reveals)
-            except LivestyleError as error:
-                self._say(str(error))
-        if self._next_change is not None and time.monotonic() >= self._next_change:
-            self.step(1)
-
-    def choose_number(self, number: int) -> None:
-        """Choose by number, from 1."""
-        if number > len(self.styles):
-            self._say(f"there are {len(self.styles)} styles, no number {number}")
-        else:
-            self.choose(self.styles[number - 1])
-
-    def step(self, step: int) -> None:
-        """The next style (1) or the one before (-1), round and round."""
-        place = self.place
-        # One that was named beside the others lies before all of them.
-        place = (0 if step > 0 else -1) if place is None else place + step
-        self.choose(self.styles[place % len(self.styles)])
-
-    def choose(self, style: Style) -> None:
-        """Fade to a style; with matched colours, as soon as these are ready."""
-        self.chosen = style
-        if self._next_change is not None:
-            self._restart_cycle()
-        self.mixer.choose(style)
-        self._recolor({style: style}, reveal=True)
-
-    def hold(self) -> None:
-        """See `Mixer.hold`."""
-        self.mixer.hold()
-        self._retarget(self.crossfade)
-        self._say("held: choose a style to mix in" if self.mixer.is_fresh else "let go")
-
-    def move_mix(self, sign: int) -> None:
-        """More of the chosen style (1) or of what is held (-1)."""
-        if self.mixer.is_mixing:
-            self.mixer.move(sign * MIX_STEP)
-            self._retarget(MIX_SECONDS)
-        else:
-            self._say("nothing to mix: hold a style with Space, then choose another")
-
-    def toggle_crossfade(self) -> None:
-        self.crossfade = 0.0 if self.crossfade else self._plan.crossfade or CROSSFADE_SECONDS
-        self._say(f"crossfade of {self.crossfade:g} s" if self.crossfade else "crossfade off")
-
-    def toggle_cycle(self) -> None:
-        """Go through all styles by itself, or stop that."""
-        if self._next_change is None:
-            self._restart_cycle()
-            self._say(f"all styles in turn, {self._plan.cycle:g} s each")
-        else:
-            self._next_change = None
-            self._say("this style stays")
-
-    def next_color(self) -> None:
-        """The next colour mode."""
-        modes = list(ColorMode)
-        before = self.look.color
-        color = modes[(modes.index(before) + 1) % len(modes)]
-        self._painter.look = replace(self.look, color=color)
-        self._say(COLORS[color])
-        if ColorMode.MATCH in (color, before):
-            self._recolor({style: self._original(style) for style in self.mixer.recipe})
+        Args:
+            request: that was carried out. One that is no longer `match_request` is outdated and changes nothing.
+            result: its styles in matched colours, by the same keys; or why that failed.
+            now: in seconds.
+        """
+        if request is self.match_request:
+            self.match_request = None
+            if isinstance(result, LivestyleError):
+                self._messages.append(str(result))
+            else:
+                self._apply(result, request.reveal, now)
+        return self.look
 
     def recipe_text(self) -> str:
-        """What is on as ``--style`` takes it; of a mix that cannot be written so, the chosen style."""
-        recipe = self.mixer.recipe
+        """The mix as `StyleLibrary.find` reads it; where it cannot be written so, the chosen style."""
+        recipe = self._mixer.recipe
         texts = [style_text(style) for style in recipe]
         if len(recipe) == 1:
             return texts[0]
@@ -165,81 +200,120 @@ class Controls:
             return style_text(self.chosen)
         return ",".join(f"{text}:{share:g}" for text, share in zip(texts, recipe.values(), strict=True))
 
-    def _restart_cycle(self) -> None:
-        self._next_change = time.monotonic() + self._plan.cycle
+    def _step_choice(self, name: str, direction: int, now: float) -> None:
+        before = self.look
+        self.look = before.stepped(name, direction)
+        value = getattr(self.look, name)
+        if isinstance(value, bool | str):
+            # Numbers are in the caption.
+            self._messages.append(describe(name, value))
+        if self.look.color is not before.color and ColorMode.MATCH in (self.look.color, before.color):
+            self._recolor({style: self._original(style) for style in self._mixer.recipe}, now)
 
-    def _recolor(self, styles: dict[Style, Style], reveal: bool = False) -> None:
-        """Put styles in the places of some in the mix, with matched colours where that is the mode and can be done.
+    def _choose_number(self, number: int, now: float) -> None:
+        if number > len(self.styles):
+            self._messages.append(f"there are {len(self.styles)} styles, no number {number}")
+        else:
+            self._choose(self.styles[number - 1], now)
+
+    def _step_style(self, step: int, now: float) -> None:
+        place = self.place
+        # A style that was named beside the others lies before all of them.
+        place = (0 if step > 0 else -1) if place is None else place + step
+        self._choose(self.styles[place % len(self.styles)], now)
+
+    def _choose(self, style: Style, now: float) -> None:
+        """Fade to a style; with matched colours, as soon as these are ready."""
+        self.chosen = style
+        if self._next_change is not None:
+            self._next_change = now + self._cycle
+        self._mixer.choose(style)
+        self._recolor({style: style}, now, reveal=True)
+
+    def _hold(self, now: float) -> None:
+        self._mixer.hold()
+        self._fade(self.crossfade, now)
+        self._messages.append("held: choose a style to mix in" if self._mixer.is_fresh else "let go")
+
+    def _move_mix(self, sign: int, now: float) -> None:
+        if self._mixer.is_mixing:
+            self._mixer.move(sign * MIX_STEP)
+            self._fade(MIX_SECONDS, now)
+        else:
+            self._messages.append("nothing to mix: hold a style with Space, then choose another")
+
+    def _toggle_crossfade(self) -> None:
+        self.crossfade = 0.0 if self.crossfade else self._crossfade_on
+        self._messages.append(f"crossfade of {self.crossfade:g} s" if self.crossfade else "crossfade off")
+
+    def _toggle_cycle(self, now: float) -> None:
+        if self._next_change is None:
+            self._next_change = now + self._cycle
+            self._messages.append(f"all styles in turn, {self._cycle:g} s each")
+        else:
+            self._next_change = None
+            self._messages.append("this style stays")
+
+    def _recolor(self, styles: Mapping[Style, Style], now: float, reveal: bool = False) -> None:
+        """Put styles in the places of some in the mix; in matched colours, as soon as somebody has matched them.
 
         Args:
             styles: by those whose places they take.
+            now: in seconds.
             reveal: show the painting where the plain camera is on.
         """
-        painting = self._painter.painting
-        if self._matching is not None:
-            # Matching takes longer than a key; what is outdated would come first.
-            self._matching.cancel()
-            self._matching = None
-        if self.look.color is not ColorMode.MATCH or painting is None:
-            self._apply(styles, reveal)
-            return
-        without = [style.name for style in styles.values() if style.source is None]
-        if without:
-            self._say(f"{', '.join(without)}: no picture of its own that could be matched, so its colours stay")
-        image, library = painting.frame.image, self._studio.library
+        # What was requested before is outdated.
+        self.match_request = None
+        if self.look.color is ColorMode.MATCH:
+            without = [style.name for style in styles.values() if style.source is None]
+            if without:
+                self._messages.append(
+                    f"{', '.join(without)}: no picture of its own that could be matched, so its colours stay"
+                )
+            if len(without) < len(styles):
+                self.match_request = MatchRequest(styles, reveal)
+                return
+        self._apply(styles, reveal, now)
 
-        def match() -> dict[Style, Style]:
-            return {
-                place: style if style.source is None else library.matched(style, image)
-                for place, style in styles.items()
-            }
-
-        self._matching, self._reveals = self._worker.submit(match), reveal
-
-    def _apply(self, styles: dict[Style, Style], reveal: bool) -> None:
-        self.mixer.replace(styles)
+    def _apply(self, styles: Mapping[Style, Style], reveal: bool, now: float) -> None:
+        self._mixer.replace(dict(styles))
         # From the plain camera there is nothing to fade from.
-        self._retarget(0.0 if self.look.plain else self.crossfade)
+        self._fade(0.0 if self.look.plain else self.crossfade, now)
         if reveal:
-            self._painter.look = replace(self.look, plain=False)
+            self.look = replace(self.look, plain=False)
 
     def _original(self, style: Style) -> Style:
-        """As it is on the shelf, or was chosen; itself where it is neither."""
+        """A style of the mix without matched colours: of the same name in `styles`, or the chosen one, or itself."""
         known = (*self.styles, self.chosen)
-        place = place_of(style, known)
+        place = index_of(style, known)
         return style if place is None else known[place]
 
-    def _retarget(self, seconds: float) -> None:
-        look, now = self.look, time.monotonic()
-        # A switch in the middle of a crossfade goes on from what is on the screen.
-        before = look.stats(now) if seconds else None
-        self._painter.look = replace(look, style=self.mixer.stats, before=before, since=now, crossfade=seconds)
+    def _fade(self, seconds: float, now: float) -> None:
+        """Add the mix to the timeline as a cue that begins now."""
+        timeline = self.look.style
+        assert isinstance(timeline, Timeline)
+        mix = Style(self._mixer.label, self._mixer.stats)
+        self.look = replace(self.look, style=timeline.switched(mix, now, seconds))
 
-    def _follow_shelf(self) -> None:
-        for news in self._studio.shelf.take_news():
-            self._say(news)
-        # A model without presets and an emptied folder leave nothing, but there is always something to choose from.
-        before, self.styles = self.styles, self._studio.shelf.styles or self.styles
-        if before is self.styles:
-            return
-        place = self.place
-        if place is not None:
-            style = self.styles[place]
-            if not np.array_equal(style.stats.values, self.chosen.stats.values):
-                # Its picture has changed.
-                self._recolor({s: style for s in self.mixer.recipe if place_of(s, [style]) is not None})
-            self.chosen = style
-        elif (place := place_of(self.chosen, before)) is not None:
-            self.choose(self.styles[min(place, len(self.styles) - 1)])
+
+def describe(name: str, value: Any) -> str:
+    """A choice of `Look` in words for the screen: ``mirror on``, ``strength 80%``, ``matched colours``."""
+    choice = CHOICES[name]
+    what = choice.name.removeprefix("the ")
+    if isinstance(value, bool):
+        return f"{what} {'on' if value else 'off'}"
+    if isinstance(value, int | float):
+        return f"{what} {value:.0%}" if choice.high == 1 else f"{what} {value:g}"
+    return COLORS.get(value, f"{what} {value}")
 
 
 def style_text(style: Style) -> str:
-    """A style as ``--style`` takes it."""
+    """A style as `StyleLibrary.find` reads it."""
     return style.name if style.source is None else str(style.source.resolve())
 
 
-def place_of(style: Style, styles: Sequence[Style]) -> int | None:
-    """Where a style is among others, by its name and picture; None where it is not."""
+def index_of(style: Style, styles: Sequence[Style]) -> int | None:
+    """Index of a style among others by its name and image, whatever its statistics; None where it is not."""
     for place, other in enumerate(styles):
         if (other.name, other.source) == (style.name, style.source):
             return place

@@ -1,4 +1,4 @@
-"""The keys of the live program: one table for what they do, the on-screen help and the README's list."""
+"""Key bindings of the live program: one table for what keys do, the on-screen help and the README's list."""
 
 from __future__ import annotations
 
@@ -7,31 +7,36 @@ from enum import Enum, auto
 
 
 class Action(Enum):
-    """What a key does."""
+    """What a key does that is not a choice of `livestyle.render.look.Look`; see `Step` for those."""
 
     STYLE = auto()
     NEXT = auto()
     PREVIOUS = auto()
     CYCLE = auto()
     PLAIN = auto()
-    STRONGER = auto()
-    WEAKER = auto()
-    BROADER = auto()
-    FINER = auto()
     HOLD = auto()
     MIX_TO_HELD = auto()
     MIX_TO_CURRENT = auto()
     CROSSFADE = auto()
-    COLOR = auto()
-    STABILISER = auto()
-    MIRROR = auto()
-    SIDE_BY_SIDE = auto()
     SNAPSHOT = auto()
     RECORD = auto()
     FULL_SCREEN = auto()
     SAVE = auto()
     HELP = auto()
     QUIT = auto()
+
+
+@dataclass(frozen=True)
+class Step:
+    """The action of a key that changes one choice of `livestyle.render.look.Look`, see `Look.stepped`.
+
+    Attributes:
+        choice: name of the field.
+        direction: 1 for its next value, -1 for the previous one.
+    """
+
+    choice: str
+    direction: int = 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Binding:
     """
 
     keys: tuple[str, ...]
-    action: Action
+    action: Action | Step
     help: str
 
     @property
@@ -60,18 +65,20 @@ KEYMAP = (
     Binding(("p",), Action.PREVIOUS, "previous style"),
     Binding(("a",), Action.CYCLE, "go through all styles by itself, and stop"),
     Binding(("0",), Action.PLAIN, "plain camera, and back"),
-    Binding(("+", "="), Action.STRONGER, "stronger by 0.1"),
-    Binding(("-",), Action.WEAKER, "weaker by 0.1"),
-    Binding((".",), Action.BROADER, "broader strokes"),
-    Binding((",",), Action.FINER, "finer strokes"),
+    Binding(("+", "="), Step("strength"), "stronger by 0.1"),
+    Binding(("-",), Step("strength", -1), "weaker by 0.1"),
+    Binding((".",), Step("stroke_size"), "broader strokes"),
+    Binding((",",), Step("stroke_size", -1), "finer strokes"),
+    Binding(("k",), Step("sharpness"), "sharper"),
+    Binding(("j",), Step("sharpness", -1), "softer"),
     Binding(("Space",), Action.HOLD, "hold this style, to mix the next one in"),
     Binding(("[",), Action.MIX_TO_HELD, "mix: more of what is held"),
     Binding(("]",), Action.MIX_TO_CURRENT, "mix: more of the current style"),
     Binding(("x",), Action.CROSSFADE, "crossfade between styles, on and off"),
-    Binding(("c",), Action.COLOR, "colours: style, camera, matched"),
-    Binding(("t",), Action.STABILISER, "stabiliser, on and off"),
-    Binding(("m",), Action.MIRROR, "mirror"),
-    Binding(("v",), Action.SIDE_BY_SIDE, "camera and painting side by side"),
+    Binding(("c",), Step("color"), "colours: style, camera, matched"),
+    Binding(("t",), Step("stabilise"), "stabiliser, on and off"),
+    Binding(("m",), Step("mirror"), "mirror"),
+    Binding(("v",), Step("side_by_side"), "camera and painting side by side"),
     Binding(("s",), Action.SNAPSHOT, "snapshot: save the picture as PNG"),
     Binding(("r",), Action.RECORD, "record to MP4, and stop"),
     Binding(("f",), Action.FULL_SCREEN, "full screen, and back"),
@@ -81,35 +88,39 @@ KEYMAP = (
 )
 
 _NAMES = {27: "Esc", 32: "Space"}
-# GTK tells the keypad's keys apart (X11's XK_KP_Add and so on); Qt, Windows and macOS do not.
+# GTK has key codes of its own for the keypad (X11's XK_KP_Add and so on); Qt, Windows and macOS do not.
 _KEYPAD = {0xFFAB: "+", 0xFFAD: "-"} | {0xFFB0 + digit: str(digit) for digit in range(10)}
 _ACTIONS = {key: binding.action for binding in KEYMAP for key in binding.keys}
 
 
 @dataclass(frozen=True)
 class Press:
-    """A key that was pressed and means something."""
+    """A pressed key that is in the table."""
 
-    action: Action
+    action: Action | Step
     key: str
 
 
-def read_key(code: int) -> Press | None:
-    """What a code of ``cv2.waitKeyEx`` means; None for a key that is not in the table."""
-    # Only GTK sets higher bits for characters: the state of Shift, Num Lock and so on.
-    low = code & 0xFFFF
-    key = _NAMES.get(low) or _KEYPAD.get(low) or (chr(low).lower() if 32 < low < 127 else "")
+def press_of(key: str) -> Press | None:
+    """The press of a key as the table writes it, such as ``m`` or ``Space``; None for a key that is not in it."""
     action = _ACTIONS.get(key)
     return None if action is None else Press(action, key)
 
 
+def read_key(code: int) -> Press | None:
+    """The press that a code of ``cv2.waitKeyEx`` means; None for a key that is not in the table."""
+    # GTK alone sets higher bits: the state of Shift, Num Lock and other modifiers.
+    low = code & 0xFFFF
+    return press_of(_NAMES.get(low) or _KEYPAD.get(low) or (chr(low).lower() if 32 < low < 127 else ""))
+
+
 def help_rows() -> tuple[tuple[str, str], ...]:
-    """The table for people: keys and what they do."""
+    """The table for the screen: keys and what they do."""
     return tuple((binding.label, binding.help) for binding in KEYMAP)
 
 
 def markdown() -> str:
-    """The table for the README."""
+    """The table for the README, in Markdown."""
 
     def keys(binding: Binding) -> str:
         return (

@@ -1,24 +1,25 @@
-"""Where paintings go beside the window: a recording, a virtual camera, a stream."""
+"""Outputs: one painting to many sinks, such as a recording, a virtual camera and a stream."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from livestyle.errors import LivestyleError
-from livestyle.media.frames import FrameSink
+
+if TYPE_CHECKING:
+    from livestyle.media.frames import BgrImage, FrameSink
 
 
 class Outputs:
-    """Hands every painting to all sinks. One that breaks down is closed and reported; the others go on."""
+    """Fan-out of paintings to sinks. A sink that fails is closed and reported; the others go on."""
 
     def __init__(self) -> None:
         self._sinks: tuple[FrameSink, ...] = ()
-        self._last: tuple[np.ndarray, float] | None = None
+        self._last: tuple[BgrImage, float] | None = None
         self._errors: list[LivestyleError] = []
-        # Sinks come and go on the main thread while the painter writes.
+        # Sinks come and go on the main thread while the render thread writes.
         self._lock = threading.Lock()
 
     def __contains__(self, sink: object) -> bool:
@@ -28,14 +29,19 @@ class Outputs:
         return len(self._sinks)
 
     def add(self, sink: FrameSink, time: float | None = None) -> None:
-        """Begin to write to a sink; with a ``time``, the last picture goes to it at once, as of then."""
+        """Begin to write to a sink.
+
+        Args:
+            sink: where to.
+            time: in seconds; the last painting goes to the sink at once, with this time. None waits for the next one.
+        """
         with self._lock:
             self._sinks += (sink,)
             if time is not None and self._last is not None:
                 self._write(sink, self._last[0], time)
 
     def remove(self, sink: FrameSink) -> None:
-        """Stop writing to a sink and complete what it has made.
+        """Stop writing to a sink and complete its result.
 
         Raises:
             LivestyleError: it could not be completed.
@@ -44,34 +50,39 @@ class Outputs:
             self._sinks = tuple(s for s in self._sinks if s is not sink)
         sink.close()
 
-    def write(self, image: np.ndarray, time: float) -> None:
-        """A picture for all, uint8 [H, W, 3] BGR, at its time in seconds."""
+    def write(self, image: BgrImage, time: float) -> None:
+        """Write a painting to all sinks.
+
+        Args:
+            image: uint8 [H, W, 3] BGR.
+            time: in seconds.
+        """
         with self._lock:
             self._last = (image, time)
             for sink in self._sinks:
                 self._write(sink, image, time)
 
-    def _write(self, sink: FrameSink, image: np.ndarray, time: float) -> None:
+    def _write(self, sink: FrameSink, image: BgrImage, time: float) -> None:
         try:
             sink.write(image, time)
         except LivestyleError as error:
             self._errors.append(error)
             self._sinks = tuple(s for s in self._sinks if s is not sink)
-            # What it has taken before is worth keeping.
+            # What it was given before is worth keeping.
             with suppress(LivestyleError):
                 sink.close()
 
     def take_errors(self) -> list[LivestyleError]:
-        """What has broken down since the last call."""
+        """Errors of sinks that have failed since the last call."""
         with self._lock:
             errors, self._errors = self._errors, []
         return errors
 
     def close(self) -> None:
-        """Complete everything.
+        """Complete the results of all sinks.
 
         Raises:
-            LivestyleError: something could not be completed; the rest is.
+            LivestyleError: one could not be completed; the others are.
         """
         errors = self.take_errors()
         for sink in self._sinks:

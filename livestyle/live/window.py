@@ -21,23 +21,23 @@ LEAST_HEIGHT = 360
 
 
 def require_display() -> None:
-    """Return where a window can be opened.
+    """Check that a window can be opened.
 
     Raises:
-        DeviceError: there is no display; OpenCV would end the process without a word of ours.
+        DeviceError: there is no display, on which OpenCV would abort the process.
     """
     trouble = _display_trouble()
     if trouble:
-        raise DeviceError(trouble)
+        raise DeviceError(trouble, setting="window")
 
 
 def _display_trouble() -> str:
     if not sys.platform.startswith("linux"):
         return ""
-    hint = "livestyle webcam needs a screen, or --no-window; livestyle video does without"
+    hint = "a window needs a screen; livestyle video does without"
     display = os.environ.get("DISPLAY", "")
     if os.environ.get("QT_QPA_PLATFORM", "xcb").partition(":")[0] != "xcb":
-        # Somebody who has chosen another platform for Qt knows that it is there.
+        # Another platform of Qt that somebody has chosen, such as wayland or offscreen.
         return ""
     if not display:
         return f"no display found: {hint}"
@@ -55,7 +55,7 @@ def _display_trouble() -> str:
 
 
 def _qt_trouble() -> str:
-    """A library of the system that OpenCV's windows need and that is missing; Qt aborts the process over it."""
+    """A missing system library that OpenCV's windows need, without which Qt aborts the process."""
     import cv2
 
     plugin = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms" / "libqxcb.so"
@@ -71,13 +71,13 @@ def _qt_trouble() -> str:
 
 
 class Window:
-    """A window that keeps the shape of the picture and can be resized.
+    """A resizable window that keeps the aspect ratio of the image.
 
     Use it from the main thread only. Keys arrive, and the close button is noticed, during `wait_key`.
 
     Args:
         title: of the window.
-        width: of the pictures to come, in pixels; the window opens with this shape.
+        width: of the images to come, in pixels; the window opens with this aspect ratio.
         height: the same.
 
     Raises:
@@ -100,7 +100,7 @@ class Window:
             ) from error
 
     def fit(self, width: int, height: int) -> None:
-        """Take the shape of pictures of this size, unless it has it already or fills the screen."""
+        """Take the aspect ratio of images of this size in pixels, unless the window has it or fills the screen."""
         import cv2
 
         if self._full_screen or not self._open or abs(width / height - self._shape) < 0.01:
@@ -111,6 +111,7 @@ class Window:
 
     @property
     def is_full_screen(self) -> bool:
+        """Whether it fills the screen."""
         return self._full_screen
 
     @property
@@ -119,16 +120,16 @@ class Window:
         return self._open
 
     def show(self, image: np.ndarray) -> None:
-        """Show a picture, uint8 [H, W, 3] BGR; one that was closed stays closed."""
+        """Show an image, uint8 [H, W, 3] BGR; a closed window stays closed."""
         import cv2
 
         if self._open:
             cv2.imshow(self._title, image)
 
     def wait_key(self, milliseconds: int) -> int | None:
-        """The code of the next key (of ``cv2.waitKeyEx``), or None after ``milliseconds`` (1 or more) without one.
+        """Code of the next key, as ``cv2.waitKeyEx`` gives it; None after ``milliseconds`` (1 or more) without one.
 
-        Of keys that were pressed between two calls, OpenCV gives the last only.
+        Of keys that were pressed between two calls, OpenCV gives only the last.
         """
         import cv2
 
@@ -141,13 +142,13 @@ class Window:
 
         try:
             visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE)
-            # GTK always says -1 here; this one it says only of a window that is gone.
+            # GTK gives -1 for any window here, but for this other property only once the window is gone.
             return visible > 0 or (visible < 0 <= cv2.getWindowProperty(self._title, cv2.WND_PROP_AUTOSIZE))
         except cv2.error:
             return False
 
     def toggle_full_screen(self) -> None:
-        """Fill the screen, or go back."""
+        """Switch between full screen and a window."""
         import cv2
 
         self._full_screen = not self._full_screen
@@ -155,7 +156,7 @@ class Window:
         cv2.setWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN, mode)
 
     def close(self) -> None:
-        """Take it off the screen; again is harmless."""
+        """Destroy the window; calling it again is harmless."""
         import cv2
 
         self._open = False
@@ -163,7 +164,7 @@ class Window:
             cv2.destroyWindow(self._title)
             cv2.waitKey(1)
         except cv2.error:
-            # Its close button was quicker.
+            # It was closed with its button.
             return
 
 
