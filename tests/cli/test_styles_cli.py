@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from livestyle import StyleLibrary, Stylizer
-from livestyle.live.config import Plan
+from livestyle.live.config import Config
 from livestyle.live.session import open_session
 from livestyle.live.settings import Settings
 from livestyle.render.color import keep_colors
@@ -113,11 +113,11 @@ def test_the_live_program_has_ones_own_presets_after_the_models(
 ) -> None:
     run("styles", "add", str(picture), "--name", "mine")
 
-    studio = open_session(Plan.of(Settings(style=text.format(tmp_path)), Settings()), "cpu", None)
+    session = open_session(Config.of(Settings(style=text.format(tmp_path)), Settings()), "cpu", None)
 
-    studio.shelf.close()
-    assert [style.name for style in studio.shelf.styles] == [*shipped, "mine"]
-    assert studio.first is studio.shelf.styles[-1]
+    session.folder.close()
+    assert [style.name for style in session.folder.styles] == [*shipped, "mine"]
+    assert session.first is session.folder.styles[-1]
 
 
 def test_the_list_is_there_as_json(run: Run, picture: Path, shipped: list[str], tmp_path: Path) -> None:
