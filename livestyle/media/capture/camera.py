@@ -125,7 +125,7 @@ class Camera(FrameSource):
         frame = self.latest(timeout=timeout)
         if frame is None:
             why = "was closed" if self._stop.is_set() else f"has given no picture for {timeout:g} seconds"
-            raise InputError(f"{self.name} {why}: try again, or choose another camera")
+            raise InputError(f"{self.name} {why}: try again, or choose another camera", "camera")
         return frame
 
     def latest(self, after: Frame | None = None, timeout: float | None = LATEST_SECONDS) -> Frame | None:
@@ -187,7 +187,9 @@ class Camera(FrameSource):
             if self._stop.is_set():
                 return
             if self._frame is None:
-                raise InputError(f"{self.name} opens but gives no picture: check it, or choose another camera")
+                raise InputError(
+                    f"{self.name} opens but gives no picture: check it, or choose another camera", "camera"
+                )
             self.notice = f"{self.name} stopped giving pictures: trying again ..."
             self._stop.wait(wait)
             wait = min(2 * wait, self._timeouts.longest_reconnect)

@@ -76,7 +76,8 @@ def device_frames(
         failures.append(f"{cv2.videoio_registry.getBackendName(backend)}: {reason}")
     raise InputError(
         f"{source_name(source)} does not open ({'; '.join(failures)}): plug it in, close other programs that use it, "
-        "or choose another camera"
+        "or choose another camera",
+        "camera",
     )
 
 

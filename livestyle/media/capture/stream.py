@@ -59,7 +59,7 @@ def stream_frames(address: str, stop: threading.Event, timeouts: Timeouts) -> It
         ) from None
     with container:
         if not container.streams.video or container.streams.video[0].codec_context is None:
-            raise InputError(f"the stream {name} carries no video that can be read: choose another")
+            raise InputError(f"the stream {name} carries no video that can be read: choose another camera", "camera")
         yield from _decoded(container, stop, timeouts.garbled)
 
 

@@ -1,4 +1,4 @@
-"""The picture as a web page, for a browser source of OBS or a second screen."""
+"""Motion JPEG over HTTP: the newest image as a web page, for a browser source of OBS or a second screen."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from livestyle.errors import InputError, OutputError
 from livestyle.media.frames import FrameSink
 
 if TYPE_CHECKING:
-    import numpy as np
+    from livestyle.media.frames import BgrImage
 
 QUALITY = 85
-"""Of the JPEGs, 0..100."""
+"""JPEG quality, 0..100."""
 REPEAT_SECONDS = 1.0
-"""A picture that stays is sent again this often, so that a broken connection is noticed."""
+"""An unchanged image is sent again this often (keep-alive), so that a broken connection is noticed."""
 STALL_SECONDS = 10.0
-"""A client that takes nothing, or asks nothing, for this long is dropped."""
+"""Socket timeout: a client that takes nothing, or asks nothing, for this long is dropped."""
 SEND_BUFFER = 128 * 1024
-"""Bytes under way to a client, about: what lies there is out of date when it arrives."""
+"""Bytes of the socket's send buffer, kept small: images that wait in it are out of date when they arrive."""
+POLL_SECONDS = 0.1
+"""How often the accepting thread looks whether it is to end."""
 PAGE = b"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -42,54 +44,57 @@ img { display: block; width: 100%; height: 100%; object-fit: contain }
 
 
 class MjpegServer(FrameSink):
-    """Serves the newest picture over HTTP: ``/`` is a page, ``/stream.mjpg`` a stream, ``/snapshot.jpg`` a picture.
+    """HTTP server of the newest image: ``/`` is a page, ``/stream.mjpg`` Motion JPEG, ``/snapshot.jpg`` one JPEG.
 
-    Each client has a thread, gets the newest picture whenever it has taken the one before, and holds nobody up. JPEGs
-    are made by these threads, one of each picture, and only while somebody watches.
+    Each client has a thread and gets the newest image whenever it has taken the one before, so that a slow one delays
+    nobody. These threads encode the JPEGs, each image once, and only while somebody watches.
 
     Args:
-        address: a port, which only this machine can reach, or an address of this machine and a port, such as
-            ``0.0.0.0:8080`` for the whole network; port 0 takes a free one.
+        address: a port, on the loopback interface, or an address of this machine and a port, such as ``0.0.0.0:8080``
+            for the whole network; port 0 is a free one.
+        repeat_seconds: how often an unchanged image is sent again.
 
     Raises:
         InputError: it is no address.
         OutputError: nothing can be served there, as when another program uses the port.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, repeat_seconds: float = REPEAT_SECONDS) -> None:
         host, port = parse_address(address)
-        self._pictures = _Pictures()
+        self._newest = _NewestJpeg()
         try:
-            self._server = _Server(host, port, self._pictures)
+            self._server = _Server(host, port, self._newest, repeat_seconds)
         except (socket.gaierror, UnicodeError) as error:
             raise InputError(f"cannot serve at {address}: there is no address {host}, try 127.0.0.1") from error
         except OSError as error:
             raise OutputError(
                 f"cannot serve at {host} port {port} ({error.strerror or error}): choose another port or address"
             ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, name="stream server", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_SECONDS,), name="stream server", daemon=True
+        )
         self._thread.start()
 
     @property
     def url(self) -> str:
-        """Of the page, for a browser on this machine."""
+        """URL of the page, for a browser on this machine."""
         address, port = ipaddress.ip_address(self._server.host), self._server.server_port
         if address.is_unspecified:
             return f"http://localhost:{port}/"
         return f"http://[{address}]:{port}/" if address.version == 6 else f"http://{address}:{port}/"
 
-    def write(self, image: np.ndarray, time: Fraction | float) -> None:
-        """Show this picture from now on.
+    def write(self, image: BgrImage, time: Fraction | float) -> None:
+        """Serve this image from now on.
 
         Args:
-            image: uint8 [H, W, 3] BGR, of any size; it is not copied, so leave it as it is.
+            image: uint8 [H, W, 3] BGR, of any size; not copied, so it must not be changed afterwards.
             time: is not used.
         """
-        self._pictures.put(image)
+        self._newest.put(image)
 
     def close(self) -> None:
-        """Stop serving; all connections end."""
-        self._pictures.close()
+        """Stop serving and close all connections."""
+        self._newest.close()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -99,7 +104,7 @@ class MjpegServer(FrameSink):
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """``8080`` as ("127.0.0.1", 8080), ``0.0.0.0:8080`` as ("0.0.0.0", 8080).
+    """Host and port: ("127.0.0.1", 8080) from ``8080``, ("0.0.0.0", 8080) from ``0.0.0.0:8080``.
 
     Raises:
         InputError: it is neither.
@@ -113,17 +118,17 @@ def parse_address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-class _Pictures:
-    """The newest picture, and its JPEG once somebody asks for it."""
+class _NewestJpeg:
+    """The newest image with a serial number, encoded when a client first asks for it."""
 
     def __init__(self) -> None:
-        self._newest: tuple[int, np.ndarray | None] = (0, None)
+        self._newest: tuple[int, BgrImage | None] = (0, None)
         self._encoded = (0, b"")
         self._closed = False
         self._changed = threading.Condition()
         self._encoding = threading.Lock()
 
-    def put(self, image: np.ndarray) -> None:
+    def put(self, image: BgrImage) -> None:
         with self._changed:
             self._newest = (self._newest[0] + 1, image)
             self._changed.notify_all()
@@ -133,10 +138,10 @@ class _Pictures:
             self._closed = True
             self._changed.notify_all()
 
-    def jpeg(self, after: int = 0, timeout: float = 0) -> tuple[int, bytes] | None:
-        """The newest picture's number and JPEG, as soon as it is a later one than ``after`` or the time is over.
+    def get(self, after: int = 0, timeout: float = 0) -> tuple[int, bytes] | None:
+        """Number and JPEG of the newest image, as soon as its number exceeds ``after``, or after ``timeout`` seconds.
 
-        The JPEG is empty while there is no picture; None comes at the end.
+        The JPEG is empty while there is no image; None means that the server is closing.
         """
         import cv2
 
@@ -154,12 +159,13 @@ class _Pictures:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # On Windows, this would let two programs use one port.
+    # On Windows, SO_REUSEADDR would let two programs use one port.
     allow_reuse_address = sys.platform != "win32"
 
-    def __init__(self, host: str, port: int, pictures: _Pictures) -> None:
+    def __init__(self, host: str, port: int, newest: _NewestJpeg, repeat_seconds: float) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.pictures = pictures
+        self.newest = newest
+        self.repeat_seconds = repeat_seconds
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
         super().__init__((host, port), _Handler)
@@ -167,15 +173,15 @@ class _Server(ThreadingHTTPServer):
         self._names = {"localhost", "127.0.0.1", "::1", self.host} if local else set()
 
     def server_bind(self) -> None:
-        # HTTPServer's own also looks the machine's name up, which can take seconds.
+        # HTTPServer.server_bind also resolves the machine's name, which can take seconds.
         socketserver.TCPServer.server_bind(self)
         self.host, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def allows(self, host: str | None) -> bool:
-        """Whether a request for this host may be answered.
+        """Whether a request with this Host header may be answered.
 
-        A server of this machine alone is not asked under another name, except by a web page whose name was made to mean
-        this machine, so that it can read what is served here.
+        On the loopback interface, unknown Host headers are rejected (DNS rebinding): they come from a web page whose
+        domain was pointed at this machine, and whose scripts would read what is served here.
         """
         if host is None or not self._names:
             return True
@@ -205,7 +211,7 @@ class _Server(ThreadingHTTPServer):
             self._changed.wait_for(lambda: not self._connections, timeout=1)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that goes away is no news.
+        # A client that disconnects is not worth a traceback.
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -223,9 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "/":
                 self._send("text/html; charset=utf-8", PAGE)
             case "/snapshot.jpg":
-                picture = self.server.pictures.jpeg()
-                if picture is not None and picture[1]:
-                    self._send("image/jpeg", picture[1])
+                newest = self.server.newest.get()
+                if newest is not None and newest[1]:
+                    self._send("image/jpeg", newest[1])
                 else:
                     self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "No picture yet")
             case "/stream.mjpg":
@@ -255,10 +261,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(b"--frame\r\n")
         number = 0
-        while (picture := self.server.pictures.jpeg(number, REPEAT_SECONDS)) is not None:
-            number, data = picture
+        while (newest := self.server.newest.get(number, self.server.repeat_seconds)) is not None:
+            number, data = newest
             if data:
-                # The boundary that ends it comes along: browsers show a picture when they see that.
+                # With the boundary that ends the part: browsers show an image when they have read that.
                 head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
                 self.wfile.write(head + data + b"\r\n--frame\r\n")
 
@@ -266,4 +272,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "livestyle"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Requests are no news."""
+        """Requests are not logged."""

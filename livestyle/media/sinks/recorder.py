@@ -1,4 +1,4 @@
-"""Recording what is on the screen while it happens."""
+"""Screen recorder: a crash-safe MP4 of images as they come."""
 
 from __future__ import annotations
 
@@ -12,47 +12,41 @@ from time import monotonic
 from typing import Any
 
 import av
-import numpy as np
 from av.codec.context import Flags
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from livestyle.errors import OutputError
-from livestyle.media.frames import FrameSink
+from livestyle.media.frames import BgrImage, FrameSink
 from livestyle.media.resize import fit_into
+from livestyle.media.video.pixel_formats import Colors, Packer
 
 TICKS = 90_000
-"""Of the film's clock, a second."""
+"""Of the video's clock, per second."""
 QUEUE = 8
-"""Pictures that may wait for the encoder."""
+"""Images that may wait for the encoder."""
 FRAGMENT_SECONDS = 1.0
-"""So much is lost at a crash."""
+"""Length of an MP4 fragment: as much is lost in a crash."""
 LATENESS_SECONDS = 0.5
-"""A picture comes this much later than the time it carries, at the most."""
+"""Upper limit of the delay between an image's time and its `Recorder.write`."""
 CRF = "20"
 PRESET = "veryfast"
 ENCODER_THREADS = "2"
 
-# H.264's numbers for BT.709 and limited range, and swscale's for the first.
-_BT709 = 1
-_LIMITED = 1
-# Without these flags swscale is off by up to two grey levels and takes the nearest chroma sample.
-_EXACT = (
-    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-)
+COLORS = Colors()
+"""BT.709 in limited range, whatever the size: with tags, as players assume other colours for small videos."""
 
 
 class Recorder(FrameSink):
-    """An MP4 file in H.264 of pictures at the times they come, whatever their rate and size.
+    """MP4 file in H.264 of images at the times they come, whatever their rate and size (variable frame rate).
 
-    A thread encodes, so that `write` never waits. While it records, the file is made of fragments of a second, each on
-    the disk once it is complete: after a crash or a power cut, everything but the last second plays. `close` makes it
-    an ordinary MP4. A film that no longer changes goes on with its last picture until then.
+    A thread encodes, so that `write` never waits. While it records, the file is a fragmented MP4 whose fragments of a
+    second are flushed to the disk (fsync) as they are complete: after a crash or a power cut, everything but the last
+    second plays. `close` turns it into an ordinary MP4. The last image stays on the screen until then.
 
     Args:
         path: of the file, which must not be there yet; it is made at once.
-        width: of the film, in pixels; an odd one becomes even by one more column, a copy of the last.
+        width: of the video, in pixels; an odd one is rounded up to even by one more column, a copy of the last.
         height: the same.
-        rate: pictures a second, about; their times are what counts.
+        rate: frames per second, nominal; the images' times are what counts.
 
     Raises:
         OutputError: the file cannot be made there, or is there already.
@@ -61,16 +55,16 @@ class Recorder(FrameSink):
     def __init__(self, path: Path, width: int, height: int, rate: float = 30) -> None:
         self.path = path
         self.dropped = 0
-        """Pictures that came too fast for the encoder."""
+        """Images that came too fast for the encoder."""
         self._size = (width + width % 2, height + height % 2)
         self._rate = rate
-        self._waiting: deque[tuple[np.ndarray, float]] = deque()
+        self._waiting: deque[tuple[BgrImage, float]] = deque()
         self._changed = threading.Condition()
         self._begin: float | None = None
         self._end: float | None = None
         self._last = -1
         self._error: BaseException | None = None
-        self._reformatter = VideoReformatter()
+        self._pack = Packer("yuv420p", COLORS)
         try:
             self._file = _File(path)
             try:
@@ -87,14 +81,14 @@ class Recorder(FrameSink):
         self._thread.start()
 
     def _open(self) -> None:
-        # Fragments need no key frame, since a film that has lost its index is played from its start.
+        # Fragments by duration, not by key frame: a recording that lost its index is played from its start anyway.
         options = {"movflags": "+hybrid_fragmented", "frag_duration": str(round(FRAGMENT_SECONDS * 1_000_000))}
         self._container: Any = av.open(self._file, "w", format="mp4", container_options=options)
         self._stream = self._container.add_stream(
             "libx264",
             rate=Fraction(self._rate).limit_denominator(1001),
             time_base=Fraction(1, TICKS),
-            # Frames that the encoder keeps to look ahead would be lost at a crash.
+            # Without zerolatency, the frames of the encoder's lookahead would be lost in a crash.
             options={"crf": CRF, "preset": PRESET, "tune": "zerolatency", "threads": ENCODER_THREADS},
             width=self._size[0],
             height=self._size[1],
@@ -103,23 +97,22 @@ class Recorder(FrameSink):
         context.pix_fmt = "yuv420p"
         context.gop_size = max(1, round(2 * self._rate))
         context.flags |= Flags.frame_duration
-        context.colorspace = _BT709
-        context.color_range = _LIMITED
+        context.colorspace, context.color_range = COLORS.matrix, COLORS.range
         self._container.start_encoding()
 
     @property
     def seconds(self) -> float:
-        """How long the film is so far."""
+        """Length of the video so far."""
         if self._begin is None:
             return 0.0
         return (monotonic() if self._end is None else self._end) - self._begin
 
-    def write(self, image: np.ndarray, time: Fraction | float) -> None:
-        """Take the next picture; too many at once are dropped, but never the newest.
+    def write(self, image: BgrImage, time: Fraction | float) -> None:
+        """Queue the next image; where the queue is full, the newest one replaces the last.
 
         Args:
-            image: uint8 [H, W, 3] BGR, of any size; it is not copied, so leave it as it is.
-            time: seconds on the clock of `time.monotonic`; the film begins at that of the first picture.
+            image: uint8 [H, W, 3] BGR, of any size; not copied, so it must not be changed afterwards.
+            time: seconds on the clock of `time.monotonic`; the video begins at that of the first image.
 
         Raises:
             OutputError: the recording has ended, because the file cannot be written any more.
@@ -136,7 +129,7 @@ class Recorder(FrameSink):
             self._changed.notify()
 
     def close(self) -> None:
-        """Complete the film, which ends now. Without a picture there is none, and no file.
+        """Complete the video, which ends now. Without an image, no file is left.
 
         Raises:
             OutputError: the file could not be written; what was recorded before stays.
@@ -150,7 +143,7 @@ class Recorder(FrameSink):
             raise self._error
 
     def abort(self) -> None:
-        """As `close`: a recording is kept whatever went wrong elsewhere, since nothing brings it back."""
+        """As `close`: a recording is kept whatever went wrong elsewhere, since it cannot be made again."""
         with suppress(OutputError):
             self.close()
 
@@ -177,12 +170,12 @@ class Recorder(FrameSink):
                 image, time = self._waiting.popleft() if self._waiting else (None, 0.0)
                 end = self._end
             if image is not None:
-                frame = self._prepare(image)
+                frame = self._pack(fit_into(image, *self._size))
                 self._encode(frame, time)
             elif end is not None:
                 break
             elif frame is not None:
-                # The picture has not changed; without a frame, what there is would not get to the disk.
+                # No new image: the last one is repeated, since the muxer writes a fragment when the next frame comes.
                 self._encode(frame, monotonic() - LATENESS_SECONDS)
         if frame is not None:
             self._encode(frame, end - 1 / self._rate, end)
@@ -190,17 +183,8 @@ class Recorder(FrameSink):
             self._container.close()
             self._file.sync()
 
-    def _prepare(self, image: np.ndarray) -> av.VideoFrame:
-        return self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(fit_into(image, *self._size), format="bgr24"),
-            format="yuv420p",
-            dst_colorspace=_BT709,
-            dst_color_range=_LIMITED,
-            interpolation=_EXACT,
-        )
-
     def _encode(self, frame: av.VideoFrame, time: float, end: float | None = None) -> None:
-        """Show a frame from ``time`` to ``end``, or until the next one."""
+        """Encode a frame that is shown from ``time`` to ``end``, or until the next one."""
         assert self._begin is not None
         self._last = max(round((time - self._begin) * TICKS), self._last + 1)
         until = self._last + TICKS / self._rate if end is None else (end - self._begin) * TICKS
@@ -211,9 +195,9 @@ class Recorder(FrameSink):
 
 
 class _File:
-    """A new file for FFmpeg, which takes nothing more once a write has failed.
+    """New file for FFmpeg that refuses all writes after the first one that failed, as on a full disk.
 
-    FFmpeg goes on after an error: it would mark the fragments as parts of an ordinary MP4 whose index is missing.
+    FFmpeg would go on after the error, and turn the fragments into parts of an ordinary MP4 whose index is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -242,7 +226,7 @@ class _File:
         return self._file.tell()
 
     def sync(self) -> None:
-        """Have what was written survive a power cut."""
+        """Flush to the disk, so that it survives a power cut."""
         if self.error is not None:
             raise self.error
         if self._changed:
@@ -253,7 +237,7 @@ class _File:
 
     @property
     def closed(self) -> bool:
-        """PyAV completes no film whose file is closed; FFmpeg would crash on one without frames."""
+        """Read by PyAV, which then writes no trailer: FFmpeg would crash on one without frames."""
         return self._file.closed
 
     def close(self) -> None:

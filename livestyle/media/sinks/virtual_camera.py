@@ -1,4 +1,4 @@
-"""A virtual camera, which video calls and OBS take for a real one."""
+"""Virtual camera (pyvirtualcam), which video calls and OBS take for a real one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from livestyle.media.frames import FrameSink
 from livestyle.media.resize import fit_into
 
 if TYPE_CHECKING:
-    import numpy as np
+    from livestyle.media.frames import BgrImage
 
 DRIVERS = {
     "darwin": "install OBS Studio, then start and stop its virtual camera once",
@@ -24,19 +24,19 @@ DRIVERS = {
     ),
     "win32": "install OBS Studio and start and stop its virtual camera once, or install UnityCapture",
 }
-"""What brings a virtual camera, by `sys.platform`."""
+"""How to install a driver, by `sys.platform`."""
 
 
 class VirtualCamera(FrameSink):
-    """Shows the newest picture as a camera of this machine.
+    """Camera device of this machine that shows the newest image.
 
-    A thread sends it again and again, since video calls freeze or drop a camera that goes quiet; until there is a first
-    one, the camera is black.
+    A thread sends it at a constant rate, since video calls freeze or drop a camera that stalls; before the first image
+    the camera is black.
 
     Args:
-        width: of the camera's pictures, in pixels; an odd one becomes even by one more column.
+        width: of the camera's frames, in pixels; an odd one is rounded up to even by one more column.
         height: the same.
-        rate: pictures a second.
+        rate: frames per second.
 
     Raises:
         DeviceError: pyvirtualcam is not installed, or there is no driver for it; the text says what to install.
@@ -61,18 +61,18 @@ class VirtualCamera(FrameSink):
             hint = DRIVERS.get(sys.platform, "")
             raise DeviceError(f"no virtual camera starts ({reasons})" + (f": {hint}" if hint else "")) from error
         self.device = str(self._camera.device)
-        """Its name."""
-        self._image: np.ndarray = np.zeros((self._size[1], self._size[0], 3), np.uint8)
+        """Name of the device."""
+        self._image: BgrImage = np.zeros((self._size[1], self._size[0], 3), np.uint8)
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="virtual camera", daemon=True)
         self._thread.start()
 
-    def write(self, image: np.ndarray, time: Fraction | float) -> None:
-        """Show this picture from now on.
+    def write(self, image: BgrImage, time: Fraction | float) -> None:
+        """Show this image from now on.
 
         Args:
-            image: uint8 [H, W, 3] BGR, of any size; it is not copied, so leave it as it is.
+            image: uint8 [H, W, 3] BGR, of any size; not copied, so it must not be changed afterwards.
             time: is not used.
 
         Raises:
@@ -83,7 +83,7 @@ class VirtualCamera(FrameSink):
         self._image = image
 
     def close(self) -> None:
-        """Take the camera away.
+        """Remove the camera.
 
         Raises:
             DeviceError: it had stopped before.
@@ -108,7 +108,7 @@ class VirtualCamera(FrameSink):
     def _send(self) -> None:
         image, due = None, monotonic()
         while not self._stop.wait(max(0.0, due - monotonic())):
-            # After a delay, no picture is made up for.
+            # Frames that a delay has cost are not made up for.
             due = max(due + 1 / self._rate, monotonic())
             newest = self._image
             if newest is not image:
@@ -116,5 +116,5 @@ class VirtualCamera(FrameSink):
             try:
                 self._camera.send(shown)
             except Exception as error:
-                # Each system's back end has errors of its own.
+                # Each system's back end raises errors of its own.
                 raise DeviceError(f"the virtual camera {self.device} has stopped ({error}): start it again") from error
