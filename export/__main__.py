@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +12,19 @@ import typer
 
 from livestyle.errors import LivestyleError
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+
+@app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, its folder, or a model's .safetensors file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
     pictures: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder or tar file of real pictures to compare on; may be repeated."),
+        typer.Option(help="Folder or tar file of real images to compare on; may be repeated."),
     ] = None,
     presets: Annotated[
-        Path | None, typer.Option(help="Table of presets; their pictures are found in --pictures.")
+        Path | None, typer.Option(help="Table of presets; their images are found in --pictures.")
     ] = None,
     metrics: Annotated[
         Path | None, typer.Option(help="report.json of python -m train evaluate, for the manifest.")
@@ -36,18 +41,29 @@ def export(
     )
 
 
-def main() -> None:
-    """Run the command line; a `LivestyleError` ends it with one sentence and exit code 1."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments after ``python -m export``; None takes those of this process.
+
+    Returns:
+        The exit code: 1 after a `LivestyleError`, which is reported in one sentence on stderr.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command()(export)
-        app()
+        app(argv)
     except LivestyleError as error:
-        raise SystemExit(f"error: {error}") from error
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except ModuleNotFoundError as error:
-        raise SystemExit(f'error: {error.name} is not installed: pip install -e ".[train]" brings it') from error
+        print(f'error: {error.name} is not installed: pip install -e ".[train]" brings it', file=sys.stderr)
+        return 1
+    except SystemExit as end:
+        # How Typer ends, always with a number.
+        return end.code if isinstance(end.code, int) else 0
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

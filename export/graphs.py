@@ -1,4 +1,4 @@
-"""The networks as the runtime sees them: bytes in, bytes out, any size (the contract of `livestyle.engine.model`)."""
+"""The graphs that are exported: bytes in, bytes out, any size (the contract of `livestyle.engine.model`)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.networks import ClassicStylizer, CompactStylizer, Model, Running, UpsampleConv
+from train.adain import Running
+from train.networks import ClassicStylizer, CompactStylizer, Model, UpsampleConv
 
 
 class StyleGraph(nn.Module):
-    """image uint8 [H, W, 3] BGR -> stats float32 [S]."""
+    """Graph of style.onnx: image uint8 [H, W, 3] BGR -> stats float32 [S]."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -24,12 +25,13 @@ class StyleGraph(nn.Module):
 
 
 class PlainStylizeGraph(nn.Module):
-    """frames uint8 [N, H, W, 3] BGR, stats, strength, content_state, momentum -> stylized, next_content_state.
+    """Graph of stylize.onnx, without optimisations: the reference for parity, and the graph that ``classic`` ships.
 
-    With a mask, uint8 [N, H, W], the statistics are those of two styles, [2, S], see `livestyle.engine.model`.
+    frames uint8 [N, H, W, 3] BGR, stats, strength, content_state, momentum -> stylized, next_content_state. With a
+    mask, uint8 [N, H, W], ``stats`` are those of two styles, [2, S]; see `livestyle.engine.model`.
 
-    The trained network as it is: what `CompactStylizeGraph` is compared with, and what `classic` is exported as. Sizes
-    that are no multiple of what the network halves are mirrored below and on the right, and cropped back.
+    Frames are padded by reflection at the bottom and on the right to multiples of what the network needs, and the
+    output is cropped back.
     """
 
     def __init__(self, stylizer: ClassicStylizer | CompactStylizer, half: bool = False) -> None:
@@ -48,22 +50,22 @@ class PlainStylizeGraph(nn.Module):
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         height, width = frames.shape[1], frames.shape[2]
-        rows, columns = (mirrored_index(n, self.stylizer.multiple) for n in (height, width))
+        rows, columns = (reflected_index(n, self.stylizer.multiple) for n in (height, width))
         x = frames.index_select(1, rows).index_select(2, columns)
         x = x.permute(0, 3, 1, 2).flip(1).to(self.dtype) / 255
         shares = None if mask is None else mask_shares(mask, self.stylizer.multiple)
-        painted, state = self.stylizer(x, stats, strength, Running(content_state, momentum), shares)
+        stylized, state = self.stylizer(x, stats, strength, Running(content_state, momentum), shares)
         assert state is not None
-        levels = (painted * 255).clamp(0, 255).round().to(torch.uint8)
+        levels = (stylized * 255).clamp(0, 255).round().to(torch.uint8)
         return levels[:, :, :height, :width].flip(1).permute(0, 2, 3, 1), state
 
 
 class CompactStylizeGraph(nn.Module):
-    """`PlainStylizeGraph` of a compact network, made quick: what can happen to bytes happens to bytes.
+    """`PlainStylizeGraph` of a compact network, optimised by folding operations into convolutions.
 
-    Space-to-depth and the stem's convolution become one convolution of stride 2; the scaling of bytes, the order of the
-    colours and the order in which bytes leave move into the weights of the first and the last convolution. Upsampling
-    becomes a part of the convolution after it.
+    Space-to-depth and the stem's convolution become one convolution of stride 2. The scaling of bytes, BGR to RGB, and
+    the order of the output bytes are folded into the weights of the first and the last convolution, so that padding,
+    cropping and reordering work on bytes. Upsampling is merged into the convolution that follows.
     """
 
     def __init__(self, stylizer: CompactStylizer, half: bool = False) -> None:
@@ -82,7 +84,7 @@ class CompactStylizeGraph(nn.Module):
         assert conv.bias is not None
         outputs = conv.out_channels
         stem = nn.Conv2d(3, outputs, 6, stride=2)
-        # The network is fed (byte / 255 - 0.5) * 4.
+        # The network's input is (byte / 255 - 0.5) * 4.
         stem.bias = nn.Parameter(conv.bias - 2 * conv.weight.sum(dim=(1, 2, 3)))
         # [colour, row in block, column in block, block row, block column] -> [colour, row, column], BGR
         weight = conv.weight.unflatten(1, (3, 2, 2)).permute(0, 1, 4, 2, 5, 3).reshape(outputs, 3, 6, 6)
@@ -92,7 +94,7 @@ class CompactStylizeGraph(nn.Module):
     def _fold_output(self) -> None:
         conv = self.stylizer.out.conv
         assert conv.bias is not None
-        # It gives 4 * (byte / 255 - 0.5); [colour, row, column] -> [row, column, colour], BGR.
+        # Its output is 4 * (byte / 255 - 0.5). [colour, row, column] -> [row, column, colour], BGR.
         weight = conv.weight.unflatten(0, (3, 2, 2)).flip(0).permute(1, 2, 0, 3, 4, 5).flatten(0, 2)
         bias = conv.bias.unflatten(0, (3, 2, 2)).flip(0).permute(1, 2, 0).flatten()
         conv.weight.copy_(weight * (255 / 4))
@@ -111,7 +113,9 @@ class CompactStylizeGraph(nn.Module):
         rows, columns = (stem_index(n, self.stylizer.multiple) for n in (height, width))
         x = frames.index_select(1, rows).index_select(2, columns).permute(0, 3, 1, 2).to(self.dtype)
         shares = None if mask is None else mask_shares(mask, self.stylizer.multiple)
-        x, state = self.stylizer.paint(self.stem(x), stats, strength, Running(content_state, momentum), shares)
+        x, state = self.stylizer.stylize_features(
+            self.stem(x), stats, strength, Running(content_state, momentum), shares
+        )
         assert state is not None
         half_height, half_width = x.shape[2], x.shape[3]
         levels = x.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1)
@@ -121,24 +125,25 @@ class CompactStylizeGraph(nn.Module):
 
 
 def mask_shares(mask: Tensor, multiple: int) -> Tensor:
-    """A mask, uint8 [N, H, W], as float32 [N, 1, H', W'] in 0..1, mirrored until ``multiple`` divides both sides."""
-    rows, columns = (mirrored_index(n, multiple) for n in (mask.shape[1], mask.shape[2]))
+    """A mask, uint8 [N, H, W], as float32 [N, 1, H', W'] in 0..1, padded by reflection to multiples of ``multiple``."""
+    rows, columns = (reflected_index(n, multiple) for n in (mask.shape[1], mask.shape[2]))
     return mask.index_select(1, rows).index_select(2, columns)[:, None].float() / 255
 
 
 class MergedUpsampleConv(nn.Module):
-    """What `UpsampleConv` gives, by a convolution at its input's resolution: 2.25 times fewer multiplications.
+    """`UpsampleConv` as a convolution at the resolution of its input, with 2.25 times fewer multiplications.
 
-    After nearest upsampling a 3x3 kernel sees each pixel of a 2x2 neighbourhood one, two or four times. So a 2x2
-    kernel with summed weights gives the same, one for each of the four pixels that a pixel becomes.
+    After nearest-neighbour upsampling, a 3x3 kernel covers a 2x2 neighbourhood of the input, with each pixel repeated.
+    So each of the four output pixels per input pixel is a 2x2 convolution with summed weights (a sub-pixel convolution,
+    Shi et al. 2016).
     """
 
     def __init__(self, up: UpsampleConv) -> None:
         super().__init__()
         conv = up.conv
         assert conv.bias is not None
-        # Of the two rows (or columns) that a kernel sees, the upsampled pixel is a lower one of the first, then an
-        # upper one of the second: [which, row seen, row of the 3x3 kernel].
+        # Which rows (or columns) of the 3x3 kernel fall on which of two input rows: [output, input row, kernel row].
+        # One output is the lower half of the first input row, the other the upper half of the second.
         rows = conv.weight.new_tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
         weight = torch.einsum("ocyx,pay,qbx->opqcab", conv.weight, rows, rows)
         self.conv = nn.Conv2d(conv.in_channels, 4 * conv.out_channels, 2)
@@ -146,22 +151,22 @@ class MergedUpsampleConv(nn.Module):
         self.conv.bias = nn.Parameter(conv.bias.repeat_interleave(4))
 
     def forward(self, x: Tensor) -> Tensor:
-        # Reflect padding of what is upsampled repeats the border of what is not.
+        # Reflection padding by one pixel after upsampling equals replicating the border before.
         x = F.pixel_shuffle(self.conv(F.pad(x, (1, 1, 1, 1), mode="replicate")), 2)
         return x[:, :, 1:-1, 1:-1]
 
 
-def mirrored_index(size: int, multiple: int) -> Tensor:
-    """0 to ``size`` - 1, then backwards without repeating the last, until ``multiple`` divides the length: int64."""
+def reflected_index(size: int, multiple: int) -> Tensor:
+    """Indices, int64, that pad ``size`` rows (or columns) at the end by reflection to a multiple of ``multiple``."""
     index = torch.arange((size + multiple - 1) // multiple * multiple)
     return torch.minimum(index, 2 * (size - 1) - index)
 
 
 def stem_index(size: int, multiple: int) -> Tensor:
-    """Which row (or column) of a frame each row that the stem sees is: int64 indices into 0 .. ``size`` - 1.
+    """Indices, int64, that pad ``size`` rows (or columns) of a frame for the stem's convolution of stride 2.
 
-    First the frame is mirrored, without repeating its last row, until ``multiple`` divides it; then the stem's reflect
-    padding, which mirrors blocks of two rows, is laid around.
+    First as `reflected_index`, then by the stem's own reflection padding, which is of blocks of two rows, as the stem
+    follows space-to-depth.
     """
     padded = size + -size % multiple
     blocks = torch.arange(-1, padded // 2 + 1).abs()
@@ -171,7 +176,7 @@ def stem_index(size: int, multiple: int) -> Tensor:
 
 
 def stylize_graph(stylizer: ClassicStylizer | CompactStylizer, half: bool = False) -> nn.Module:
-    """The graph that is exported for a network, in float32 or with float16 convolutions."""
+    """The graph of stylize.onnx for a network, in float32 or with float16 convolutions."""
     if isinstance(stylizer, CompactStylizer):
         return CompactStylizeGraph(stylizer, half)
     return PlainStylizeGraph(stylizer, half)

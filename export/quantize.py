@@ -1,14 +1,14 @@
-"""The frame path of a compact network in 8-bit integers, for the CPU.
+"""8-bit quantisation of a compact network's stylizer for the CPU, with ranges found anew for each frame.
 
-Everything between the bytes that enter and the bytes that leave is unsigned bytes in channels-last order. Each channel
-of each tensor has a *window* of its own: byte q stands for ``low + step * q``. Steps and lows of a convolution's input
-move into its weights and bias, those of its output into the scale and the bias that bring its sums back to bytes;
-padding repeats bytes, so that is exact at the border too. A ReLU is a window that begins at zero or above it.
+All tensors are uint8 in channels-last order. Each channel of each tensor has its own *window*, a zero point and a step:
+byte q stands for ``low + step * q``. The window of a convolution's input is folded into its weights and bias, that of
+its output into the scale and bias with which QLinearConv requantises its sums. Padding repeats bytes, which is exact. A
+ReLU is a window whose low is not negative.
 
-The graph finds the windows as it runs: a sample of a convolution's outputs, at every few rows and columns, is computed
-first. Behind the first AdaIN site it also gives the statistics of the next one, and since normalisation, style, ReLU
-and window are all in the scale and the bias with which a convolution ends, no pass over the whole frame is left but the
-convolutions. All else is a few operations on vectors and weights.
+The quantisation is dynamic: the graph computes each convolution on a sample of positions first, to find the window of
+its output. From the first AdaIN site on, the sample also estimates the site's statistics. Normalisation, style, ReLU
+and window are then all part of the scale and bias of the convolution, so that the only passes over the whole frame are
+the convolutions; everything else is arithmetic on vectors and weights.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from train.networks import SITE_EPSILON, CompactStylizer, UpsampleConv
+from train.adain import SITE_EPSILON
+from train.networks import CompactStylizer, UpsampleConv
 
 from .graphs import CompactStylizeGraph, MergedUpsampleConv
 
 OPSET = 18
 WEIGHT_LIMIT = 63
-"""Greatest weight. CPUs without VNNI add two products of a byte and a weight in 16 bits, which 127 would overflow."""
+"""Greatest absolute weight: CPUs without VNNI sum two products of uint8 and int8 in 16 bits, which 127 overflows."""
 LEAST_EXTENT = 1e-4
-"""What a window spans at least, so that no step is zero."""
+"""Least extent of a window, so that no step is zero."""
 MARGIN = 0.1
-"""What is added to either side of a window that was seen, as a share of it."""
+"""Margin on either side of the range of a sample, as a share of it."""
 REACH = 8.0
-"""How many deviations to either side of its mean a window reaches, where it is known by these."""
+"""Half the extent of a window that is derived from mean and deviation, in deviations."""
 SAMPLES = 900
-"""About so many positions at quarter resolution are sampled, or all of a small frame."""
+"""Approximate number of positions sampled at quarter resolution, or all of a small frame."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What the bytes of a tensor stand for, ``low + step * byte``: the names of two tensors [C]."""
+    """The quantisation of a tensor, ``low + step * byte``: the names of two tensors [C]."""
 
     step: str
     low: str
@@ -58,14 +59,14 @@ class Moments:
 
 @dataclass(frozen=True)
 class Sums:
-    """A convolution of bytes whose weights are known.
+    """A convolution before requantisation: its output is ``unit * integer sum + offset``.
 
     Attributes:
-        x: the padded bytes.
+        x: the padded input bytes.
         weight: int8 [O, I, kernel, kernel].
-        unit: what one of the sum is worth, [O].
-        offset: what is added to the sum, [O].
-        sample: of its outputs, float32 [n, O].
+        unit: scale of the integer sums, [O].
+        offset: [O].
+        sample: a sample of its outputs, float32 [n, O].
     """
 
     x: str
@@ -76,18 +77,18 @@ class Sums:
 
 
 def quantized_graph(stylizer: CompactStylizer) -> onnx.ModelProto:
-    """The graph of `stylize.int8.onnx`: the contract of `stylize.onnx` with one frame at a time."""
+    """The graph of stylize.int8.onnx, with the contract of stylize.onnx for one frame at a time."""
     return _Builder(stylizer).model()
 
 
 class _Builder:
-    """Writes the graph node by node. Names of tensors are strings; those with no shape given are float32 [C]."""
+    """Builds the graph node by node. Strings are names of tensors, float32 [C] where no shape is source."""
 
     def __init__(self, stylizer: CompactStylizer) -> None:
         self.stylizer = stylizer
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
-        self.places: dict[tuple[int, int], str] = {}
+        self.indices: dict[tuple[int, int], str] = {}
         self.states: Iterator[str] = iter(())
         self.styles: Iterator[str] = iter(())
         self.next_states: list[str] = []
@@ -111,32 +112,32 @@ class _Builder:
     def pad(self, x: str, mode: str = "reflect") -> str:
         return self.op("Pad", x, self.ints(0, 1, 1, 0, 0, 1, 1, 0), mode=mode)
 
-    def convolve(self, x: str, weight: str, scale: str, bias: str, stride: int = 1) -> str:
-        """Bytes of bytes: ``(sum + bias) * scale``, rounded and clipped; ``bias`` is int32, in units of the sum."""
+    def qlinear_conv(self, x: str, weight: str, scale: str, bias: str, stride: int = 1) -> str:
+        """QLinearConv, uint8 to uint8: ``(sum + bias) * scale``, rounded and clipped; ``bias`` is int32."""
         plain = self.constant(1), self.constant(0, np.uint8)
         inputs = [x, *plain, weight, scale, self.constant(0, np.int8), *plain, bias]
         return self.op("QLinearConv", *inputs, domain="com.microsoft", channels_last=1, strides=[stride, stride])
 
-    def weights(self, weight: Tensor, bias: Tensor, given: Window | None) -> tuple[str, str, str]:
-        """Weights for bytes in a window, what one of their sum is worth, and what is added to it, see `Sums`.
+    def quantized_weights(self, weight: Tensor, bias: Tensor, source: Window | None) -> tuple[str, str, str]:
+        """Quantised weights for an input in a window, with unit and offset of the sums, see `Sums`.
 
-        Without a window, bytes are what they stand for.
+        Without a window, the input is the bytes themselves.
         """
-        if given is None:
+        if source is None:
             units = weight.abs().amax((1, 2, 3)) / WEIGHT_LIMIT
             rounded = self.constant((weight / units[:, None, None, None]).round(), np.int8)
             return rounded, self.constant(units), self.constant(bias)
-        steps = self.op("Reshape", given.step, self.ints(1, -1, 1, 1))
+        steps = self.op("Reshape", source.step, self.ints(1, -1, 1, 1))
         effective = self.op("Mul", self.constant(weight), steps)
         greatest = self.op("ReduceMax", self.op("Abs", effective), self.ints(1, 2, 3), keepdims=0)
         unit = self.op("Mul", greatest, self.constant(1 / WEIGHT_LIMIT))
         quantized = self.op("QuantizeLinear", effective, unit, self.constant(np.zeros(len(weight)), np.int8), axis=0)
-        lows = self.op("MatMul", given.low, self.constant(weight.sum((2, 3)).T))
+        lows = self.op("MatMul", source.low, self.constant(weight.sum((2, 3)).T))
         return quantized, unit, self.op("Add", lows, self.constant(bias))
 
-    def sums(self, x: str, parameters: tuple[Tensor, Tensor], given: Window | None, scale: int = 1) -> Sums:
-        """A convolution of padded bytes whose resolution is ``scale`` times a quarter of the frame's."""
-        quantized, unit, offset = self.weights(*parameters, given)
+    def sums(self, x: str, parameters: tuple[Tensor, Tensor], source: Window | None, scale: int = 1) -> Sums:
+        """A convolution of padded bytes at ``scale`` times a quarter of the frame's resolution."""
+        quantized, unit, offset = self.quantized_weights(*parameters, source)
         outputs, inputs, kernel, _ = parameters[0].shape
         columns = self.op("Transpose", quantized, perm=[2, 3, 1, 0])
         columns = self.op("Reshape", columns, self.ints(kernel * kernel * inputs, outputs))
@@ -146,14 +147,14 @@ class _Builder:
         return Sums(x, quantized, unit, offset, self.op("Add", self.op("Mul", sums, unit), offset))
 
     def sample(self, x: str, channels: int, kernel: int, scale: int = 1) -> str:
-        """Every few positions of bytes [1, H, W, C] with their neighbourhoods, if any: [n, kernel^2 C]."""
-        if (kernel, scale) not in self.places:
-            self.places[kernel, scale] = self.sampled_places(kernel, scale)
+        """The neighbourhoods of a grid of positions in bytes [1, H, W, C]: [n, kernel^2 C]."""
+        if (kernel, scale) not in self.indices:
+            self.indices[kernel, scale] = self.sample_indices(kernel, scale)
         pixels = self.op("Reshape", x, self.ints(-1, channels))
-        return self.op("Flatten", self.op("Gather", pixels, self.places[kernel, scale]), axis=1)
+        return self.op("Flatten", self.op("Gather", pixels, self.indices[kernel, scale]), axis=1)
 
-    def sampled_places(self, kernel: int, scale: int) -> str:
-        """Where `sample` looks among all pixels of a tensor, padded where there is a neighbourhood: [n, kernel^2]."""
+    def sample_indices(self, kernel: int, scale: int) -> str:
+        """Indices into all pixels of a tensor, padded for a kernel above 1, that `sample` gathers: [n, kernel^2]."""
         first, end, step = (
             self.op("Mul", value, self.ints(scale))
             for value in (self.first_sample, self.quarter_size, self.sample_step)
@@ -168,38 +169,38 @@ class _Builder:
         around = self.op("Add", self.op("Mul", down, width), right)
         return self.op("Add", self.op("Reshape", middle, self.ints(-1, 1)), around)
 
-    def values(self, x: str, window: Window) -> str:
-        """A sample of what bytes stand for: [n, C]."""
+    def dequantized_sample(self, x: str, window: Window) -> str:
+        """A sample of dequantised values: [n, C]."""
         sample = self.op("Cast", self.sample(x, self.stylizer.site_channels[0], 1), to=TensorProto.FLOAT)
         return self.op("Add", self.op("Mul", sample, window.step), window.low)
 
-    def finish(self, sums: Sums, scale: str | None, shift: str | None, gives: Window, stride: int = 1) -> str:
-        """``scale * output + shift`` of a convolution as bytes of a window; without a scale, its output."""
+    def requantize(self, sums: Sums, scale: str | None, shift: str | None, target: Window, stride: int = 1) -> str:
+        """``scale * output + shift`` of a convolution, quantised in a window; without a scale, its output."""
         if scale is None or shift is None:
-            gain, shift = self.op("Reciprocal", gives.step), self.op("Neg", gives.low)
+            gain, shift = self.op("Reciprocal", target.step), self.op("Neg", target.low)
         else:
-            gain = self.op("Div", scale, gives.step)
-            shift = self.op("Div", self.op("Sub", shift, gives.low), scale)
+            gain = self.op("Div", scale, target.step)
+            shift = self.op("Div", self.op("Sub", shift, target.low), scale)
         bias = self.op("Round", self.op("Div", self.op("Add", sums.offset, shift), sums.unit))
         bias = self.op("Cast", bias, to=TensorProto.INT32)
-        return self.convolve(sums.x, sums.weight, self.op("Mul", sums.unit, gain), bias, stride)
+        return self.qlinear_conv(sums.x, sums.weight, self.op("Mul", sums.unit, gain), bias, stride)
 
-    def add(self, x: str, y: str, given: Window, branch: Window, gives: Window) -> str:
-        """The sum of two tensors of bytes, by a 1x1 convolution."""
+    def add(self, x: str, y: str, source: Window, branch: Window, target: Window) -> str:
+        """The sum of two quantised tensors, by a 1x1 convolution."""
         channels = self.stylizer.site_channels[0]
-        step = self.op("Concat", given.step, branch.step, axis=0)
-        both = Window(step, self.op("Concat", given.low, branch.low, axis=0))
+        step = self.op("Concat", source.step, branch.step, axis=0)
+        both = Window(step, self.op("Concat", source.low, branch.low, axis=0))
         eye = torch.eye(channels).repeat(1, 2)[:, :, None, None]
-        quantized, unit, offset = self.weights(eye, torch.zeros(channels), both)
-        return self.finish(Sums(self.op("Concat", x, y, axis=3), quantized, unit, offset, ""), None, None, gives)
+        quantized, unit, offset = self.quantized_weights(eye, torch.zeros(channels), both)
+        return self.requantize(Sums(self.op("Concat", x, y, axis=3), quantized, unit, offset, ""), None, None, target)
 
     # Before the first site.
 
-    def seen(self, y: str, relu: bool = False) -> Window:
-        """The window of a tensor of which [n, C] are a sample.
+    def sampled_window(self, y: str, relu: bool = False) -> Window:
+        """The window of a tensor, from the range of a sample [n, C].
 
-        It moves in leaps, the step by half octaves and the low by steps, for bytes that were rounded at other places in
-        each frame would flicker.
+        Steps are rounded up to half octaves and lows down to multiples of the step: windows that moved a little in
+        every frame would round differently in every frame, which flickers.
         """
         low, high = (self.op(kind, y, self.ints(0), keepdims=0) for kind in ("ReduceMin", "ReduceMax"))
         extent = self.op("Add", self.op("Sub", high, low), self.constant(LEAST_EXTENT))
@@ -207,25 +208,25 @@ class _Builder:
         if relu:
             low, high = self.op("Relu", low), self.op("Relu", high)
             extent = self.op("Add", self.op("Sub", high, low), self.constant(LEAST_EXTENT))
-        # One of the 255 steps is lost where the low is rounded down.
+        # 254 steps, since rounding down the low may take one.
         step = self.op("Mul", extent, self.constant((1 + 2 * MARGIN) / 254))
         leap = self.constant(np.log(2) / 2)
         step = self.op("Exp", self.op("Mul", self.op("Ceil", self.op("Div", self.op("Log", step), leap)), leap))
         return Window(step, self.op("Mul", self.op("Floor", self.op("Div", low, step)), step))
 
-    def plain(
+    def convolution(
         self,
         x: str,
         parameters: tuple[Tensor, Tensor],
-        given: Window | None,
+        source: Window | None,
         relu: bool,
         scale: int = 1,
         stride: int = 1,
     ) -> tuple[str, Window]:
-        """A convolution of padded bytes and, where asked for, a ReLU: bytes and their window."""
-        sums = self.sums(x, parameters, given, scale)
-        gives = self.seen(sums.sample, relu)
-        return self.finish(sums, None, None, gives, stride), gives
+        """A convolution of padded bytes and, with ``relu``, a ReLU: bytes and their window."""
+        sums = self.sums(x, parameters, source, scale)
+        target = self.sampled_window(sums.sample, relu)
+        return self.requantize(sums, None, None, target, stride), target
 
     def encoder(self, x: str) -> tuple[str, Window]:
         network = self.stylizer
@@ -233,14 +234,16 @@ class _Builder:
         # [colour, row in block, column in block] of the bytes -> [row, column, colour]
         weight = stem.weight.detach().unflatten(3, (3, 2)).unflatten(2, (3, 2)).permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
         assert stem.bias is not None
-        x, given = self.plain(self.pad(x), (weight, stem.bias.detach()), None, relu=True, scale=2)
-        x, given = self.plain(self.pad(x), _parameters(network.down), given, relu=True, scale=2, stride=2)
+        x, source = self.convolution(self.pad(x), (weight, stem.bias.detach()), None, relu=True, scale=2)
+        x, source = self.convolution(self.pad(x), _parameters(network.down), source, relu=True, scale=2, stride=2)
         for block in network.encoder:
-            y, inner = self.plain(self.pad(x), _parameters(block.first), given, relu=True)
-            y, branch = self.plain(self.pad(y), _parameters(block.second), inner, relu=False)
-            gives = self.seen(self.op("Add", self.values(x, given), self.values(y, branch)))
-            x, given = self.add(x, y, given, branch, gives), gives
-        return x, given
+            y, inner = self.convolution(self.pad(x), _parameters(block.first), source, relu=True)
+            y, branch = self.convolution(self.pad(y), _parameters(block.second), inner, relu=False)
+            target = self.sampled_window(
+                self.op("Add", self.dequantized_sample(x, source), self.dequantized_sample(y, branch))
+            )
+            x, source = self.add(x, y, source, branch, target), target
+        return x, source
 
     # From the first site on.
 
@@ -254,8 +257,8 @@ class _Builder:
     def site(self, found: Moments) -> tuple[str, str, Moments]:
         """The next AdaIN site: its scale, its shift, and the moments of its output.
 
-        In a film these are the running average's and not quite the frame's, so that windows stand still: bytes that
-        were rounded at other places in each frame would flicker.
+        In a video, these moments follow from the running statistics rather than from the frame's, so that windows
+        change little between frames, which avoids flicker.
         """
         own, target = [], []
         for value in (found.mean, found.deviation):
@@ -269,71 +272,71 @@ class _Builder:
         shift = self.op("Sub", target[0], self.op("Mul", own[0], scale))
         return scale, shift, Moments(*target)
 
-    def around(self, moments: Moments, relu: bool) -> Window:
-        """The window of a tensor of known moments."""
+    def moments_window(self, moments: Moments, relu: bool) -> Window:
+        """The window of a tensor, from its moments."""
         reach = self.op("Mul", moments.deviation, self.constant(REACH))
         low, high = self.op("Sub", moments.mean, reach), self.op("Add", moments.mean, reach)
         if relu:
             low = self.op("Max", low, self.constant(0))
-            # A channel that the ReLU closes everywhere keeps a window, in which it is zero.
+            # A channel that the ReLU sets to zero everywhere gets a small window above zero.
             high = self.op("Max", high, self.op("Add", low, self.constant(1e-3)))
         return Window(self.op("Mul", self.op("Sub", high, low), self.constant(1 / 255)), low)
 
-    def styled(
-        self, x: str, parameters: tuple[Tensor, Tensor], given: Window, relu: bool, phases: int = 1
+    def site_convolution(
+        self, x: str, parameters: tuple[Tensor, Tensor], source: Window, relu: bool, phases: int = 1
     ) -> tuple[str, Window, Moments]:
-        """A convolution of padded bytes, the site after it and, where asked for, a ReLU: bytes, window and moments.
+        """A convolution of padded bytes, its AdaIN site and, with ``relu``, a ReLU: bytes, window and moments.
 
-        ``phases`` pixels leave for each that enters; their channels follow each other.
+        With ``phases``, the convolution has so many output pixels per input pixel, one after another in its channels.
         """
-        sums = self.sums(x, parameters, given)
+        sums = self.sums(x, parameters, source)
         channels = len(parameters[1]) // phases
         scale, shift, moments = self.site(self.moments(self.op("Reshape", sums.sample, self.ints(-1, channels))))
-        gives = self.around(moments, relu)
-        each = [scale, shift, gives.step, gives.low]
+        target = self.moments_window(moments, relu)
+        each = [scale, shift, target.step, target.low]
         if phases > 1:
             each = [self.op("Tile", value, self.ints(phases)) for value in each]
-        return self.finish(sums, each[0], each[1], Window(each[2], each[3])), gives, moments
+        return self.requantize(sums, each[0], each[1], Window(each[2], each[3])), target, moments
 
-    def decoder(self, x: str, given: Window) -> str:
-        """From bytes at quarter resolution to 4x4 pixels for each of them: [1, H / 4, W / 4, 48]."""
+    def decoder(self, x: str, source: Window) -> str:
+        """From bytes at quarter resolution to the 4x4 pixels of each position: [1, H / 4, W / 4, 48]."""
         network = self.stylizer
-        scale, shift, moments = self.site(self.moments(self.values(x, given)))
-        low = self.op("Add", self.op("Mul", given.low, scale), shift)
-        given = Window(self.op("Mul", given.step, scale), low)
+        scale, shift, moments = self.site(self.moments(self.dequantized_sample(x, source)))
+        low = self.op("Add", self.op("Mul", source.low, scale), shift)
+        source = Window(self.op("Mul", source.step, scale), low)
         last = len(network.decoder) - 1
         for index, block in enumerate(network.decoder):
-            y, inner, _ = self.styled(self.pad(x), _parameters(block.first), given, relu=True)
-            y, branch, added = self.styled(self.pad(y), _parameters(block.second), inner, relu=False)
+            y, inner, _ = self.site_convolution(self.pad(x), _parameters(block.first), source, relu=True)
+            y, branch, added = self.site_convolution(self.pad(y), _parameters(block.second), inner, relu=False)
             squares = (self.op("Mul", part.deviation, part.deviation) for part in (moments, added))
             deviation = self.op("Sqrt", self.op("Add", *squares))
             moments = Moments(self.op("Add", moments.mean, added.mean), deviation)
-            gives = self.around(moments, relu=index == last)
-            x, given = self.add(x, y, given, branch, gives), gives
+            target = self.moments_window(moments, relu=index == last)
+            x, source = self.add(x, y, source, branch, target), target
         assert isinstance(network.up, UpsampleConv)
         up = MergedUpsampleConv(network.up)
         half = network.site_channels[-1]
         # [channel, row, column] -> [row, column, channel]
         weight, bias = (value.unflatten(0, (half, 4)).transpose(0, 1).flatten(0, 1) for value in _parameters(up))
-        x, given, _ = self.styled(self.pad(x, "edge"), (weight, bias), given, relu=True, phases=4)
-        four = Window(self.op("Tile", given.step, self.ints(4)), self.op("Tile", given.low, self.ints(4)))
-        quantized, unit, offset = self.weights(*self.merged_out(), four)
+        x, source, _ = self.site_convolution(self.pad(x, "edge"), (weight, bias), source, relu=True, phases=4)
+        four = Window(self.op("Tile", source.step, self.ints(4)), self.op("Tile", source.low, self.ints(4)))
+        quantized, unit, offset = self.quantized_weights(*self.merged_out(), four)
         levels = Window(self.constant(np.ones(48)), self.constant(np.zeros(48)))
-        return self.finish(Sums(x, quantized, unit, offset, ""), None, None, levels)
+        return self.requantize(Sums(x, quantized, unit, offset, ""), None, None, levels)
 
     def merged_out(self) -> tuple[Tensor, Tensor]:
-        """The last convolution on what `MergedUpsampleConv` gives before its border is cut off.
+        """The last convolution, on the output of `MergedUpsampleConv` before its border is cropped.
 
-        Four pixels at half resolution enter as one and leave as one, shifted by one pixel, so a 2x2 kernel sees the
-        4x4 that their 3x3 kernels do. Outside the frame it sees the border that is there instead of a mirrored one.
+        2x2 pixels at half resolution are the channels of one input and of one output pixel, with the output shifted by
+        one pixel, so that a 2x2 kernel covers the 4x4 pixels of their 3x3 kernels. At the edges it reads that border
+        in place of reflection padding.
         """
         weight, bias = _parameters(CompactStylizeGraph(self.stylizer).stylizer.out)
-        # Which row of the 3x3 kernel, for the upper and the lower row that leaves, is a row that enters:
-        # [leaves, kernel, row of the 2x2, row in the pixel of four]
+        # 1 where a kernel row falls on an input row: [output row, kernel row, row of the 2x2 kernel, row in the input].
         rows = torch.zeros(2, 3, 4)
-        for leaves in range(2):
+        for output in range(2):
             for kernel in range(3):
-                rows[leaves, kernel, leaves + kernel] = 1
+                rows[output, kernel, output + kernel] = 1
         rows = rows.unflatten(2, (2, 2))
         # [pixel row, pixel column, colour] of each -> 4x4 pixels
         weight = weight.unflatten(0, (2, 2, 3))
@@ -341,7 +344,7 @@ class _Builder:
         return merged.flatten(5, 7).flatten(0, 4), bias.unflatten(0, (2, 1, 2, 3)).expand(2, 2, 2, 2, 3).flatten()
 
     def pixels(self, x: str) -> None:
-        """Bytes [1, H / 4, W / 4, 48], in the order row, column, colour, to the frame that leaves."""
+        """Arrange bytes [1, H / 4, W / 4, 48], ordered row, column, colour, as the output frame."""
         rows, columns = (self.op("Gather", self.quarter_size, self.ints(i)) for i in range(2))
         one = self.ints(1)
         x = self.op("Reshape", x, self.op("Concat", one, rows, columns, self.ints(4, 12), axis=0))
@@ -350,7 +353,7 @@ class _Builder:
         self.op("Slice", x, self.ints(0, 0), self.frame_size, self.ints(1, 2), outputs=["stylized"])
 
     def sizes(self) -> str:
-        """Name what follows from the size of the frame, and give its blocks of 2x2 pixels: [1, H / 2, W / 2, 12]."""
+        """Compute all sizes from the frame's, pad it, and return it after space-to-depth: [1, H / 2, W / 2, 12]."""
         self.frame_size = self.op("Shape", "frames", start=1, end=3)
         multiple = self.ints(self.stylizer.multiple)
         missing = self.op("Mod", self.op("Neg", self.frame_size), multiple)
@@ -381,23 +384,11 @@ class _Builder:
         self.op("Concat", *self.next_states, axis=0, outputs=["next_content_state"])
         size = 2 * sum(channels)
         frames: list[int | str] = [1, "H", "W", 3]
-
-        def value(name: str, kind: int, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, kind, shape)
-
-        graph = helper.make_graph(
-            self.nodes,
-            "stylize",
-            [
-                value("frames", TensorProto.UINT8, frames),
-                value("stats", TensorProto.FLOAT, [size]),
-                value("strength", TensorProto.FLOAT, []),
-                value("content_state", TensorProto.FLOAT, [size]),
-                value("momentum", TensorProto.FLOAT, []),
-            ],
-            [value("stylized", TensorProto.UINT8, frames), value("next_content_state", TensorProto.FLOAT, [size])],
-            list(self.constants.values()),
-        )
+        value, floats, uint8 = helper.make_tensor_value_info, TensorProto.FLOAT, TensorProto.UINT8
+        inputs = [value("frames", uint8, frames), value("stats", floats, [size]), value("strength", floats, [])]
+        inputs += [value("content_state", floats, [size]), value("momentum", floats, [])]
+        outputs = [value("stylized", uint8, frames), value("next_content_state", floats, [size])]
+        graph = helper.make_graph(self.nodes, "stylize", inputs, outputs, list(self.constants.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 

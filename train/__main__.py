@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +17,18 @@ from livestyle.errors import LivestyleError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+# Options that several commands share.
+Contents = Annotated[list[Path], typer.Option(help="Folder or tar file of photographs; may be repeated.")]
+Styles = Annotated[list[Path], typer.Option(help="Folder or tar file of style images; may be repeated.")]
+VggWeights = Annotated[
+    Path | None, typer.Option(help="Loss network, .safetensors; without it torchvision downloads its VGG-19.")
+]
+Crop = Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Precision = Annotated[str, typer.Option(help="32, bf16 or 16.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Seed of all random choices.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")]
+
 
 @app.callback()
 def training() -> None:
@@ -23,26 +37,26 @@ def training() -> None:
 
 @app.command()
 def fit(
-    content_path: Annotated[list[Path], typer.Option(help="Folder or tar file of photographs; may be repeated.")],
-    style_path: Annotated[list[Path], typer.Option(help="Folder or tar file of style pictures; may be repeated.")],
+    content_path: Contents,
+    style_path: Styles,
     checkpoint: Annotated[Path, typer.Option(help="Folder for checkpoints and TensorBoard logs.")],
-    arch: Annotated[str, typer.Option(help="lite, full or classic.")] = "lite",
-    vgg_weights: Annotated[
-        Path | None, typer.Option(help="Loss network, .safetensors; without it torchvision downloads its VGG-19.")
-    ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Pairs of pictures an iteration, of all processes together.")
-    ] = 8,
+    arch: Annotated[
+        str, typer.Option(help="lite, full or classic; tiny, for tests and first tries, trains in seconds.")
+    ] = "lite",
+    vgg_weights: VggWeights = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Image pairs per iteration, of all processes together.")] = 8,
     content_weight: Annotated[float, typer.Option(help="Weight of the relu4_1 content loss.")] = 1.0,
     style_weight: Annotated[float, typer.Option(help="Weight of the style loss over four layers.")] = 5.0,
     tv_weight: Annotated[float, typer.Option(help="Weight of the total variation.")] = 0.0,
     stillness_weight: Annotated[
         float,
-        typer.Option(help="Weight of the difference between a painting and that of a noisy window of the picture."),
+        typer.Option(
+            help="Weight of the difference between a stylized image and a stylized noisy window of the image."
+        ),
     ] = 0.0,
     style_power: Annotated[
         float,
-        typer.Option(min=0.1, max=1, help="What the style loss of each pair is raised to; below 1 for better medians."),
+        typer.Option(min=0.1, max=1, help="Exponent of the style loss of each pair; below 1 for better medians."),
     ] = 1.0,
     optimizer: Annotated[
         str, typer.Option(help="muon: Muon for the frame path's convolutions and AdamW for the rest; or adamw for all.")
@@ -54,14 +68,14 @@ def fit(
     ] = None,
     max_iter: Annotated[int, typer.Option(min=1, help="Iterations of the whole run.")] = 16000,
     save_iter: Annotated[int, typer.Option(min=1, help="Iterations between checkpoints and validations.")] = 500,
-    crop: Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")] = 128,
+    crop: Crop = 128,
     style_crop: Annotated[int, typer.Option(min=64, help="Side of the style crops in pixels.")] = 160,
     pictures: Annotated[
-        int, typer.Option(min=0, help="Train on so many pictures of each kind at most, chosen by --seed; 0: on all.")
+        int, typer.Option(min=0, help="Train on at most so many images of each kind, chosen by --seed; 0: on all.")
     ] = 0,
     cache: Annotated[
         int,
-        typer.Option(min=0, help="Keep this many crops of each picture with their features; 0: fresh crops always."),
+        typer.Option(min=0, help="Keep so many crops of each image with their features; 0: fresh crops always."),
     ] = 0,
     features: Annotated[
         Path | None, typer.Option(help="Folder for the cached features, for several runs to share; else --checkpoint.")
@@ -70,113 +84,75 @@ def fit(
         float, typer.Option(min=0, max=1, help="Share of the pairs trained at a strength below 1.")
     ] = 0.15,
     stages: Annotated[
-        str, typer.Option(help="Shares of the run: frame path, style encoder, both together (lite and full).")
+        str, typer.Option(help="Shares of the run: frame path, style encoder, both together (all but classic).")
     ] = "frame:0.5,encoder:0.25,joint:0.25",
     start_from: Annotated[
         Path | None,
         typer.Option(
-            help="Begin with the weights of a checkpoint or of a model folder; full may begin with those of lite."
+            help="Start from the weights of a checkpoint or a model folder; "
+            "a larger architecture may start from a smaller one (Net2Net)."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --checkpoint.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     devices: Annotated[
-        int, typer.Option(min=1, help="GPUs of this machine to train on, or processes on the CPU; each takes its part.")
+        int,
+        typer.Option(min=1, help="GPUs of this machine to train on, or processes on the CPU; each takes its share."),
     ] = 1,
     num_nodes: Annotated[
         int, typer.Option(min=1, help="Machines, each of which torchrun starts; they share --checkpoint.")
     ] = 1,
-    precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of everything random.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = 2,
+    precision: Precision = "32",
+    seed: Seed = 1,
+    workers: Workers = 2,
 ) -> None:
     """Train a model; stop it when you like and go on with --resume."""
-    from .fit import FitOptions, Trainer
+    # Parameters are named as the fields of TrainingOptions and LossWeights.
+    given = dict(locals())
     from .losses import LossWeights
+    from .options import TrainingOptions
+    from .trainer import Trainer
 
-    weights = LossWeights(content_weight, style_weight, tv_weight, stillness_weight, style_power)
-    Trainer(
-        FitOptions(
-            arch=arch,
-            content_path=content_path,
-            style_path=style_path,
-            checkpoint=checkpoint,
-            vgg_weights=vgg_weights,
-            batch_size=batch_size,
-            weights=weights,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_decay=lr_decay,
-            max_iter=max_iter,
-            save_iter=save_iter,
-            crop=crop,
-            style_crop=style_crop,
-            pictures=pictures,
-            cache=cache,
-            features=features,
-            partial_strength=partial_strength,
-            stages=stages,
-            start_from=start_from,
-            resume=resume,
-            device=device,
-            devices=devices,
-            num_nodes=num_nodes,
-            precision=precision,
-            seed=seed,
-            workers=workers,
-        )
-    ).run()
+    names = ("content_weight", "style_weight", "tv_weight", "stillness_weight", "style_power")
+    weights = LossWeights(*(given.pop(name) for name in names))
+    Trainer(TrainingOptions(**given, weights=weights)).run()
 
 
 @app.command()
 def study(
-    content_path: Annotated[list[Path], typer.Option(help="Folder or tar file of photographs; may be repeated.")],
-    style_path: Annotated[list[Path], typer.Option(help="Folder or tar file of style pictures; may be repeated.")],
-    checkpoint: Annotated[Path, typer.Option(help="Folder for the runs; what is finished there is not repeated.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for README.md, its pictures and results.json.")
-    ],
-    vgg_weights: Annotated[
-        Path | None, typer.Option(help="Loss network, .safetensors; without it torchvision downloads its VGG-19.")
-    ] = None,
+    content_path: Contents,
+    style_path: Styles,
+    checkpoint: Annotated[Path, typer.Option(help="Folder for the runs; those that are finished are not repeated.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for README.md, its figures and results.json.")],
+    arch: Annotated[str, typer.Option(help="lite, full or tiny.")] = "lite",
+    vgg_weights: VggWeights = None,
     show_content: Annotated[
-        Path | None, typer.Option(help="Folder of photographs to show painted; else some that are held out.")
+        Path | None, typer.Option(help="Folder of photographs to show stylized; else some that are held out.")
     ] = None,
     show_style: Annotated[
         Path | None, typer.Option(help="Folder of styles to show them in; else some that are held out.")
     ] = None,
     max_iter: Annotated[int, typer.Option(min=8, help="Iterations of the longest run, a multiple of 8.")] = 800,
-    pictures: Annotated[int, typer.Option(min=2, help="Pictures of each kind at most.")] = 512,
-    cache: Annotated[int, typer.Option(min=1, help="Crops of each picture, kept with their features.")] = 2,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pairs of pictures an iteration.")] = 4,
-    crop: Annotated[int, typer.Option(min=64, help="Side of the content crops in pixels.")] = 64,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="32, bf16 or 16.")] = "32",
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of everything random.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode pictures.")] = 2,
+    pictures: Annotated[int, typer.Option(min=2, help="Images of each kind at most.")] = 512,
+    cache: Annotated[int, typer.Option(min=1, help="Crops of each image, kept with their features.")] = 2,
+    batch_size: Annotated[int, typer.Option(min=2, help="Image pairs per iteration.")] = 4,
+    crop: Crop = 64,
+    device: Device = "auto",
+    precision: Precision = "32",
+    seed: Seed = 1,
+    workers: Workers = 2,
 ) -> None:
-    """Answer by small runs how many iterations and pictures, which weights and which stages make a model good."""
-    from .study import StudyOptions
-    from .study import study as carry_out
+    """Answer by small runs how many iterations and images, which weights and which stages make a model good."""
+    # Parameters are named as the fields of StudyOptions.
+    given = dict(locals())
+    from .study_report import write_report
+    from .study_runs import ShownPairs, StudyOptions, carry_out, plan_study
 
-    options = StudyOptions(
-        content_path=content_path,
-        style_path=style_path,
-        checkpoint=checkpoint,
-        vgg_weights=vgg_weights,
-        show_content=show_content,
-        show_style=show_style,
-        max_iter=max_iter,
-        pictures=pictures,
-        cache=cache,
-        batch_size=batch_size,
-        crop=crop,
-        device=device,
-        precision=precision,
-        seed=seed,
-        workers=workers,
-    )
-    carry_out(options, output)
+    given.pop("output")
+    options = StudyOptions(**given)
+    questions, shown = plan_study(options), ShownPairs.find(options)
+    _make_folder(output)
+    write_report(options, carry_out(questions, options.checkpoint, shown), shown, output)
 
 
 @app.command()
@@ -184,10 +160,10 @@ def average(
     first: Annotated[Path, typer.Argument(help="A checkpoint.")],
     second: Annotated[Path, typer.Argument(help="A later one of the same run.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")],
-    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the second.")] = 0.5,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Weight of the second.")] = 0.5,
 ) -> None:
     """Write the weighted mean of two checkpoints of one run, to choose between content and style after training."""
-    from .fit import average_checkpoints, save_checkpoint
+    from .checkpoints import average_checkpoints, save_checkpoint
 
     save_checkpoint(output, average_checkpoints(first, second, share))
 
@@ -201,12 +177,10 @@ def evaluate(
             "(style.onnx+stylize.onnx where it has two); several are measured side by side."
         ),
     ],
-    content_path: Annotated[list[Path], typer.Option(help="Folder or tar file of content pictures; may be repeated.")],
-    style_path: Annotated[list[Path], typer.Option(help="Folder or tar file of style pictures; may be repeated.")],
-    vgg_weights: Annotated[
-        Path | None, typer.Option(help="Loss network, .safetensors; without it torchvision downloads its VGG-19.")
-    ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Use each picture so many, sorted by name; 1: all.")] = 2,
+    content_path: Contents,
+    style_path: Styles,
+    vgg_weights: VggWeights = None,
+    every: Annotated[int, typer.Option(min=1, help="Use every n-th image, sorted by name; 1: all.")] = 2,
     lpips: Annotated[
         bool, typer.Option("--lpips", help="Measure LPIPS too; torchvision downloads its AlexNet.")
     ] = False,
@@ -215,15 +189,12 @@ def evaluate(
         typer.Option("-o", "--output", help="Folder for report.json, report.md and a contact sheet of each model."),
     ] = None,
 ) -> None:
-    """Measure models: style and content loss, structure kept, stillness, rate."""
+    """Measure models: style and content loss, SSIM, temporal stability, rate."""
     from .evaluate import Report, markdown
     from .evaluate import evaluate as measure
 
     if output is not None:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LivestyleError(f"cannot make the folder {output}: {error.strerror or error}") from error
+        _make_folder(output)
 
     def keep(reports: dict[str, Report]) -> None:
         if output is None:
@@ -239,20 +210,40 @@ def evaluate(
     print(markdown(reports), end="")
 
 
-def main() -> None:
-    """Run the command line; a `LivestyleError` ends it with one sentence and exit code 1."""
-    # Of several processes, the first speaks for all.
-    first = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
-    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
+def _make_folder(path: Path) -> None:
     try:
-        app()
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LivestyleError(f"cannot make the folder {path}: {error.strerror or error}") from error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments after ``python -m train``; None takes those of this process.
+
+    Returns:
+        The exit code: 1 after a `LivestyleError`, which is reported in one sentence on stderr.
+    """
+    # Of several processes, only the first reports.
+    is_first = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+    logging.basicConfig(level=logging.INFO if is_first else logging.ERROR, format="%(message)s")
+    try:
+        app(argv)
     except LivestyleError as error:
-        raise SystemExit(f"error: {error}") from error
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except ModuleNotFoundError as error:
-        raise SystemExit(f'error: {error.name} is not installed: pip install -e ".[train]" brings it') from error
+        print(f'error: {error.name} is not installed: pip install -e ".[train]" brings it', file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        return 130
+    except SystemExit as end:
+        # How Typer ends, always with a number.
+        return end.code if isinstance(end.code, int) else 0
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Pictures for training: folders or tar files in, square crops and their loss-network features out."""
+"""Images for training: folders or tar files in, square crops and their loss-network features out."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from .vgg import LossNetwork, statistics_vector
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 HELD_OUT_SHARE = 32
-"""One picture in so many is never trained on and makes the validation loss."""
+"""One image in so many is held out for validation."""
 
 LEAST_SIDE = 64
-"""Pictures with fewer pixels on their short side are skipped."""
+"""Images with a shorter short side are skipped, in pixels."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class PictureFile:
-    """A picture in a folder, or (with an offset) inside an uncompressed tar file."""
+class ImageFile:
+    """An image file in a folder, or (with an offset) inside an uncompressed tar file; ``size`` is in bytes."""
 
     path: Path
     name: str
@@ -45,35 +45,34 @@ class PictureFile:
     size: int = 0
 
     def read_bytes(self) -> bytes:
-        """The picture's file as it is."""
+        """The encoded file."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
 
     def read(self) -> Image.Image:
-        """The picture as RGB; raises OSError where it is damaged."""
+        """The decoded image as RGB; raises OSError if it is damaged."""
         try:
             data = self.read_bytes()
             return Image.open(io.BytesIO(data)).convert("RGB")
         except Exception as error:
-            # Pillow's decoders raise a dozen kinds of exceptions on damaged files, and training must outlive them all.
+            # Pillow's decoders raise a dozen kinds of exceptions on damaged files, and none of them may end a run.
             raise OSError(str(error) or type(error).__name__) from error
 
 
-def find_pictures(paths: Sequence[Path]) -> list[PictureFile]:
-    """All pictures of folders (searched to the bottom) and tar files, in a stable order.
+def find_images(paths: Sequence[Path]) -> list[ImageFile]:
+    """All images of folders (recursively) and uncompressed tar files, in a stable order.
 
     Raises:
-        LivestyleError: a path is neither, or there is no picture in any.
+        LivestyleError: a path is neither, or none of them holds an image.
     """
-    found: list[PictureFile] = []
+    found: list[ImageFile] = []
     for path in paths:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            # A broken link has no size and counts as damaged when it is read.
+            # A broken symbolic link is listed without a size, and counts as damaged when it is read.
             found += [
-                PictureFile(p, p.relative_to(path).as_posix(), size=p.stat().st_size if p.exists() else 0)
-                for p in files
+                ImageFile(p, p.relative_to(path).as_posix(), size=p.stat().st_size if p.exists() else 0) for p in files
             ]
         elif path.is_file():
             found += _in_tar(path)
@@ -84,39 +83,39 @@ def find_pictures(paths: Sequence[Path]) -> list[PictureFile]:
     return found
 
 
-def _in_tar(path: Path) -> list[PictureFile]:
+def _in_tar(path: Path) -> list[ImageFile]:
     try:
         with tarfile.open(path, "r:") as archive:
             members = [m for m in archive if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
     except tarfile.TarError as error:
         raise LivestyleError(f"{path} is not an uncompressed tar file: {error}") from error
-    return [PictureFile(path, m.name, m.offset_data, m.size) for m in members]
+    return [ImageFile(path, m.name, m.offset_data, m.size) for m in members]
 
 
-def split_held_out(pictures: Sequence[PictureFile]) -> tuple[list[PictureFile], list[PictureFile]]:
-    """Training and held-out pictures, told apart by their names alone, so that the split never moves."""
-    held = [zlib.crc32(p.name.encode()) % HELD_OUT_SHARE == 0 for p in pictures]
-    if len(pictures) > 1 and (all(held) or not any(held)):
-        held = [index == 0 for index in range(len(pictures))]
-    training = [p for p, out in zip(pictures, held, strict=True) if not out]
-    return training, [p for p, out in zip(pictures, held, strict=True) if out] or training
+def split_held_out(images: Sequence[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:
+    """Training and held-out images; a hash of the name decides, so that the split is stable when images are added."""
+    held = [zlib.crc32(image.name.encode()) % HELD_OUT_SHARE == 0 for image in images]
+    if len(images) > 1 and (all(held) or not any(held)):
+        held = [index == 0 for index in range(len(images))]
+    training = [image for image, out in zip(images, held, strict=True) if not out]
+    return training, [image for image, out in zip(images, held, strict=True) if out] or training
 
 
-def choose(pictures: Sequence[PictureFile], count: int, seed: int) -> list[PictureFile]:
-    """``count`` pictures at most, at random but in their order; a smaller choice is a part of a larger one."""
-    order = np.random.default_rng((seed, 2)).permutation(len(pictures))
-    return [pictures[place] for place in sorted(order[:count])]
+def choose(images: Sequence[ImageFile], count: int, seed: int) -> list[ImageFile]:
+    """At most ``count`` random images, in their order; a smaller choice is a subset of a larger one."""
+    order = np.random.default_rng((seed, 2)).permutation(len(images))
+    return [images[place] for place in sorted(order[:count])]
 
 
 def random_crop(image: Image.Image, size: int, rng: np.random.Generator, zoom: tuple[float, float]) -> Tensor:
-    """A random square of a picture at a random scale, mirrored half of the time: uint8 [3, size, size].
+    """A random square crop at a random scale, mirrored half of the time: uint8 [3, size, size] RGB.
 
     Args:
         image: RGB, both sides 8 or more.
         size: side of the crop in pixels.
-        rng: decides place, scale and mirroring.
-        zoom: least and greatest scale, as a factor on the picture's own pixels; a picture too small for the least
-            is enlarged until the crop fits, and no crop is more than the whole short side.
+        rng: random generator of place, scale and mirroring.
+        zoom: least and greatest scale factor; an image too small for the scale drawn is enlarged until the crop fits
+            its short side.
     """
     short = min(image.size)
     scale = float(np.exp(rng.uniform(np.log(zoom[0]), np.log(zoom[1]))))
@@ -132,9 +131,10 @@ def random_crop(image: Image.Image, size: int, rng: np.random.Generator, zoom: t
 
 
 def make_vivid(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """Raise a crop's contrast and saturation by a random factor of up to 3 each: uint8 [3, H, W] to the same.
+    """A crop with contrast and saturation raised by a random factor of up to 3 each, uint8 [3, H, W] RGB.
 
-    Posters, comics, patterns and woodcuts are what people drop in, and paintings alone hold few of them.
+    Augmentation of style images: users also choose posters, comics, patterns and woodcuts, which are rare in
+    collections of paintings.
     """
     values = crop.float()
     luma = (values * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
@@ -146,20 +146,20 @@ def make_vivid(crop: Tensor, rng: np.random.Generator) -> Tensor:
 
 @dataclass
 class CropSource:
-    """Numbered random crops of pictures: crop ``n`` is the same in every run with the same seed.
+    """Numbered random crops of images: crop ``n`` is the same in every run with the same seed.
 
-    Damaged and tiny pictures are counted, reported once, and replaced by the next good one.
+    Damaged and tiny images are counted, reported once, and replaced by the next good one.
 
     Attributes:
-        pictures: what is cropped.
+        images: what is cropped.
         size: side of a crop in pixels.
         zoom: see `random_crop`.
-        seed: of everything that is drawn.
-        recolor: exchange the colour channels of half of the crops, which makes more styles of the same pictures.
+        seed: of all random choices.
+        recolor: permute the colour channels of half of the crops, as augmentation.
         vivid: share of the crops that `make_vivid` changes, 0..1.
     """
 
-    pictures: Sequence[PictureFile]
+    images: Sequence[ImageFile]
     size: int
     zoom: tuple[float, float]
     seed: int
@@ -172,17 +172,17 @@ class CropSource:
         """Crop ``number``, uint8 [3, size, size].
 
         Raises:
-            LivestyleError: not one picture could be read.
+            LivestyleError: none of the images could be read.
         """
         rng = np.random.default_rng((self.seed, number))
-        epoch, index = divmod(number, len(self.pictures))
-        order = _order(self.seed, epoch, len(self.pictures))
-        for attempt in range(len(self.pictures)):
-            place = int(order[(index + attempt) % len(self.pictures)])
+        epoch, index = divmod(number, len(self.images))
+        order = _order(self.seed, epoch, len(self.images))
+        for attempt in range(len(self.images)):
+            place = int(order[(index + attempt) % len(self.images)])
             if place in self._bad:
                 continue
             try:
-                image = self.pictures[place].read()
+                image = self.images[place].read()
                 if min(image.size) < LEAST_SIDE:
                     raise OSError(f"only {image.width}x{image.height} pixels")
             except OSError as error:
@@ -198,7 +198,7 @@ class CropSource:
 
     @property
     def skipped(self) -> set[int]:
-        """Places of the damaged and tiny pictures met so far."""
+        """Indices of the damaged and tiny images met so far."""
         return set(self._bad)
 
     def _skip(self, place: int, error: OSError) -> None:
@@ -206,12 +206,12 @@ class CropSource:
             first = not self._bad
             self._bad.add(place)
         if first:
-            name = self.pictures[place].name
+            name = self.images[place].name
             text = "skipping pictures that are damaged or under %d pixels; the first: %s (%s)"
             log.warning(text, LEAST_SIDE, name, error)
 
     def crops(self, numbers: Iterable[int], threads: int = 1) -> Iterator[Tensor]:
-        """Several crops in order, decoded a few ahead on other threads."""
+        """The numbered crops in order, decoded ahead on ``threads`` threads."""
         waiting: deque[Future[Tensor]] = deque()
         with ThreadPoolExecutor(threads) as pool:
             for number in numbers:
@@ -229,10 +229,10 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 @dataclass
 class FeatureBank:
-    """Crops with what the loss network makes of them, computed once.
+    """Crops with their loss-network features, computed once.
 
     Attributes:
-        crops: uint8 [n, 3, size, size].
+        crops: uint8 [n, 3, size, size] RGB.
         statistics: float32 [n, 1920], see `statistics_vector`.
         content: float16 [n, 512, size / 8, size / 8], relu4_1; None for styles.
     """
@@ -252,7 +252,7 @@ class FeatureBank:
         content: bool,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> FeatureBank:
-        """Compute the bank of the numbered crops of ``source``, in the precision that ``autocast`` sets."""
+        """Compute the bank of the numbered crops of ``source``, under ``autocast``."""
         from rich.progress import track
 
         crops: list[Tensor] = []
@@ -274,19 +274,19 @@ class FeatureBank:
         return cls(torch.cat(crops), torch.cat(statistics), torch.cat(features) if content else None)
 
     def save(self, path: Path) -> None:
-        """Write the bank beside its name and move it into place."""
-        # Several runs may share the folder.
+        """Write the bank atomically: to a temporary name, which is then moved into place."""
+        # The process id keeps apart several runs that share the folder.
         partial = path.with_suffix(f".{os.getpid()}.partial")
         torch.save({"crops": self.crops, "statistics": self.statistics, "content": self.content}, partial)
         os.replace(partial, path)
 
     @classmethod
     def load(cls, path: Path) -> FeatureBank:
-        """Map a saved bank into memory, where all processes of a machine share it."""
+        """A saved bank, memory-mapped, so that all processes of a machine share its pages."""
         return cls(**torch.load(path, weights_only=True, mmap=True))
 
-    def near(self, device: torch.device) -> FeatureBank:
-        """The bank in the memory of a GPU where it takes no more than half of what is free there; else as it is."""
+    def to_gpu_if_it_fits(self, device: torch.device) -> FeatureBank:
+        """The bank in GPU memory if it takes at most half of what is free there; otherwise unchanged."""
         size = sum(t.nbytes for t in (self.crops, self.statistics, self.content) if t is not None)
         if device.type != "cuda" or size > torch.cuda.mem_get_info(device)[0] / 2:
             return self
@@ -295,5 +295,5 @@ class FeatureBank:
 
 
 def to_float(images: Tensor, device: torch.device) -> Tensor:
-    """uint8 [N, 3, H, W] -> float32 in 0..1, channels last, on ``device``."""
+    """Images uint8 [N, 3, H, W] as float32 in 0..1, channels last, on ``device``."""
     return images.to(device).contiguous(memory_format=torch.channels_last).float().div_(255)

@@ -1,4 +1,4 @@
-"""What a model is worth: AdaIN's content and style losses, structure kept, and stillness, on held-back pictures."""
+"""Measures of stylizers: content and style loss, SSIM, LPIPS, temporal stability and rate, side by side."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from torch import Tensor
 
 from livestyle.errors import LivestyleError
 
-from .candidates import Candidate, find_candidate
-from .data import PictureFile, find_pictures
+from .adapters import StylizerAdapter, find_adapter
+from .data import ImageFile, find_images
 from .losses import content_loss, style_loss
 from .vgg import LossNetwork, statistics_vector
 
 QUALITY_SIDE = 512
 QUALITY_LONGEST = 768
-STILLNESS_SIDE = 384
+STABILITY_SIDE = 384
 NOISE_LEVELS = 4.0
+"""Standard deviation of the noise of a noisy still, in grey levels."""
 BORDER = 16
+"""Pixels along the edges that are left out where frames are compared, since padding affects them."""
 SEQUENCE = 8
+"""Frames of each test video."""
 WARM_UP = 2
+"""Frames at its start that are left out."""
 RATE_SIZE = (640, 360)
 RATE_ROUNDS = 20
 THUMBNAIL_SIDE = 128
@@ -37,22 +41,23 @@ THUMBNAIL_SIDE = 128
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of a model.
+    """The figures of a stylizer. Their names are part of the format of report.json and of manifests.
 
     Attributes:
-        pairs: content and style pairs measured.
+        pairs: number of content and style pairs measured.
         style_mean, style_median, style_p90: style loss over relu1_1 to relu4_1, over the pairs.
         content: content loss at relu4_1, mean over the pairs.
         ssim: structural similarity of the luma of output and content, mean over the pairs.
-        noise_gain: change between outputs over change between inputs, for a still with fresh noise, every frame painted
-            on its own.
-        pan_error: grey levels between aligned outputs of a slow pan, the same.
-        film_noise_gain, film_pan_error: the same for frames that are painted as those of one film, with all that
-            the program does to hold it still; the same figures again for stylizers that do nothing.
-        film_style_ratio: style loss of the pan's last frame in the film over that of the frame on its own, the mean of
-            the one over the mean of the other.
-        lpips: perceptual distance of output and content, mean over the pairs; None where it was not asked for.
-        milliseconds: a frame of `RATE_SIZE`, bytes in and bytes out with the style known, median.
+        noise_gain: frame-to-frame change of the output over that of the input, for a still with fresh noise in every
+            frame, each stylized by itself.
+        pan_error: mean absolute difference, in grey levels, of aligned consecutive outputs of a slow pan, each stylized
+            by itself.
+        film_noise_gain, film_pan_error: the same for frames stylized as a video, with the runtime's stabilisation;
+            repeated unchanged for stylizers that do not stabilise.
+        film_style_ratio: mean style loss of the last frame of the pan, stylized as a video, over that of the frame
+            stylized by itself; above 1, stabilisation weakens the style.
+        lpips: perceptual distance of output and content, mean over the pairs; None if it was not measured.
+        milliseconds: median time of a frame of `RATE_SIZE`, bytes to bytes, with the style encoded before.
     """
 
     pairs: int
@@ -70,9 +75,13 @@ class Report:
     lpips: float | None = None
 
 
-def prepare(picture: PictureFile, side: int = QUALITY_SIDE) -> np.ndarray:
-    """A picture for measuring: short side ``side`` (bicubic), its top left cropped to multiples of 8, uint8 RGB."""
-    image = picture.read()
+def prepare(file: ImageFile, side: int = QUALITY_SIDE) -> np.ndarray:
+    """An image for measuring, uint8 [H, W, 3] RGB.
+
+    Its short side is scaled to ``side`` (bicubic); then it is cropped at the bottom and on the right to multiples of 8
+    and to at most `QUALITY_LONGEST`.
+    """
+    image = file.read()
     factor = side / min(image.size)
     size = (max(side, round(image.width * factor)), max(side, round(image.height * factor)))
     pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC))
@@ -91,80 +100,81 @@ def evaluate(
     sheet: Path | None = None,
     keep: Callable[[dict[str, Report]], None] | None = None,
 ) -> dict[str, Report]:
-    """Measure stylizers side by side, the rate of all of them in turns.
+    """Measure stylizers side by side; their rates are measured interleaved.
 
     Args:
-        models: see `find_candidate`.
-        content: folders or tar files with the content pictures, none of which a model was trained on.
-        style: the same of the style pictures.
-        vgg_weights: as in `LossNetwork`.
-        every: each picture so many, sorted by name, is used; 1 uses all.
-        lpips: measure LPIPS too; torchvision downloads its AlexNet for that.
+        models: see `find_adapter`.
+        content: folders or tar files with content images that no model was trained on.
+        style: the same for style images.
+        vgg_weights: see `LossNetwork`.
+        every: use every n-th image, sorted by name; 1 uses all.
+        lpips: measure LPIPS too, for which torchvision downloads its AlexNet.
         sheet: a folder for a contact sheet of each model.
-        keep: called with the reports so far whenever a model is done, so that what is cut off is not lost.
+        keep: called after each model with the reports so far, so that an interruption loses none of them.
 
     Returns:
         Reports by the names of the models.
 
     Raises:
-        LivestyleError: a model or a picture cannot be read, or LPIPS cannot be measured.
+        LivestyleError: a model or an image cannot be read, or LPIPS cannot be measured.
     """
     from rich.console import Console
     from rich.progress import Progress
 
     network = LossNetwork(vgg_weights).to(memory_format=torch.channels_last)
-    candidates = [find_candidate(text, network) for text in models]
-    names = [candidate.name for candidate in candidates]
+    adapters = [find_adapter(text, network) for text in models]
+    names = [adapter.name for adapter in adapters]
     distance = _lpips() if lpips else None
     contents, styles = _load(content)[::every], _load(style)[::every]
-    stills = find_pictures(content)[::6]
+    stills = find_images(content)[::6]
     targets = [_statistics(network, image) for image in styles]
-    rates = _rates(candidates, contents[0], styles[0])
+    rates = _rates(adapters, contents[0], styles[0])
     reports: dict[str, Report] = {}
     with Progress(console=Console(stderr=True)) as progress:
-        for candidate in candidates:
-            name = candidate.name if names.count(candidate.name) == 1 else f"{candidate.name} ({len(reports) + 1})"
+        for adapter in adapters:
+            name = adapter.name if names.count(adapter.name) == 1 else f"{adapter.name} ({len(reports) + 1})"
             task = progress.add_task(name, total=len(contents) * len(styles))
-            codes = [candidate.encode(image) for image in styles]
+            codes = [adapter.encode(image) for image in styles]
             figures: list[tuple[float, float, float, float]] = []
-            paintings: list[np.ndarray] = []
+            thumbnails: list[np.ndarray] = []
             for image in contents:
                 with torch.inference_mode():
                     features = network(_tensor(image))["relu4_1"]
                 for code, target in zip(codes, targets, strict=True):
-                    painted = candidate.stylize(image, code)
+                    stylized = adapter.stylize(image, code)
                     if sheet is not None:
-                        paintings.append(thumbnail(painted))
+                        thumbnails.append(thumbnail(stylized))
                     with torch.inference_mode():
-                        taps = network(_tensor(painted))
+                        taps = network(_tensor(stylized))
                         figures.append((
                             float(style_loss(taps, target)),
                             float(content_loss(taps["relu4_1"], features)),
-                            ssim(luma(painted), luma(image)),
-                            distance(painted, image) if distance is not None else math.nan,
+                            ssim(luma(stylized), luma(image)),
+                            distance(stylized, image) if distance is not None else math.nan,
                         ))  # fmt: skip
                     progress.advance(task)
-            alone, film, film_style_ratio = stillness(partial(_one_by_one, candidate), stills, codes), None, 1.0
-            if candidate.holds_still:
-                film = stillness(candidate.film, stills, codes)
-                film_style_ratio = _film_style_ratio(candidate, stills, codes, targets, network)
-            reports[name] = _report(np.array(figures), alone, film or alone, film_style_ratio, rates[len(reports)])
+            single = video = stability(partial(_one_by_one, adapter), stills, codes)
+            style_ratio = 1.0
+            if adapter.stabilizes:
+                video = stability(adapter.stylize_video, stills, codes)
+                style_ratio = _video_style_ratio(adapter, stills, codes, targets, network)
+            reports[name] = _report(np.array(figures), single, video, style_ratio, rates[len(reports)])
             if sheet is not None:
-                _write_sheet(sheet / f"{name}.jpg", contents, styles, paintings)
+                _write_sheet(sheet / f"{name}.jpg", contents, styles, thumbnails)
             if keep is not None:
                 keep(reports)
     return reports
 
 
-def _one_by_one(candidate: Candidate, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
-    return [candidate.stylize(frame, code) for frame in frames]
+def _one_by_one(adapter: StylizerAdapter, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
+    return [adapter.stylize(frame, code) for frame in frames]
 
 
 def _report(
     figures: np.ndarray,
-    alone: tuple[float, float],
-    film: tuple[float, float],
-    film_style_ratio: float,
+    single: tuple[float, float],
+    video: tuple[float, float],
+    style_ratio: float,
     milliseconds: float,
 ) -> Report:
     style, content, similarity, distance = figures.T
@@ -176,19 +186,19 @@ def _report(
         content=float(content.mean()),
         ssim=float(similarity.mean()),
         lpips=None if np.isnan(distance).any() else float(distance.mean()),
-        noise_gain=alone[0],
-        pan_error=alone[1],
-        film_noise_gain=film[0],
-        film_pan_error=film[1],
-        film_style_ratio=film_style_ratio,
+        noise_gain=single[0],
+        pan_error=single[1],
+        film_noise_gain=video[0],
+        film_pan_error=video[1],
+        film_style_ratio=style_ratio,
         milliseconds=milliseconds,
     )
 
 
 def markdown(reports: dict[str, Report]) -> str:
-    """The reports as a table, rates as multiples of the slowest."""
+    """The reports as a Markdown table, with rates also as multiples of the slowest."""
     heads = ["", "style mean", "median", "p90", "content", "SSIM", "LPIPS", "noise gain", "pan error"]
-    heads += ["noise gain in a film", "pan error in a film", "style in a film"]
+    heads += ["noise gain in a video", "pan error in a video", "style in a video"]
     heads += [f"ms at {RATE_SIZE[0]}x{RATE_SIZE[1]}", "rate"]
     slowest = max(report.milliseconds for report in reports.values())
     rows = [
@@ -214,25 +224,25 @@ def markdown(reports: dict[str, Report]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _rates(candidates: Sequence[Candidate], content: np.ndarray, style: np.ndarray) -> list[float]:
-    """Median milliseconds a frame, bytes in and bytes out with the style known, in rounds of one frame each."""
+def _rates(adapters: Sequence[StylizerAdapter], content: np.ndarray, style: np.ndarray) -> list[float]:
+    """Median milliseconds per frame of each stylizer, interleaved: one frame of each in turn."""
     import cv2
 
     frame = cv2.resize(content, RATE_SIZE, interpolation=cv2.INTER_AREA)
-    codes = [candidate.encode(style) for candidate in candidates]
-    times: list[list[float]] = [[] for _ in candidates]
+    codes = [adapter.encode(style) for adapter in adapters]
+    times: list[list[float]] = [[] for _ in adapters]
     for round_number in range(RATE_ROUNDS + 1):
-        for candidate, code, taken in zip(candidates, codes, times, strict=True):
+        for adapter, code, taken in zip(adapters, codes, times, strict=True):
             start = time.perf_counter()
-            candidate.stylize(frame, code)
-            # The first round is the warm-up.
+            adapter.stylize(frame, code)
+            # The first round is a warm-up.
             if round_number:
                 taken.append(1000 * (time.perf_counter() - start))
     return [float(np.median(taken)) for taken in times]
 
 
 def _lpips() -> Callable[[np.ndarray, np.ndarray], float]:
-    """LPIPS (Zhang et al. 2018) with AlexNet between two uint8 RGB pictures."""
+    """LPIPS (Zhang et al. 2018) with AlexNet between two uint8 RGB images."""
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     try:
@@ -249,7 +259,7 @@ def _lpips() -> Callable[[np.ndarray, np.ndarray], float]:
 
 
 def thumbnail(image: np.ndarray, side: int = THUMBNAIL_SIDE) -> np.ndarray:
-    """The middle square of a picture, uint8 [side, side, 3]."""
+    """The central square of an image, scaled: uint8 [side, side, 3]."""
     import cv2
 
     height, width = image.shape[:2]
@@ -259,47 +269,48 @@ def thumbnail(image: np.ndarray, side: int = THUMBNAIL_SIDE) -> np.ndarray:
 
 
 def _write_sheet(
-    path: Path, contents: Sequence[np.ndarray], styles: Sequence[np.ndarray], paintings: Sequence[np.ndarray]
+    path: Path, contents: Sequence[np.ndarray], styles: Sequence[np.ndarray], thumbnails: Sequence[np.ndarray]
 ) -> None:
-    """The contents down the left, the styles along the top, what they give in between."""
+    """Write a contact sheet: a row for each content, a column for each style."""
     blank = np.full((THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3), 255, np.uint8)
     rows = [np.hstack([blank, *map(thumbnail, styles)])]
     for number, image in enumerate(contents):
-        rows.append(np.hstack([thumbnail(image), *paintings[number * len(styles) : (number + 1) * len(styles)]]))
+        rows.append(np.hstack([thumbnail(image), *thumbnails[number * len(styles) : (number + 1) * len(styles)]]))
     Image.fromarray(np.vstack(rows)).save(path, quality=90)
 
 
-Paint = Callable[[Sequence[np.ndarray], Any], list[np.ndarray]]
+StylizeFrames = Callable[[Sequence[np.ndarray], Any], list[np.ndarray]]
 
 
-def stillness(paint: Paint, pictures: Sequence[PictureFile], codes: Sequence[Any]) -> tuple[float, float]:
-    """Noise gain and pan error over pairs of stills and styles (each third style).
+def stability(stylize: StylizeFrames, stills: Sequence[ImageFile], codes: Sequence[Any]) -> tuple[float, float]:
+    """Temporal stability, as noise gain and pan error, over pairs of stills and styles (every third style).
 
     Args:
-        paint: the paintings of frames (uint8 [H, W, 3] RGB) that follow each other, in the style of a code.
-        pictures: the stills.
-        codes: of the styles.
+        stylize: from the frames of a video (uint8 [H, W, 3] RGB) and an encoded style to the stylized frames.
+        stills: the images of which the test videos are made.
+        codes: the encoded styles.
 
     Returns:
-        Mean |y[t+1] - y[t]| over mean |x[t+1] - x[t]| for a still with fresh Gaussian noise of 4 grey levels, and
-        the mean |aligned y[t+1] - y[t]| in grey levels for a window that moves a pixel right and down a frame.
+        Noise gain: mean |y[t+1] - y[t]| over mean |x[t+1] - x[t]| for a still with fresh Gaussian noise of 4 grey
+        levels. Pan error: mean |aligned y[t+1] - y[t]|, in grey levels, for a window that moves by one pixel right and
+        down per frame.
     """
     random = np.random.default_rng(0)
     gains: list[float] = []
     errors: list[float] = []
     steps = range(WARM_UP, SEQUENCE - 1)
     inner = slice(BORDER, -BORDER)
-    for picture, code in itertools.product(pictures, codes[::3]):
-        still = prepare(picture, STILLNESS_SIDE + SEQUENCE)
+    for file, code in itertools.product(stills, codes[::3]):
+        still = prepare(file, STABILITY_SIDE + SEQUENCE)
         noisy = [
             np.clip(np.rint(still + random.normal(0, NOISE_LEVELS, still.shape)), 0, 255).astype(np.uint8)
             for _ in range(SEQUENCE)
         ]
-        painted = [frame.astype(np.float32) for frame in paint(noisy, code)]
-        moved = np.mean([np.abs(painted[t + 1] - painted[t]).mean() for t in steps])
+        outputs = [frame.astype(np.float32) for frame in stylize(noisy, code)]
+        moved = np.mean([np.abs(outputs[t + 1] - outputs[t]).mean() for t in steps])
         given = np.mean([np.abs(noisy[t + 1].astype(np.float32) - noisy[t]).mean() for t in steps])
         gains.append(float(moved / given))
-        panned = [frame.astype(np.float32) for frame in paint(_pan(still), code)]
+        panned = [frame.astype(np.float32) for frame in stylize(_pan(still), code)]
         errors.append(
             float(np.mean([np.abs(panned[t + 1][:-1, :-1] - panned[t][1:, 1:])[inner, inner].mean() for t in steps]))
         )
@@ -307,29 +318,29 @@ def stillness(paint: Paint, pictures: Sequence[PictureFile], codes: Sequence[Any
 
 
 def _pan(still: np.ndarray) -> list[np.ndarray]:
-    """Windows that move a pixel right and down a frame."""
+    """The frames of a pan: windows of a still that move by one pixel right and down per frame."""
     height, width = (n - SEQUENCE for n in still.shape[:2])
     return [np.ascontiguousarray(still[t : t + height, t : t + width]) for t in range(SEQUENCE)]
 
 
-def _film_style_ratio(
-    candidate: Candidate,
-    pictures: Sequence[PictureFile],
+def _video_style_ratio(
+    adapter: StylizerAdapter,
+    stills: Sequence[ImageFile],
     codes: Sequence[Any],
     targets: Sequence[Tensor],
     network: LossNetwork,
 ) -> float:
-    """What holding a film still does to the style loss, see `Report`; above 1 it washes the style out."""
-    in_film: list[float] = []
-    alone: list[float] = []
-    for picture in pictures:
-        frames = _pan(prepare(picture, STILLNESS_SIDE + SEQUENCE))
+    """The effect of stabilisation on the style loss, see `Report.film_style_ratio`."""
+    in_video: list[float] = []
+    single: list[float] = []
+    for file in stills:
+        frames = _pan(prepare(file, STABILITY_SIDE + SEQUENCE))
         for code, target in list(zip(codes, targets, strict=True))[::3]:
-            paintings = candidate.film(frames, code)[-1], candidate.stylize(frames[-1], code)
-            for losses, painted in zip((in_film, alone), paintings, strict=True):
+            outputs = adapter.stylize_video(frames, code)[-1], adapter.stylize(frames[-1], code)
+            for losses, stylized in zip((in_video, single), outputs, strict=True):
                 with torch.inference_mode():
-                    losses.append(float(style_loss(network(_tensor(painted)), target)))
-    return float(np.mean(in_film) / np.mean(alone))
+                    losses.append(float(style_loss(network(_tensor(stylized)), target)))
+    return float(np.mean(in_video) / np.mean(single))
 
 
 def luma(image: np.ndarray) -> np.ndarray:
@@ -338,7 +349,7 @@ def luma(image: np.ndarray) -> np.ndarray:
 
 
 def ssim(first: np.ndarray, second: np.ndarray) -> float:
-    """Structural similarity (Wang et al. 2004) of two grey pictures in 0..255: 11x11 Gaussian window, sigma 1.5."""
+    """Structural similarity (Wang et al. 2004) of two grey images in 0..255: 11x11 Gaussian window, sigma 1.5."""
     import cv2
 
     def blur(image: np.ndarray) -> np.ndarray:
@@ -355,7 +366,7 @@ def ssim(first: np.ndarray, second: np.ndarray) -> float:
 
 def _load(paths: Sequence[Path]) -> list[np.ndarray]:
     try:
-        return [prepare(p) for p in sorted(find_pictures(paths), key=lambda p: p.name)]
+        return [prepare(p) for p in sorted(find_images(paths), key=lambda p: p.name)]
     except OSError as error:
         raise LivestyleError(f"a picture to measure on is damaged: {error}") from error
 

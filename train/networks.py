@@ -1,13 +1,13 @@
-"""The networks: what a frame passes through, and what reads a style picture.
+"""The networks: the stylizers, which frames pass through, and the style encoders.
 
-All of them speak the contract of `livestyle.engine.model`: a style is a flat vector of *style statistics*, the target
-mean and standard deviation of every channel of every AdaIN site (Huang & Belongie 2017), so that strength, mixes and
-crossfades are weighted means of such vectors.
+All follow the contract of `livestyle.engine.model`: a style is a flat vector of *style statistics*, the target mean and
+standard deviation of every channel of every AdaIN site (Huang & Belongie 2017), so that strength, mixes and crossfades
+are weighted means of such vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,105 +17,15 @@ from torch import Tensor, nn
 
 from livestyle.errors import LivestyleError
 
-from .operations import channel_moments, mirrored
-from .vgg import CHANNELS, STATISTICS_SIZE, Mirror, build_layers, channel_statistics
+from .adain import Running, SitePass
+from .operations import reflect_pad
+from .vgg import CHANNELS, STATISTICS_SIZE, ReflectPad, build_layers, channel_statistics
 
-SITE_EPSILON = 1e-5
 STYLE_CODE_SIZE = 256
 
 
-@dataclass(frozen=True)
-class Running:
-    """Running content statistics of a film: what the frames before left behind, and how much of it to keep.
-
-    Attributes:
-        state: float32 [K], mean then deviation of every site's channels, in the order of the sites.
-        momentum: float32 scalar in 0..1; 0 forgets the frames before (a new scene), 0.9 keeps nine tenths of them.
-    """
-
-    state: Tensor
-    momentum: Tensor
-
-
-def running_statistics(statistics: Tensor, state: Tensor, momentum: Tensor) -> Tensor:
-    """The moving average after each frame of a batch, all frames at once.
-
-    Args:
-        statistics: [N, C], one row a frame, in the order of time.
-        state: [C], the average before the first of them.
-        momentum: scalar m; each frame makes the average ``m * average + (1 - m) * its own statistics``.
-
-    Returns:
-        [N, C]: row n is the average after frame n.
-    """
-    index = torch.arange(statistics.shape[0], device=statistics.device, dtype=statistics.dtype)
-    age = index[:, None] - index[None, :]
-    weights = (1 - momentum) * torch.pow(momentum, age.clamp(min=0)) * (age >= 0).to(statistics.dtype)
-    return weights @ statistics + torch.pow(momentum, index + 1)[:, None] * state[None, :]
-
-
-class SitePass:
-    """One walk of a batch through a network's AdaIN sites, in their order.
-
-    With a mask, two styles share each frame, as in the spatial control of Huang & Belongie (2017, section 7.2), and
-    scale and shift are mixed for each pixel by the mask, which may be soft. Unlike theirs, both regions are normalised
-    with the statistics of the whole frame and not each with its own: a tiny or empty region does no harm, nothing jumps
-    where a region's border moves, and the running statistics stay those of one frame.
-
-    Args:
-        style: style statistics, [S] for one style or [N, S] for one a frame; with a mask [2, S].
-        strength: scalar or [N] in 0..1: 0 re-applies the content's own statistics, 1 the style's.
-        running: running content statistics, or None to take each frame's own.
-        masks: for each site at its resolution, [N, 1, h, w] in 0..1: the share of the first style, the rest is the
-            second's; None for no mask.
-    """
-
-    def __init__(
-        self, style: Tensor, strength: Tensor, running: Running | None, masks: Iterable[Tensor] | None = None
-    ) -> None:
-        self.style = style if style.dim() == 2 else style[None]
-        if masks is not None:
-            # Both styles for every frame: [2, 1, S].
-            self.style = self.style[:, None]
-        self.strength = strength.reshape(-1, 1)
-        self.running = running
-        self.next_states: list[Tensor] = []
-        self._shares = None if masks is None else iter([torch.cat([mask, 1 - mask], dim=1) for mask in masks])
-        self._offset = 0
-
-    def __call__(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        start, self._offset = self._offset, self._offset + 2 * channels
-        own = torch.cat(site_statistics(x), dim=1)
-        if self.running is not None:
-            own = running_statistics(own, self.running.state[start : self._offset], self.running.momentum)
-            self.next_states.append(own[-1])
-        target = own + self.strength * (self.style[..., start : self._offset] - own)
-        scale = target[..., channels:] / own[:, channels:]
-        shift = target[..., :channels] - own[:, :channels] * scale
-        if self._shares is None:
-            return x * scale[:, :, None, None].to(x.dtype) + shift[:, :, None, None].to(x.dtype)
-        shares = next(self._shares).flatten(2).to(x.dtype)
-        return x * spread(scale, shares).reshape(x.shape) + spread(shift, shares).reshape(x.shape)
-
-    def next_state(self) -> Tensor:
-        """Float32 [K]: the running statistics after the last frame of the batch."""
-        return torch.cat(self.next_states)
-
-
-def spread(values: Tensor, shares: Tensor) -> Tensor:
-    """Values of two styles mixed for every pixel: [2, N, C] and their shares [N, 2, P] give [N, C, P]."""
-    return values.permute(1, 2, 0).to(shares.dtype) @ shares
-
-
-def site_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Channel means and deviations of an AdaIN site, in float32 whatever the precision of ``x``."""
-    mean, variance = channel_moments(x)
-    return mean, (variance + SITE_EPSILON).sqrt()
-
-
 class ReflectConv(nn.Module):
-    """A convolution whose border is mirrored, so that no frame gets a dark or light rim."""
+    """A convolution with reflection padding; zero padding would give frames a dark or light rim."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -123,18 +33,18 @@ class ReflectConv(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(mirrored(x, self.pad))
+        return self.conv(reflect_pad(x, self.pad))
 
 
 class UpsampleConv(ReflectConv):
-    """Nearest upsampling to twice the size, then the convolution."""
+    """Nearest-neighbour upsampling to twice the size, then the convolution."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions around a skip connection; an AdaIN site after each where ``sites`` is given."""
+    """Two convolutions and a skip connection; with ``sites``, each convolution is followed by an AdaIN site."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -153,9 +63,13 @@ class ResidualBlock(nn.Module):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a compact network: channels at half and quarter resolution, residual blocks, style encoder.
+    """The sizes of a compact model.
 
-    The style encoder has one convolution at the picture's resolution and ``style_depth`` at each that follows.
+    Attributes:
+        half, quarter: channels of the stylizer at half and at quarter resolution.
+        encoder_blocks, decoder_blocks: residual blocks before and after the first AdaIN site.
+        style_widths: channels of the style encoder at full, half, quarter and eighth resolution.
+        style_depth: convolutions of the style encoder at each resolution but the full one, where there is one.
     """
 
     half: int
@@ -169,11 +83,13 @@ class Architecture:
 ARCHITECTURES = {
     "lite": Architecture(24, 64, 2, 2, (32, 64, 128, 192), 3),
     "full": Architecture(96, 128, 4, 5, (48, 96, 192, 256), 3),
+    # For tests and first tries: trains and exports in seconds, and is too small to stylize well.
+    "tiny": Architecture(8, 32, 1, 1, (8, 16, 24, 32), 2),
 }
 
 
 class CompactStylizer(nn.Module):
-    """The frame path of `lite` and `full`: an AdaIN network of our own that needs no VGG at run time.
+    """The stylizer of the compact models: an AdaIN network that needs no VGG at run time.
 
     Frames enter and leave by space-to-depth (2x2), so that no convolution runs at full resolution. Normalisation
     is AdaIN (Huang & Belongie 2017) at several sites, each with its own target statistics, as in conditional instance
@@ -201,29 +117,29 @@ class CompactStylizer(nn.Module):
         running: Running | None = None,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Paint frames.
+        """Stylize frames.
 
         Args:
             frames: float [N, 3, H, W], RGB in 0..1; H and W are multiples of `multiple`.
             style: style statistics, float [S] or [N, S]; with a mask [2, S].
             strength: float scalar or [N] in 0..1.
             running: running content statistics, or None to use each frame's own.
-            mask: float [N, 1, H, W] in 0..1: where it is 1, the first of the two styles, where it is 0, the second.
+            mask: float [N, 1, H, W] in 0..1: the share of the first of the two styles.
 
         Returns:
             The stylized frames, float [N, 3, H, W], not clamped, and the next running state ([K], or None).
         """
         x = self.stem(F.pixel_unshuffle((frames - 0.5) * 4, 2))
-        x, state = self.paint(x, style, strength, running, mask)
+        x, state = self.stylize_features(x, style, strength, running, mask)
         return F.pixel_shuffle(x, 2) * 0.25 + 0.5, state
 
-    def paint(
+    def stylize_features(
         self, x: Tensor, style: Tensor, strength: Tensor, running: Running | None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """`forward` from the output of `stem` to that of `out`: [N, 12, H / 2, W / 2] in the network's own range."""
+        """The part of `forward` from the output of ``stem`` to that of ``out``: [N, 12, H / 2, W / 2], in -2..2."""
         masks = None
         if mask is not None:
-            # All sites but the last are at a quarter of the resolution.
+            # All sites but the last are at quarter resolution.
             quarter, half = F.avg_pool2d(mask, 4), F.avg_pool2d(mask, 2)
             masks = [quarter] * (len(self.site_channels) - 1) + [half]
         sites = SitePass(style, strength, running, masks)
@@ -238,7 +154,7 @@ class CompactStylizer(nn.Module):
 
 
 class StyleHead(nn.Module):
-    """From a style code to style statistics: a mean and a positive deviation for each channel of each site."""
+    """From a style code to style statistics: a mean and a positive deviation for each channel of each AdaIN site."""
 
     def __init__(self, site_channels: list[int]) -> None:
         super().__init__()
@@ -253,41 +169,44 @@ class StyleHead(nn.Module):
         parts: list[Tensor] = []
         raw = self.linear(F.silu(code)).float()
         for index, part in enumerate(raw.split([c for c in self.site_channels for _ in range(2)], dim=1)):
-            # Softplus shifted so that a zero gives a deviation of one.
+            # The shifted softplus of 0 is a deviation of 1.
             parts.append(part if index % 2 == 0 else F.softplus(part + 0.5413) + 1e-3)
         return torch.cat(parts, dim=1)
 
 
 class LossStatisticsReader(nn.Module):
-    """From the loss network's statistics of a style picture to a style code; used in training only.
+    """From the loss network's statistics of a style image to a style code; used in training only.
 
-    Logarithms, standardised and clamped: the raw statistics spread over orders of magnitude, and training on
-    them diverges.
+    It reads standardised, clamped logarithms: the statistics themselves span orders of magnitude, and training on them
+    diverges.
+
+    Args:
+        size: of the statistics; 1920 for VGG-19.
     """
 
     log_mean: Tensor
     log_std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = STATISTICS_SIZE) -> None:
         super().__init__()
-        self.register_buffer("log_mean", torch.zeros(STATISTICS_SIZE))
-        self.register_buffer("log_std", torch.ones(STATISTICS_SIZE))
-        self.linear = nn.Linear(STATISTICS_SIZE, STYLE_CODE_SIZE)
+        self.register_buffer("log_mean", torch.zeros(size))
+        self.register_buffer("log_std", torch.ones(size))
+        self.linear = nn.Linear(size, STYLE_CODE_SIZE)
 
     def calibrate(self, statistics: Tensor) -> None:
-        """Take the standardisation from loss-network statistics [N, 1920] of many style pictures."""
+        """Take the standardisation from the loss-network statistics of many style images, [N, size]."""
         logs = torch.log(statistics + 1e-3)
         self.log_mean.copy_(logs.mean(0))
         self.log_std.copy_(logs.std(0) + 1e-3)
 
     @torch.no_grad()
-    def imitate(self, statistics: Tensor, codes: Tensor, ridge: float = 0.01) -> None:
-        """Take the weights that give known codes best, by ridge regression in float64.
+    def fit(self, statistics: Tensor, codes: Tensor, ridge: float = 0.01) -> None:
+        """Fit the linear layer to known style codes, by ridge regression in float64.
 
         Args:
-            statistics: of the loss network, [N, 1920], on the CPU.
-            codes: what to give for them, [N, STYLE_CODE_SIZE].
-            ridge: how much large weights are avoided, as a share of the inputs' mean variance.
+            statistics: of the loss network, [N, size], on the CPU.
+            codes: the code for each, [N, STYLE_CODE_SIZE].
+            ridge: regularisation, as a share of the inputs' mean variance.
         """
         inputs = self._standardised(statistics).double()
         middle, target_middle = inputs.mean(0), codes.double().mean(0)
@@ -303,12 +222,12 @@ class LossStatisticsReader(nn.Module):
         return logs.clamp(-3, 3)
 
     def forward(self, statistics: Tensor) -> Tensor:
-        """Style codes [N, STYLE_CODE_SIZE] of loss-network statistics [N, 1920]."""
+        """Style codes [N, STYLE_CODE_SIZE] of loss-network statistics [N, size]."""
         return self.linear(self._standardised(statistics))
 
 
 class StyleEncoder(nn.Module):
-    """From a style picture to a style code: channel statistics of a small convolutional network at four scales."""
+    """From a style image to a style code: channel statistics of a small convolutional network at four scales."""
 
     def __init__(self, widths: tuple[int, ...], depth: int) -> None:
         super().__init__()
@@ -318,8 +237,8 @@ class StyleEncoder(nn.Module):
             self.convs.append(nn.ModuleList([ReflectConv(inputs, width, stride=2), *more]))
         for module in self.convs.modules():
             if isinstance(module, nn.Conv2d):
-                # With PyTorch's own beginning signals shrink from layer to layer, until half of the deep channels are
-                # negative for every picture and never learn.
+                # PyTorch's default initialisation shrinks signals from layer to layer, and half of the deep channels
+                # become dead ReLUs: negative for every image.
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         self.norm = nn.BatchNorm1d(2 * sum(widths))
@@ -328,7 +247,7 @@ class StyleEncoder(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """Style codes [N, STYLE_CODE_SIZE] of pictures, float [N, 3, H, W], RGB in 0..1."""
+        """Style codes [N, STYLE_CODE_SIZE] of images, float [N, 3, H, W], RGB in 0..1."""
         parts: list[Tensor] = []
         x = (image - 0.5) * 4
         for level in self.convs:
@@ -341,45 +260,55 @@ class StyleEncoder(nn.Module):
 
 
 class CompactModel(nn.Module):
-    """`lite` or `full` with everything that is trained: frame path, style encoder and what trains them."""
+    """A model of one of `ARCHITECTURES`, with all that is trained.
 
-    def __init__(self, name: str) -> None:
+    The frame path is the stylizer with the style head; the style encoder replaces the statistics reader that the frame
+    path is trained with, and which does not ship.
+
+    Args:
+        arch: name of the architecture.
+        divisor: width divisor of the loss network, see `train.vgg.build_layers`.
+    """
+
+    def __init__(self, arch: str, divisor: int = 1) -> None:
         super().__init__()
-        architecture = ARCHITECTURES[name]
+        architecture = ARCHITECTURES[arch]
+        self.vgg_divisor = divisor
         self.stylizer = CompactStylizer(architecture)
         self.style_encoder = StyleEncoder(architecture.style_widths, architecture.style_depth)
         self.style_head = StyleHead(self.stylizer.site_channels)
-        self.statistics_reader = LossStatisticsReader()
+        self.statistics_reader = LossStatisticsReader(STATISTICS_SIZE // divisor)
 
     @property
     def site_channels(self) -> list[int]:
         return self.stylizer.site_channels
 
     def encode_style(self, image: Tensor) -> Tensor:
-        """Style statistics [N, S] of pictures, float [N, 3, H, W], RGB in 0..1."""
+        """Style statistics [N, S] of images, float [N, 3, H, W], RGB in 0..1."""
         return self.style_head(self.style_encoder(image))
 
 
 class ClassicStylizer(nn.Module):
-    """The AdaIN paper's network: VGG-19 to relu4_1, one AdaIN site, and the mirrored decoder."""
+    """The AdaIN paper's network: VGG-19 to relu4_1, one AdaIN site, and a decoder that mirrors the encoder."""
 
     multiple = 8
 
-    def __init__(self) -> None:
+    def __init__(self, divisor: int = 1) -> None:
         super().__init__()
-        self.encoder = build_layers().requires_grad_(False)
+        self.encoder = build_layers(divisor).requires_grad_(False)
         layers: list[nn.Module] = []
-        plan: list[int | str] = [256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64]
-        channels = CHANNELS["relu4_1"]
+        one, two, three, four = (count // divisor for count in CHANNELS.values())
+        plan: list[int | str] = [three, "up", three, three, three, two, "up", two, one, "up", one]
+        channels = four
         for step in plan:
             if isinstance(step, str):
                 layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
                 continue
-            layers += [Mirror(), nn.Conv2d(channels, step, 3), nn.ReLU()]
+            layers += [ReflectPad(), nn.Conv2d(channels, step, 3), nn.ReLU()]
             channels = step
-        layers += [Mirror(), nn.Conv2d(channels, 3, 3)]
+        layers += [ReflectPad(), nn.Conv2d(channels, 3, 3)]
         self.decoder = nn.Sequential(*layers)
-        self.site_channels = [CHANNELS["relu4_1"]]
+        self.site_channels = [four]
 
     def forward(
         self,
@@ -392,37 +321,56 @@ class ClassicStylizer(nn.Module):
         """As `CompactStylizer.forward`."""
         masks = None if mask is None else [F.avg_pool2d(mask, self.multiple)]
         sites = SitePass(style, strength, running, masks)
-        painted = self.decoder(sites(self.encoder(frames)))
-        return painted, sites.next_state() if running is not None else None
+        stylized = self.decoder(sites(self.encoder(frames)))
+        return stylized, sites.next_state() if running is not None else None
 
 
 class ClassicModel(nn.Module):
-    """The paper's model behind the same methods as `CompactModel`; the style encoder is the VGG itself."""
+    """The paper's model with the methods of `CompactModel`; its style encoder is the VGG itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, divisor: int = 1) -> None:
         super().__init__()
-        self.stylizer = ClassicStylizer()
+        self.vgg_divisor = divisor
+        self.stylizer = ClassicStylizer(divisor)
 
     @property
     def site_channels(self) -> list[int]:
         return self.stylizer.site_channels
 
     def encode_style(self, image: Tensor) -> Tensor:
-        """Style statistics [N, 1024] of pictures: means, then deviations, of relu4_1."""
+        """Style statistics [N, 1024] of images: means, then deviations, of relu4_1."""
         return torch.cat(channel_statistics(self.stylizer.encoder(image)), dim=1)
 
 
 Model = CompactModel | ClassicModel
 
 
-def build_model(arch: str) -> Model:
-    """A new model of architecture ``lite``, ``full`` or ``classic``.
+def check_architecture(arch: str) -> None:
+    """Refuse a name that is no architecture.
+
+    Raises:
+        LivestyleError: it is none.
+    """
+    names = [*ARCHITECTURES, "classic"]
+    if arch not in names:
+        raise LivestyleError(f"there is no architecture {arch!r}: choose one of {', '.join(names)}")
+
+
+def build_model(arch: str, divisor: int = 1) -> Model:
+    """A new model of one of `ARCHITECTURES`, or ``classic``.
+
+    Args:
+        arch: name of the architecture.
+        divisor: width divisor of the loss network, which decides the statistics reader and the widths of ``classic``.
 
     Raises:
         LivestyleError: there is no such architecture.
     """
-    if arch in ARCHITECTURES:
-        return CompactModel(arch)
-    if arch == "classic":
-        return ClassicModel()
-    raise LivestyleError(f"there is no architecture {arch!r}: choose one of {', '.join([*ARCHITECTURES, 'classic'])}")
+    check_architecture(arch)
+    return ClassicModel(divisor) if arch == "classic" else CompactModel(arch, divisor)
+
+
+def vgg_divisor(state: Mapping[str, Tensor]) -> int:
+    """The width divisor of the loss network that a model was trained with, from the shapes of its weights."""
+    sizes = {"statistics_reader.log_mean": STATISTICS_SIZE, "stylizer.encoder.2.bias": CHANNELS["relu1_1"]}
+    return next((size // max(1, len(state[name])) for name, size in sizes.items() if name in state), 1)

@@ -1,4 +1,4 @@
-"""Operations that PyTorch has, in a form that is several times as fast on CPUs or keeps to the precision given."""
+"""PyTorch operations re-implemented for speed, or to keep the precision of their input."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def mirrored(x: Tensor, pad: int) -> Tensor:
-    """[N, C, H, W] with ``pad`` mirrored rows and columns on each side, in the precision of ``x``."""
+def reflect_pad(x: Tensor, pad: int) -> Tensor:
+    """Reflection padding of [N, C, H, W] by ``pad`` pixels on each side, in the precision of ``x``."""
     if x.is_cuda and pad == 1 and min(x.shape[2:]) > 3:
-        return MirroredBySlices.apply(x)
+        return ReflectPadBySlices.apply(x)
     if x.dtype == torch.float32:
         return F.pad(x, (pad,) * 4, mode="reflect")
-    # On CPUs autocast mirrors in float32, for which all of x is converted twice.
+    # On CPUs autocast runs the padding in float32, which converts all of x twice.
     with torch.autocast(x.device.type, enabled=False):
         return F.pad(x, (pad,) * 4, mode="reflect")
 
 
-class MirroredBySlices(torch.autograd.Function):
-    """`mirrored` by one pixel, for heights and widths above 3.
+class ReflectPadBySlices(torch.autograd.Function):
+    """Reflection padding by one pixel, for heights and widths above 3, that keeps the channels-last layout.
 
-    Channels last, as PyTorch's own is not on GPUs, which spent most of their time on that and on copies from one layout
-    to the other.
+    PyTorch's own returns contiguous tensors on GPUs, where padding and the conversions of the layout took most of the
+    time of an iteration.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         n, channels, height, width = x.shape
-        bordered = x.new_empty((n, height + 2, width + 2, channels)).permute(0, 3, 1, 2)
-        bordered[:, :, 1:-1, 1:-1] = x
-        # First and last at once: a slice whose step leads from the one to the other.
-        bordered[:, :, :: height + 1, 1:-1] = x[:, :, 1 :: height - 3][:, :, :2]
-        bordered[..., :: width + 1] = bordered[..., 2 :: width - 3][..., :2]
-        return bordered
+        padded = x.new_empty((n, height + 2, width + 2, channels)).permute(0, 3, 1, 2)
+        padded[:, :, 1:-1, 1:-1] = x
+        # First and last row in one copy: a slice whose step leads from the one to the other.
+        padded[:, :, :: height + 1, 1:-1] = x[:, :, 1 :: height - 3][:, :, :2]
+        padded[..., :: width + 1] = padded[..., 2 :: width - 3][..., :2]
+        return padded
 
     @staticmethod
     @once_differentiable
@@ -57,16 +57,16 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    # Not mean(dtype=...): in ONNX that is a mean in the precision of x, converted afterwards.
+    # Not mean(dtype=...): it is exported to ONNX as a mean in the precision of x, converted afterwards.
     x = x.float()
     mean = x.mean(dim=(2, 3))
     centred = x - mean[:, :, None, None]
-    # Neither var_mean(), many times as slow, nor square(), for which onnxruntime's CPU takes twice a product's time.
+    # var_mean() is many times slower, and square() takes onnxruntime's CPU twice the time of a product.
     return mean, (centred * centred).mean(dim=(2, 3))
 
 
 class _ChannelMoments(torch.autograd.Function):
-    """`_moments` whose gradient is one pass over ``x`` instead of many."""
+    """`_moments` with a gradient that is computed in one pass over ``x``."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,5 +81,5 @@ class _ChannelMoments(torch.autograd.Function):
         pixels = x.shape[2] * x.shape[3]
         scale = by_variance * (2 / pixels)
         shift = by_mean / pixels - scale * mean
-        # In float32: where a channel's mean is far greater than its deviation, shift and product nearly cancel out.
+        # In float32: shift and product nearly cancel where a channel's mean is far greater than its deviation.
         return torch.addcmul(shift[:, :, None, None], x.float(), scale[:, :, None, None]).to(x.dtype)

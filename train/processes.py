@@ -1,4 +1,4 @@
-"""A run on several processes: each takes its part of every batch, and the sum is what one process would compute."""
+"""Data-parallel training: each process computes a share of every batch; the result is that of one process."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ T = TypeVar("T")
 
 
 def check_processes(devices: int, num_nodes: int, batch_size: int, device: torch.device) -> None:
-    """Refuse what cannot be started or cannot be shared out.
+    """Refuse numbers of processes that cannot be started or do not divide the batch.
 
     Args:
-        devices: processes on this machine.
-        num_nodes: machines.
-        batch_size: of all processes together.
-        device: that each process is to have one of, or the CPU, which they share.
+        devices: processes on each machine.
+        num_nodes: number of machines.
+        batch_size: pairs per batch, of all processes together.
+        device: CUDA, where each process takes one GPU, or the CPU, which all share.
 
     Raises:
-        LivestyleError: there are too few GPUs, the batch cannot be shared out, or several machines, or processes that
-            torchrun started, do not fit the options.
+        LivestyleError: there are too few GPUs, the batch does not divide evenly, several machines are asked for without
+            torchrun, or torchrun started other numbers of processes.
     """
     if device.type == "cuda" and devices > torch.cuda.device_count():
         raise LivestyleError(f"--devices {devices} is more than the {torch.cuda.device_count()} GPUs of this machine")
@@ -57,31 +57,31 @@ def check_processes(devices: int, num_nodes: int, batch_size: int, device: torch
 
 
 class Processes:
-    """This process among those of a run, and what they tell each other besides gradients.
+    """The processes of a run, and their collective operations besides the exchange of gradients.
 
     Attributes:
-        rank: number of this process; 0 validates, saves and speaks.
-        count: of all processes.
+        rank: of this process; rank 0 validates, saves and reports.
+        count: number of processes.
     """
 
     def __init__(self, fabric: Fabric) -> None:
         self.rank, self.count = fabric.global_rank, fabric.world_size
-        # Of its own, since others wait here for as long as the first takes, and since flags need no GPU.
+        # A group of its own: it needs no GPU, and no timeout while the others wait for rank 0.
         self._group: dist.ProcessGroup | None = None
         if self.count > 1:
             group = dist.new_group(backend="gloo", timeout=timedelta(days=30))
             assert isinstance(group, dist.ProcessGroup)
             self._group = group
-            # Lightning does so for NCCL alone; an interpreter that ends under gloo's threads is aborted at times.
+            # Lightning does this for NCCL only; an interpreter that exits while gloo's threads run may abort.
             atexit.register(dist.destroy_process_group)
 
-    def part(self, size: int) -> slice:
-        """Which of the ``size`` pairs of a batch this process takes."""
+    def share(self, size: int) -> slice:
+        """The slice of the ``size`` pairs of a batch that is this process's."""
         each = size // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
 
-    def anywhere(self, flag: bool) -> bool:
-        """Whether ``flag`` holds in any process; to be called by all."""
+    def any(self, flag: bool) -> bool:
+        """Whether ``flag`` is true in any process; a collective call."""
         if self._group is None:
             return flag
         value = torch.tensor(int(flag))
@@ -89,22 +89,22 @@ class Processes:
         return bool(value)
 
     def mean(self, values: dict[str, Tensor]) -> dict[str, float]:
-        """The means of scalars over the processes; to be called by all."""
+        """The means of scalars over the processes; a collective call."""
         total = torch.stack(list(values.values())).double().cpu()
         if self._group is not None:
             dist.all_reduce(total, dist.ReduceOp.SUM, self._group)
         return dict(zip(values, (total / self.count).tolist(), strict=True))
 
     def union(self, items: set[T]) -> set[T]:
-        """What is in the sets of all processes; to be called by all."""
+        """The union of the sets of all processes; a collective call."""
         if self._group is None:
             return items
         everyone: list[set[T]] = [set()] * self.count
         dist.all_gather_object(everyone, items, self._group)
         return set().union(*everyone)
 
-    def first_does(self, work: Callable[[], object]) -> None:
-        """Do something in the first process alone while the others wait; where it fails there, they end silently."""
+    def run_on_first(self, work: Callable[[], object]) -> None:
+        """Run ``work`` in rank 0 while the others wait (a collective call); if it fails, they exit silently."""
         if self._group is None:
             work()
             return
@@ -112,21 +112,21 @@ class Processes:
             try:
                 work()
             except Exception:
-                self.anywhere(True)
+                self.any(True)
                 raise
-            self.anywhere(False)
+            self.any(False)
             return
         try:
-            failed = self.anywhere(False)
+            failed = self.any(False)
         except RuntimeError:
-            # The connection is lost: the first process was killed.
+            # The connection is lost: rank 0 was killed.
             failed = True
         if failed:
             raise SystemExit
 
 
 class WholeBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over the batch of all processes, on the CPU too, where torch has no `SyncBatchNorm`."""
+    """Synchronised batch normalisation that also runs on the CPU, for which PyTorch's `SyncBatchNorm` is not made."""
 
     def __init__(self, norm: nn.BatchNorm1d, fabric: Fabric) -> None:
         super().__init__(norm.num_features)
@@ -137,7 +137,7 @@ class WholeBatchNorm(nn.BatchNorm1d):
         if not self.training:
             return super().forward(input)
         with warnings.catch_warnings():
-            # How Lightning gathers is no matter of the person who trains.
+            # Lightning's own use of a deprecated function, which users cannot change.
             warnings.filterwarnings("ignore", "torch.distributed.nn.functional.all_gather is deprecated")
             gathered = self._fabric.all_gather(input, sync_grads=True)
         assert isinstance(gathered, Tensor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from livestyle.errors import LivestyleError
 
-from .operations import channel_moments, mirrored
+from .operations import channel_moments, reflect_pad
 
 TAPS = {"relu1_1": 3, "relu2_1": 10, "relu3_1": 17, "relu4_1": 30}
+"""Index in `build_layers` of each layer whose features the losses use."""
 CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512}
 STATISTICS_SIZE = 2 * sum(CHANNELS.values())
 EPSILON = 1e-5
@@ -21,23 +23,29 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Mirror(nn.Module):
-    """A border of one mirrored pixel."""
+class ReflectPad(nn.Module):
+    """Reflection padding by one pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return mirrored(x, 1)
+        return reflect_pad(x, 1)
 
 
-def build_layers() -> nn.Sequential:
-    """The layers from RGB in 0..1 to relu4_1: colour layer first, reflection pads, max-pool with ceil."""
+def build_layers(divisor: int = 1) -> nn.Sequential:
+    """The layers from RGB in 0..1 to relu4_1, with random weights.
+
+    As in the AdaIN paper: a 1x1 convolution for the colours first, reflection padding, max-pooling with ceil.
+
+    Args:
+        divisor: divides the width of every layer; 1 is VGG-19, 8 a network for tests.
+    """
     layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
     channels = 3
     for width in _WIDTHS:
         if isinstance(width, str):
             layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
             continue
-        layers += [Mirror(), nn.Conv2d(channels, width, 3), nn.ReLU()]
-        channels = width
+        layers += [ReflectPad(), nn.Conv2d(channels, width // divisor, 3), nn.ReLU()]
+        channels = width // divisor
     return nn.Sequential(*layers)
 
 
@@ -77,17 +85,23 @@ class LossNetwork(nn.Module):
     """Frozen VGG-19 to relu4_1 (Simonyan & Zisserman 2015; used as in Huang & Belongie 2017).
 
     Args:
-        weights: a safetensors file with the layers of `build_layers`; without one, torchvision's
-            ImageNet VGG-19, which torchvision downloads on first use. That one is not normalised: see `normalise`.
+        weights: a safetensors file with the layers of `build_layers`, whose shapes decide the widths; without one,
+            torchvision's ImageNet VGG-19, which torchvision downloads on first use and `normalize` has to normalise.
+
+    Attributes:
+        divisor: that of `build_layers`; 1 for VGG-19.
 
     Raises:
-        LivestyleError: the file is missing or is no such network, or the download fails.
+        LivestyleError: the file is missing or is not such a network, or the download fails.
     """
 
     def __init__(self, weights: Path | None = None) -> None:
         super().__init__()
-        self.layers = build_layers()
-        state = _torchvision_state(self.layers) if weights is None else _read_safetensors(weights)
+        state = None if weights is None else _read_safetensors(weights)
+        self.divisor = 1 if state is None else _width_divisor(state)
+        self.layers = build_layers(self.divisor)
+        if state is None:
+            state = _torchvision_state(self.layers)
         try:
             self.layers.load_state_dict(state)
         except RuntimeError as error:
@@ -107,11 +121,11 @@ class LossNetwork(nn.Module):
         return features
 
     @torch.no_grad()
-    def normalise(self, images: Tensor) -> None:
+    def normalize(self, images: Tensor) -> None:
         """Scale each channel of each convolution so that its mean activation over ``images`` is 1 (Gatys et al. 2016).
 
-        The network computes the same but for these scales. The losses, and the weights that balance them, are meant
-        for a network that is normalised.
+        Features change by these scales only. The losses, and the weights that balance them, expect a normalised
+        network.
 
         Args:
             images: float [N, 3, H, W], RGB in 0..1: some dozens of photographs.
@@ -123,7 +137,7 @@ class LossNetwork(nn.Module):
                 assert layer.bias is not None
                 layer.weight.mul_(scale[None, :, None, None])
                 activation = layer(x).relu().mean(dim=(0, 2, 3))
-                # A channel that never fires on these pictures stays as it is.
+                # A channel that is inactive on all of these images keeps its scale.
                 scale = torch.where(activation > 1e-6, activation, torch.ones_like(activation))
                 layer.weight.div_(scale[:, None, None, None])
                 layer.bias.div_(scale)
@@ -135,18 +149,24 @@ class LossNetwork(nn.Module):
 
 
 def statistics_vector(features: dict[str, Tensor]) -> Tensor:
-    """Means then deviations of each tap, in the order of `TAPS`: float32 [N, 1920]."""
+    """Means then deviations of each tap, in the order of `TAPS`: float32 [N, 1920] for VGG-19."""
     parts: list[Tensor] = []
     for name in TAPS:
         parts += channel_statistics(features[name])
     return torch.cat(parts, dim=1)
 
 
-def split_statistics(vector: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """The inverse of `statistics_vector`: (means, deviations) by tap name."""
-    sizes = [c for name in TAPS for c in (CHANNELS[name], CHANNELS[name])]
-    parts = vector.split(sizes, dim=-1)
+def split_statistics(vector: Tensor, channels: Sequence[int]) -> dict[str, tuple[Tensor, Tensor]]:
+    """The inverse of `statistics_vector` for taps of so many channels: (means, deviations) by tap name."""
+    parts = vector.split([c for c in channels for _ in range(2)], dim=-1)
     return {name: (parts[2 * i], parts[2 * i + 1]) for i, name in enumerate(TAPS)}
+
+
+def _width_divisor(state: Mapping[str, Tensor]) -> int:
+    """The divisor of the widths of a network, from its first layer; whether the others fit is found when it loads."""
+    first = state.get("2.weight")
+    width = first.shape[0] if first is not None and first.dim() else 0
+    return CHANNELS["relu1_1"] // width if width and CHANNELS["relu1_1"] % width == 0 else 1
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -12,10 +12,10 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from livestyle.engine.model import package_folder
-from train.candidates import find_candidate
-from train.data import find_pictures
+from train.adapters import find_adapter
+from train.data import find_images
 from train.evaluate import evaluate as measure
-from train.evaluate import luma, prepare, ssim, stillness
+from train.evaluate import luma, prepare, ssim, stability
 from train.vgg import LossNetwork
 
 
@@ -103,7 +103,7 @@ def test_other_stylizers_take_a_style_picture_or_what_a_style_network_gives(
     text = str(path)
     if "code" in second:
         text = f"{identity_network(tmp_path / 'toy-style.onnx', {'style': PICTURE}, 'code')}+{path}"
-    candidate = find_candidate(text, LossNetwork(loss_network))
+    candidate = find_adapter(text, LossNetwork(loss_network))
     image = np.random.default_rng(0).integers(0, 255, (64, 72, 3), np.uint8)
     assert candidate.name == "toy"
     assert np.array_equal(candidate.stylize(image, candidate.encode(image)), image)
@@ -121,7 +121,7 @@ def test_what_cannot_be_measured_is_said(model: str, two: Path, loss_network: Pa
 
 
 def test_a_picture_is_measured_at_512_pixels_in_multiples_of_eight(picture: Path) -> None:
-    (file,) = find_pictures([picture.parent])
+    (file,) = find_images([picture.parent])
     assert prepare(file).shape == (512, 768, 3)
 
 
@@ -132,6 +132,6 @@ def test_the_similarity_of_a_picture_to_itself_is_one_and_falls_with_noise(frame
 
 
 def test_a_stylizer_that_changes_nothing_is_perfectly_still(picture: Path) -> None:
-    gain, error = stillness(lambda frames, _: list(frames), find_pictures([picture.parent]), [object()])
+    gain, error = stability(lambda frames, _: list(frames), find_images([picture.parent]), [object()])
     assert gain == pytest.approx(1)
     assert error == 0

@@ -15,15 +15,18 @@ import pytest
 import torch
 
 import export.package
-import train.networks
+import export.parity
+import train.adain
+from export.onnx_files import rounded_to_float16, write_networks
 from export.package import export_model
 from livestyle import Model, Stylizer
 from livestyle.engine.devices import create_session, session_options
 from livestyle.engine.model import CHECKPOINT, REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZE_FP16, STYLIZE_INT8
 from livestyle.errors import LivestyleError
 from livestyle.media.images import read_image
-from train.fit import load_model
-from train.networks import CompactModel, build_model, running_statistics
+from train.adain import running_statistics
+from train.checkpoints import load_model
+from train.networks import CompactModel, build_model
 
 # What onnxruntime places on the CPU in a CUDA session, where it is refused: arithmetic on sizes.
 ON_SIZES = {"Shape", "Size", "Range", "ConstantOfShape", "NonZero", "Mod", "Loop", "If"}
@@ -59,7 +62,7 @@ def written_before(monkeypatch: pytest.MonkeyPatch, shipped: Path) -> None:
             shutil.copy(shipped.with_name(name), folder)
 
     monkeypatch.setattr(export.package, "write_networks", copy_networks)
-    monkeypatch.setattr(export.package, "PARITY_SIZES", ((126, 99),))
+    monkeypatch.setattr(export.parity, "PARITY_SIZES", ((126, 99),))
 
 
 def test_the_shipped_model_can_be_exported_again_from_its_checkpoint(exported: Path, frame: np.ndarray) -> None:
@@ -106,7 +109,7 @@ def test_a_style_encoder_that_storing_spoils_is_not_written(
 def test_a_network_in_8_bit_integers_that_is_too_far_off_is_left_out(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(export.package, "LEAST_INT8_PSNR", 99)
+    monkeypatch.setattr(export.parity, "LEAST_INT8_PSNR", 99)
     folder = tmp_path / "lite"
     shutil.copytree(shipped.parent, folder)
     export_model(folder / CHECKPOINT, folder, [], None, None)
@@ -121,8 +124,8 @@ def test_a_network_whose_running_statistics_are_others_is_not_written(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Momentum counts from the second size on.
-    monkeypatch.setattr(export.package, "PARITY_SIZES", ((126, 99), (64, 64)))
-    monkeypatch.setattr(train.networks, "running_statistics", lambda statistics, _state, _momentum: statistics)
+    monkeypatch.setattr(export.parity, "PARITY_SIZES", ((126, 99), (64, 64)))
+    monkeypatch.setattr(train.adain, "running_statistics", lambda statistics, _state, _momentum: statistics)
     with pytest.raises(LivestyleError, match="running content statistics differ"):
         export_model(shipped, tmp_path / "forgetful", [], None, None)
 
@@ -224,8 +227,8 @@ def test_running_statistics_of_a_batch_are_those_frame_by_frame(momentum: float)
 
 def test_the_classic_network_paints_in_onnxruntime_what_it_paints_in_pytorch(tmp_path: Path, frame: np.ndarray) -> None:
     torch.manual_seed(0)
-    model = export.package.rounded_to_float16(build_model("classic").eval())
-    export.package.write_networks(model, tmp_path)
+    model = rounded_to_float16(build_model("classic").eval())
+    write_networks(model, tmp_path)
     size = 2 * sum(model.site_channels)
     crop = np.ascontiguousarray(frame[:120, :200])
     stats = create_session(tmp_path / STYLE, "cpu").run(None, {"image": crop})[0]

@@ -17,8 +17,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from livestyle.errors import LivestyleError
-from train.fit import FitOptions, Trainer, load_checkpoint
+from train.checkpoints import load_checkpoint
 from train.losses import LossWeights
+from train.options import TrainingOptions
+from train.trainer import Trainer
 
 SETTINGS = {
     "--batch-size": "4",
@@ -36,9 +38,9 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory, pictures: Path, loss_network: Path) -> FitOptions:
+def options(tmp_path_factory: pytest.TempPathFactory, pictures: Path, loss_network: Path) -> TrainingOptions:
     """What `SETTINGS` say."""
-    return FitOptions(
+    return TrainingOptions(
         arch="lite",
         content_path=[pictures],
         style_path=[pictures],
@@ -58,13 +60,13 @@ def options(tmp_path_factory: pytest.TempPathFactory, pictures: Path, loss_netwo
 
 
 @pytest.fixture(scope="module")
-def alone(options: FitOptions) -> Path:
+def alone(options: TrainingOptions) -> Path:
     """The folder of a run by one process."""
     Trainer(options).run()
     return options.checkpoint
 
 
-def fit(options: FitOptions, checkpoint: Path, *more: str) -> list[str]:
+def fit(options: TrainingOptions, checkpoint: Path, *more: str) -> list[str]:
     """The command line of a run with `SETTINGS`, after ``python -m``."""
     paths = ["--content-path", str(options.content_path[0]), "--style-path", str(options.style_path[0])]
     paths += ["--vgg-weights", str(options.vgg_weights), "--checkpoint", str(checkpoint)]
@@ -86,7 +88,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def interrupted(options: FitOptions, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
+def interrupted(options: TrainingOptions, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
     """The same run by two processes of one machine, the first of which gets Ctrl-C: folder, exit status, stderr."""
     folder = tmp_path_factory.mktemp("shared")
     process = start(fit(options, folder, "--devices", "2"))
@@ -99,7 +101,7 @@ def interrupted(options: FitOptions, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def shared(options: FitOptions, interrupted: tuple[Path, int, str]) -> Path:
+def shared(options: TrainingOptions, interrupted: tuple[Path, int, str]) -> Path:
     """Its rest, by two machines with one process each, as torchrun starts them."""
     folder = interrupted[0]
     with socket.socket() as free:
@@ -149,7 +151,7 @@ def test_ctrl_c_ends_all_processes_after_the_same_iteration(interrupted: tuple[P
 
 
 def test_a_run_goes_on_with_another_number_of_processes(
-    options: FitOptions, shared: Path, caplog: pytest.LogCaptureFixture
+    options: TrainingOptions, shared: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert Trainer(replace(options, checkpoint=shared, resume=True)).iteration == 20
@@ -163,6 +165,6 @@ def test_a_run_goes_on_with_another_number_of_processes(
         ({"num_nodes": 2}, "--num-nodes 2 needs torchrun on each machine"),
     ],
 )
-def test_what_cannot_be_shared_out_is_refused(changed: dict[str, int], text: str, options: FitOptions) -> None:
+def test_what_cannot_be_shared_out_is_refused(changed: dict[str, int], text: str, options: TrainingOptions) -> None:
     with pytest.raises(LivestyleError, match=text):
         Trainer(replace(options, **changed))  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import tarfile
 from dataclasses import replace
 from itertools import pairwise
@@ -18,30 +17,25 @@ from PIL import Image
 from livestyle.engine.model import package_folder
 from livestyle.errors import LivestyleError
 from train.__main__ import main
+from train.checkpoints import average_checkpoints, load_checkpoint, load_model
 from train.data import to_float
-from train.fit import (
-    FitOptions,
-    Trainer,
-    TrainingStep,
-    average_checkpoints,
-    load_checkpoint,
-    load_model,
-    parse_stages,
-    rate_factor,
-)
-from train.grow import grow
 from train.losses import LossWeights, noisy_window, stillness_loss
+from train.net2net import enlarge
 from train.networks import ARCHITECTURES, CompactModel, ReflectConv
-from train.operations import MirroredBySlices, channel_moments, mirrored
+from train.operations import ReflectPadBySlices, channel_moments, reflect_pad
 from train.optimizer import ConvolutionMuon
+from train.options import TrainingOptions
+from train.schedule import learning_rate_factor, parse_stages
+from train.trainer import Trainer
+from train.training_step import TrainingStep
 from train.vgg import LossNetwork
 
 STAGES = "frame:2,encoder:2,joint:2"
 
 
 @pytest.fixture
-def options(tmp_path: Path, pictures: Path, loss_network: Path) -> FitOptions:
-    return FitOptions(
+def options(tmp_path: Path, pictures: Path, loss_network: Path) -> TrainingOptions:
+    return TrainingOptions(
         arch="lite",
         content_path=[pictures],
         style_path=[pictures],
@@ -59,7 +53,7 @@ def options(tmp_path: Path, pictures: Path, loss_network: Path) -> FitOptions:
 
 
 @pytest.mark.parametrize("cache", [0, 1])
-def test_a_resumed_run_is_the_uninterrupted_run(options: FitOptions, tmp_path: Path, cache: int) -> None:
+def test_a_resumed_run_is_the_uninterrupted_run(options: TrainingOptions, tmp_path: Path, cache: int) -> None:
     options = replace(options, cache=cache)
     whole = Trainer(options)
     whole.run()
@@ -79,7 +73,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(options: FitOptions, tmp_path: P
         assert torch.equal(value, second["average"][name]), name
 
 
-def test_training_can_begin_with_a_model_folder(options: FitOptions) -> None:
+def test_training_can_begin_with_a_model_folder(options: TrainingOptions) -> None:
     """The statistics reader, which does not ship, is fitted: it gives what the style encoder gives."""
     folder = package_folder("weights") / "lite"
     trainer = Trainer(replace(options, start_from=folder))
@@ -96,7 +90,7 @@ def test_training_can_begin_with_a_model_folder(options: FitOptions) -> None:
     assert (read - encoded).square().mean() < 0.2 * encoded.square().mean()
 
 
-def test_full_begins_as_the_lite_it_starts_from_and_not_the_other_way_round(options: FitOptions) -> None:
+def test_full_begins_as_the_lite_it_starts_from_and_not_the_other_way_round(options: TrainingOptions) -> None:
     folder = package_folder("weights") / "lite"
     trainer = Trainer(replace(options, arch="full", start_from=folder))
     shipped, _ = load_model(folder / "model.safetensors")
@@ -124,11 +118,13 @@ def test_a_style_encoder_grows_deeper_without_giving_something_else(monkeypatch:
     shallow = CompactModel("lite").eval()
     monkeypatch.undo()
     picture = torch.rand(2, 3, 64, 64)
-    assert torch.allclose(grow(shallow, "lite").eval().encode_style(picture), shallow.encode_style(picture), atol=1e-4)
+    assert torch.allclose(
+        enlarge(shallow, "lite").eval().encode_style(picture), shallow.encode_style(picture), atol=1e-4
+    )
 
 
 @torch.no_grad()
-def test_a_new_style_encoder_has_hardly_a_dead_channel(options: FitOptions) -> None:
+def test_a_new_style_encoder_has_hardly_a_dead_channel(options: TrainingOptions) -> None:
     trainer = Trainer(options)
     assert isinstance(trainer.model, CompactModel)
     x = (to_float(torch.stack(list(trainer.batches.sources["style"].crops(range(32)))), torch.device("cpu")) - 0.5) * 4
@@ -138,7 +134,7 @@ def test_a_new_style_encoder_has_hardly_a_dead_channel(options: FitOptions) -> N
             assert (x.amax(dim=(0, 2, 3)) > 0).float().mean() > 0.85
 
 
-def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
+def test_each_stage_trains_its_own_part(options: TrainingOptions) -> None:
     trainer = Trainer(options)
 
     def snapshot(part: str) -> torch.Tensor:
@@ -154,7 +150,7 @@ def test_each_stage_trains_its_own_part(options: FitOptions) -> None:
     assert changed == [["stylizer", "style_head"], ["style_encoder"], list(parts)]
 
 
-def test_the_end_of_each_stage_is_kept_to_go_back_to(options: FitOptions) -> None:
+def test_the_end_of_each_stage_is_kept_to_go_back_to(options: TrainingOptions) -> None:
     trainer = Trainer(replace(options, save_iter=100))
     trainer.run_until(4)
     kept = sorted(path.name for path in options.checkpoint.glob("stage-*"))
@@ -168,7 +164,7 @@ def test_the_end_of_each_stage_is_kept_to_go_back_to(options: FitOptions) -> Non
 
 @pytest.mark.parametrize("is_trained", [False, True])
 def test_statistics_of_small_batches_normalise_a_style_encoder_only_while_it_begins(
-    options: FitOptions, is_trained: bool
+    options: TrainingOptions, is_trained: bool
 ) -> None:
     folder = package_folder("weights") / "lite"
     trainer = Trainer(replace(options, start_from=folder if is_trained else None))
@@ -181,7 +177,7 @@ def test_statistics_of_small_batches_normalise_a_style_encoder_only_while_it_beg
 
 
 def test_damaged_and_tiny_pictures_are_skipped_with_one_warning(
-    options: FitOptions, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    options: TrainingOptions, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from PIL import Image
 
@@ -197,7 +193,7 @@ def test_damaged_and_tiny_pictures_are_skipped_with_one_warning(
 
 
 def test_ctrl_c_ends_a_run_after_the_iteration_in_hand_and_nothing_is_lost(
-    options: FitOptions, monkeypatch: pytest.MonkeyPatch
+    options: TrainingOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(options)
     iterate = trainer._iterate
@@ -214,7 +210,7 @@ def test_ctrl_c_ends_a_run_after_the_iteration_in_hand_and_nothing_is_lost(
 
 @pytest.mark.parametrize("is_renamed", [True, False])
 def test_a_cached_crop_of_other_pictures_is_not_taken_for_these(
-    options: FitOptions, pictures: Path, tmp_path: Path, is_renamed: bool
+    options: TrainingOptions, pictures: Path, tmp_path: Path, is_renamed: bool
 ) -> None:
     options = replace(options, cache=1)
     Trainer(options)
@@ -230,7 +226,7 @@ def test_a_cached_crop_of_other_pictures_is_not_taken_for_these(
     assert len({p.name for p in options.checkpoint.glob("content-*.bank.pt")} - banks) == 1
 
 
-def test_cached_features_of_another_precision_are_not_taken(options: FitOptions, tmp_path: Path) -> None:
+def test_cached_features_of_another_precision_are_not_taken(options: TrainingOptions, tmp_path: Path) -> None:
     features = tmp_path / "features"
     options = replace(options, cache=1, features=features, max_iter=1, stages="frame:1")
     for precision in ("32", "bf16"):
@@ -241,7 +237,7 @@ def test_cached_features_of_another_precision_are_not_taken(options: FitOptions,
         assert len(list(features.glob(f"{kind}-????????????????.bank.pt"))) == 2
 
 
-def test_every_epoch_pairs_pictures_anew(options: FitOptions, tmp_path: Path) -> None:
+def test_every_epoch_pairs_pictures_anew(options: TrainingOptions, tmp_path: Path) -> None:
     """Where there are as many of each kind too; the grey level of a picture is its name here."""
     folder = tmp_path / "grey"
     folder.mkdir()
@@ -260,7 +256,7 @@ def test_a_loss_network_that_is_normalised_computes_the_same_but_for_scales(loss
     torch.manual_seed(0)
     images = torch.rand(2, 3, 64, 64)
     plain, normalised = LossNetwork(loss_network), LossNetwork(loss_network)
-    normalised.normalise(images)
+    normalised.normalize(images)
     for name, features in normalised(images).items():
         original = plain(images)[name]
         fires = original.mean(dim=(0, 2, 3)) > 1e-6
@@ -269,7 +265,7 @@ def test_a_loss_network_that_is_normalised_computes_the_same_but_for_scales(loss
         torch.testing.assert_close(features[:, fires], expected[:, fires], atol=1e-2, rtol=1e-2)
 
 
-def test_a_tar_file_is_read_like_its_folder(options: FitOptions, pictures: Path, tmp_path: Path) -> None:
+def test_a_tar_file_is_read_like_its_folder(options: TrainingOptions, pictures: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
         for path in sorted(pictures.iterdir()):
             archive.add(path, path.name)
@@ -283,7 +279,7 @@ def test_a_tar_file_is_read_like_its_folder(options: FitOptions, pictures: Path,
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_validation_losses_and_pictures_are_written_for_tensorboard(options: FitOptions) -> None:
+def test_validation_losses_and_pictures_are_written_for_tensorboard(options: TrainingOptions) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     Trainer(options).run()
@@ -296,7 +292,7 @@ def test_validation_losses_and_pictures_are_written_for_tensorboard(options: Fit
 
 def test_the_decay_of_the_learning_rate_is_that_of_the_adain_implementations() -> None:
     (stage,) = parse_stages("frame:1", 1000, "lite")
-    assert rate_factor(500, stage, 5e-5) == pytest.approx(1 / (1 + 5e-5 * 500))
+    assert learning_rate_factor(500, stage, 5e-5) == pytest.approx(1 / (1 + 5e-5 * 500))
 
 
 @pytest.mark.parametrize("text", ["frame", "frame:x", "frame:-1", "paint:1"])
@@ -342,14 +338,14 @@ def test_the_gradient_of_channel_moments_is_that_of_pytorchs_own() -> None:
 def test_a_mirrored_border_is_as_precise_as_the_picture_and_no_more() -> None:
     x = torch.rand(1, 2, 4, 4).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        bordered = mirrored(x, 1)
+        bordered = reflect_pad(x, 1)
     assert bordered.dtype == torch.bfloat16
     assert torch.equal(bordered[0, 0, 0], x[0, 0, 1, [1, 0, 1, 2, 3, 2]])
 
 
 def test_a_border_mirrored_by_slices_and_its_gradient_are_those_of_pytorchs_own() -> None:
     x = torch.randn(2, 3, 5, 8, dtype=torch.float64, requires_grad=True)
-    bordered, wanted = MirroredBySlices.apply(x), torch.nn.functional.pad(x, (1,) * 4, mode="reflect")
+    bordered, wanted = ReflectPadBySlices.apply(x), torch.nn.functional.pad(x, (1,) * 4, mode="reflect")
     slope = torch.randn_like(wanted)
     assert torch.equal(bordered, wanted)
     assert bordered.is_contiguous(memory_format=torch.channels_last)
@@ -368,9 +364,9 @@ def test_what_moves_with_the_picture_is_still_and_what_stays_in_its_place_is_not
             assert stillness_loss(images + grain, window + grain[:, :, :28, :28], place) > 0.1
 
 
-def test_a_power_below_one_asks_most_of_pairs_whose_style_is_nearly_right(options: FitOptions) -> None:
+def test_a_power_below_one_asks_most_of_pairs_whose_style_is_nearly_right(options: TrainingOptions) -> None:
     trainer = Trainer(options)
-    batch = next(trainer.batches.measuring(trainer.batches.held_out))
+    batch = next(trainer.batches.validation(trainer.batches.held_out))
 
     # The closer its target, the less a pair's style loss.
     batch.style_statistics[0] = batch.content_statistics[0]
@@ -386,7 +382,7 @@ def test_a_power_below_one_asks_most_of_pairs_whose_style_is_nearly_right(option
 
 
 def test_a_batch_whose_gradients_overflow_changes_nothing(
-    options: FitOptions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    options: TrainingOptions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     forward = TrainingStep.forward
 
@@ -402,7 +398,7 @@ def test_a_batch_whose_gradients_overflow_changes_nothing(
     assert "2 batches changed nothing" in caplog.text
 
 
-def test_a_run_goes_on_with_another_optimizer(options: FitOptions, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_goes_on_with_another_optimizer(options: TrainingOptions, caplog: pytest.LogCaptureFixture) -> None:
     Trainer(replace(options, optimizer="adamw")).run_until(1)
     trainer = Trainer(replace(options, resume=True))
     trainer.run_until(2)
@@ -410,7 +406,7 @@ def test_a_run_goes_on_with_another_optimizer(options: FitOptions, caplog: pytes
     assert "going on with other options than before: optimizer" in caplog.text
 
 
-def test_a_run_of_another_architecture_is_not_resumed(options: FitOptions) -> None:
+def test_a_run_of_another_architecture_is_not_resumed(options: TrainingOptions) -> None:
     Trainer(replace(options, max_iter=1, stages="frame:1")).run()
     with pytest.raises(LivestyleError, match="holds a run of lite, not of full"):
         Trainer(replace(options, arch="full", resume=True))
@@ -433,7 +429,7 @@ def test_bad_options_end_with_one_sentence(
     pictures: Path,
     loss_network: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     changed: list[str],
     text: str,
 ) -> None:
@@ -446,16 +442,13 @@ def test_bad_options_end_with_one_sentence(
         "--device": "cpu",
     }
     given[changed[0]] = changed[1]
-    monkeypatch.setattr(sys, "argv", ["train", "fit", *(word for pair in given.items() for word in pair)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    # A text, which Python prints before it ends with 1.
-    assert isinstance(ended.value.code, str)
-    assert ended.value.code.startswith("error: ")
-    assert text in ended.value.code
+    assert main(["fit", *(word for pair in given.items() for word in pair)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert text in error
 
 
-def test_the_mean_of_two_checkpoints_lies_between_them(options: FitOptions, tmp_path: Path) -> None:
+def test_the_mean_of_two_checkpoints_lies_between_them(options: TrainingOptions, tmp_path: Path) -> None:
     trainer = Trainer(replace(options, stages="frame:1"))
     paths = []
     for end in (1, 3):

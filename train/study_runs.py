@@ -1,4 +1,4 @@
-"""What makes a model good, measured in small training runs: iterations, pictures, weights and stages."""
+"""The runs of a study: small training runs that show the effect of iterations, images, loss weights and stages."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from torch import Tensor
 
 from livestyle.errors import LivestyleError
 
-from .data import PictureFile, find_pictures, split_held_out, to_float
+from .checkpoints import LAST, load_checkpoint
+from .data import ImageFile, find_images, split_held_out, to_float
 from .evaluate import prepare, thumbnail
-from .fit import FREE_OPTIONS, LAST, FitOptions, Trainer, load_checkpoint
 from .losses import LossWeights
-from .networks import CompactModel
+from .networks import ARCHITECTURES, CompactModel
+from .options import FREE_OPTIONS, TrainingOptions
+from .trainer import Trainer
 from .vgg import LossNetwork, statistics_vector
 
 EIGHTHS = 8
-"""Where the curve of a run is shown, it is measured after each eighth."""
+"""Points of the curve of a run, one after each eighth of its iterations."""
 STYLE_WEIGHTS = (1.0, 2.5, 5.0, 10.0, 25.0)
 USUAL_WEIGHT = 5.0
 STAGED = "frame:4,encoder:2,joint:2"
@@ -41,11 +43,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What a study is made of; see ``python -m train study --help`` for the meaning of each."""
+    """Everything that defines a study; ``python -m train study --help`` describes each option."""
 
     content_path: list[Path]
     style_path: list[Path]
     checkpoint: Path
+    arch: str = "lite"
     vgg_weights: Path | None = None
     show_content: Path | None = None
     show_style: Path | None = None
@@ -60,7 +63,7 @@ class StudyOptions:
     workers: int = 2
 
     def command(self) -> str:
-        """The command line that gives these figures, with the names of files and folders in place of their paths."""
+        """The command line that repeats the study, with files and folders by name instead of by path."""
         words = ["python", "-m", "train", "study"]
         for option in fields(self):
             value = getattr(self, option.name)
@@ -79,16 +82,16 @@ class Losses(NamedTuple):
 
     @property
     def total(self) -> float:
-        """Their sum with the usual weights."""
+        """Their sum with the default weights."""
         return self.content + USUAL_WEIGHT * self.style
 
 
 @dataclass(frozen=True)
 class Point:
-    """A model at one iteration of its run, on held-out pictures and, in a curve, on some that it is trained on.
+    """The losses of a model at one iteration of its run, on held-out images and, in a curve, on training images.
 
-    While only the frame path is trained, it gets the loss network's statistics of the style picture, and afterwards
-    what the style encoder gives.
+    As long as only the frame path is trained, the style comes from the loss network's statistics of the style image;
+    later from the style encoder.
     """
 
     iteration: int
@@ -98,18 +101,21 @@ class Point:
 
 @dataclass(frozen=True)
 class Run:
-    """A training run of the study, and the iterations after which it is measured; the last of them is its end.
+    """A training run of the study.
 
-    With ``curve``, its loss on training pictures is measured too.
+    Attributes:
+        options: of the run.
+        measured: the iterations after which it is measured; the last of them is its end.
+        curve: measure the loss on training images too.
     """
 
-    options: FitOptions
+    options: TrainingOptions
     measured: tuple[int, ...]
     curve: bool = False
 
     @property
     def key(self) -> str:
-        """The name of its folder: the same for runs that are the same."""
+        """The name of its folder, a hash of the options that define the run."""
         kept = {name: str(value) for name, value in asdict(self.options).items() if name not in FREE_OPTIONS}
         return sha256(repr(sorted(kept.items())).encode()).hexdigest()[:12]
 
@@ -123,7 +129,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave."""
+    """The measured points of a run, and the folder with its checkpoint and thumbnails."""
 
     run: Run
     points: list[Point]
@@ -133,38 +139,42 @@ class Result:
     def end(self) -> Point:
         return self.points[-1]
 
-    def painted(self, iteration: int | None = None) -> np.ndarray:
-        """Thumbnails of the shown pairs after an iteration or at the end, one below the other: uint8 [H, W, 3]."""
+    def thumbnails(self, iteration: int | None = None) -> np.ndarray:
+        """Thumbnails of the stylized `ShownPairs` after an iteration or at the end, in a column: uint8 [H, W, 3]."""
         with Image.open(self.folder / f"{self.end.iteration if iteration is None else iteration}.png") as image:
             return np.asarray(image)
 
 
 Questions = dict[str, dict[str, Run]]
-"""The runs that answer a question, by their labels in tables and pictures, by question."""
+"""By question, the runs that answer it, by their labels in tables and figures."""
 Answers = dict[str, dict[str, Result]]
+"""By question and label, the results of the runs."""
 
 
 def plan_study(options: StudyOptions) -> Questions:
-    """The runs that answer the four questions: iterations, pictures, weights, stages.
+    """The runs that answer the four questions: iterations, images, weights, stages.
 
     Raises:
-        LivestyleError: the iterations cannot be divided by `EIGHTHS`, or a path holds no pictures.
+        LivestyleError: `EIGHTHS` does not divide the iterations, a path holds no images, or the architecture has no
+            stages to compare.
     """
+    if options.arch not in ARCHITECTURES:
+        raise LivestyleError(f"--arch of a study is one of {', '.join(ARCHITECTURES)}, not {options.arch!r}")
     length = options.max_iter
     if length % EIGHTHS:
         near = max(1, round(length / EIGHTHS)) * EIGHTHS
         raise LivestyleError(f"--max-iter {length} is not a multiple of {EIGHTHS}: use {near}")
-    there = [len(split_held_out(find_pictures(paths))[0]) for paths in (options.content_path, options.style_path)]
+    there = [len(split_held_out(find_images(paths))[0]) for paths in (options.content_path, options.style_path)]
     most = min(options.pictures, *there)
-    base = FitOptions(
-        arch="lite",
+    base = TrainingOptions(
+        arch=options.arch,
         content_path=options.content_path,
         style_path=options.style_path,
         checkpoint=options.checkpoint,
         vgg_weights=options.vgg_weights,
         batch_size=options.batch_size,
         weights=LossWeights(style=USUAL_WEIGHT),
-        # What docs/study was measured with.
+        # docs/study was measured with AdamW.
         optimizer="adamw",
         max_iter=length,
         save_iter=length,
@@ -199,67 +209,58 @@ def plan_study(options: StudyOptions) -> Questions:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The pairs of pictures that every model paints, uint8 RGB, short side `SHOWN_SIDE`."""
+class ShownPairs:
+    """The content and style pairs that every model stylizes for the report: uint8 [H, W, 3] RGB, see `SHOWN_SIDE`."""
 
     contents: list[np.ndarray]
     styles: list[np.ndarray]
     _statistics: list[Tensor] = field(default_factory=list, init=False)
 
     @classmethod
-    def find(cls, options: StudyOptions) -> Shown:
-        """Pictures of the folders that are to be shown, or else some of those that are held out."""
+    def find(cls, options: StudyOptions) -> ShownPairs:
+        """Images of the folders in the options, or held-out ones where the options name none."""
         found: list[list[np.ndarray]] = []
         for shown, paths in ((options.show_content, options.content_path), (options.show_style, options.style_path)):
-            pictures = split_held_out(find_pictures(paths))[1] if shown is None else find_pictures([shown])
-            ordered = sorted(pictures, key=lambda picture: picture.name)
+            images = split_held_out(find_images(paths))[1] if shown is None else find_images([shown])
+            ordered = sorted(images, key=lambda image: image.name)
             found.append([_prepared(ordered[n * len(ordered) // SHOWN_PAIRS]) for n in range(SHOWN_PAIRS)])
         return cls(*found)
 
     def statistics(self, network: LossNetwork, device: torch.device) -> list[Tensor]:
-        """The loss network's statistics of the styles, computed once: all runs have the same network."""
+        """The loss network's statistics of the styles, cached, since all runs have the same network."""
         if not self._statistics:
             self._statistics.extend(statistics_vector(network(_tensor(style, device))) for style in self.styles)
         return self._statistics
 
 
-def _prepared(picture: PictureFile) -> np.ndarray:
+def _prepared(file: ImageFile) -> np.ndarray:
     try:
-        return prepare(picture, SHOWN_SIDE)
+        return prepare(file, SHOWN_SIDE)
     except OSError as error:
-        raise LivestyleError(f"the picture {picture.name} is to be shown and is damaged: {error}") from error
+        raise LivestyleError(f"the picture {file.name} is to be shown and is damaged: {error}") from error
 
 
-def study(options: StudyOptions, output: Path) -> None:
-    """Train, measure, and write README.md, its pictures and results.json; finished runs are not repeated.
+def carry_out(questions: Questions, folder: Path, shown: ShownPairs) -> Answers:
+    """Train and measure the runs that answer the questions.
 
     Args:
-        options: see there.
-        output: the folder to write into, made if it is not there.
+        questions: see `plan_study`.
+        folder: where each run has its own folder; runs that are finished there are not repeated.
+        shown: the pairs that each model stylizes.
 
     Raises:
-        LivestyleError: as `Trainer`, and where the folder cannot be made.
+        LivestyleError: see `Trainer`.
     """
-    from .study_page import write_page
-
-    questions, shown = plan_study(options), Shown.find(options)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LivestyleError(f"cannot make the folder {output}: {error.strerror or error}") from error
     results: dict[str, Result] = {}
     runs = _merged(run for runs in questions.values() for run in runs.values())
     for number, run in enumerate(runs, 1):
         log.info("run %d of %d: %s", number, len(runs), run)
-        results[run.key] = _carry_out(run, options.checkpoint / run.key, shown)
-    answers = {
-        question: {label: results[run.key] for label, run in runs.items()} for question, runs in questions.items()
-    }
-    write_page(options, answers, shown, output)
+        results[run.key] = _train_and_measure(run, folder / run.key, shown)
+    return {question: {label: results[run.key] for label, run in runs.items()} for question, runs in questions.items()}
 
 
 def _merged(runs: Iterable[Run]) -> list[Run]:
-    """Each run once, measured wherever any of the same is."""
+    """The distinct runs, each measured at the union of the iterations that are asked for."""
     merged: dict[str, Run] = {}
     for run in runs:
         same = merged.get(run.key, run)
@@ -268,8 +269,8 @@ def _merged(runs: Iterable[Run]) -> list[Run]:
     return list(merged.values())
 
 
-def _carry_out(run: Run, folder: Path, shown: Shown) -> Result:
-    """Train a run to its end, measuring on the way, from where an earlier call stopped."""
+def _train_and_measure(run: Run, folder: Path, shown: ShownPairs) -> Result:
+    """Train a run to its end and measure it on the way, resuming an earlier call."""
     record = folder / "points.json"
     done: dict[int, Point] = {}
     if record.is_file():
@@ -277,17 +278,17 @@ def _carry_out(run: Run, folder: Path, shown: Shown) -> Result:
             done[iteration] = Point(iteration, Losses(*held_out), Losses(*training) if training else None)
     todo = [i for i in run.measured if i not in done or (run.curve and done[i].training is None)]
     if todo:
-        # A study with fewer points may have gone past some of these: it has to begin anew.
+        # An earlier study with fewer points may have trained past the next one: then the run starts again.
         resume = (folder / LAST).is_file() and load_checkpoint(folder)["iteration"] <= todo[0]
         trainer = Trainer(replace(run.options, checkpoint=folder, resume=resume))
         for iteration in todo:
             trainer.run_until(iteration)
             stage = next(stage.name for stage in trainer.stages if iteration <= stage.end)
             route = "frame" if stage == "frame" else "joint"
-            # The encoder's own stage does not paint.
+            # The encoder stage does not stylize, and so its validation has no style loss.
             held_out = trainer.measure(trainer.batches.held_out, route) if stage == "encoder" else trainer.validation
             training = _losses(trainer.measure(trainer.batches.banks, route)) if run.curve else None
-            Image.fromarray(_paint(trainer, route, shown)).save(folder / f"{iteration}.png")
+            Image.fromarray(_thumbnails(trainer, route, shown)).save(folder / f"{iteration}.png")
             done[iteration] = Point(iteration, _losses(held_out), training)
             partial = record.with_suffix(".partial")
             lines = [(p.iteration, p.held_out, p.training) for p in done.values()]
@@ -300,9 +301,9 @@ def _losses(terms: dict[str, float]) -> Losses:
     return Losses(terms["content"], terms["style"])
 
 
-def _paint(trainer: Trainer, route: str, shown: Shown) -> np.ndarray:
-    """Thumbnails of what the averaged model makes of the pairs, one below the other."""
-    paintings: list[np.ndarray] = []
+def _thumbnails(trainer: Trainer, route: str, shown: ShownPairs) -> np.ndarray:
+    """Thumbnails of the pairs, stylized by the averaged model, in a column: uint8 [H, W, 3] RGB."""
+    thumbnails: list[np.ndarray] = []
     with trainer.averaged() as model:
         assert isinstance(model, CompactModel)
         if route == "frame":
@@ -312,10 +313,10 @@ def _paint(trainer: Trainer, route: str, shown: Shown) -> np.ndarray:
             codes = [model.encode_style(_tensor(style, trainer.device)) for style in shown.styles]
         for content, code in zip(shown.contents, codes, strict=True):
             frame = _tensor(content, trainer.device)
-            painted, _ = model.stylizer(frame, code, torch.ones(1, device=trainer.device))
-            pixels = (painted[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
-            paintings.append(thumbnail(pixels.cpu().numpy()))
-    return np.vstack(paintings)
+            stylized, _ = model.stylizer(frame, code, torch.ones(1, device=trainer.device))
+            pixels = (stylized[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+            thumbnails.append(thumbnail(pixels.cpu().numpy()))
+    return np.vstack(thumbnails)
 
 
 def _tensor(image: np.ndarray, device: torch.device) -> Tensor:

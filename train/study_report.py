@@ -1,4 +1,4 @@
-"""The page of a study: text, tables, curves and contact sheets, all of them from its figures."""
+"""The report of a study: text, tables, curves and contact sheets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .batches import VALIDATION_BATCHES
 from .evaluate import THUMBNAIL_SIDE, thumbnail
-from .fit import MEASURING_BATCHES
-from .study import STAGED, TOGETHER, UNJOINED, USUAL_WEIGHT, Answers, Point, Result, Shown, StudyOptions
+from .study_runs import STAGED, TOGETHER, UNJOINED, USUAL_WEIGHT, Answers, Point, Result, ShownPairs, StudyOptions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +23,13 @@ LABEL_HEIGHT = 24
 JPEG_QUALITY = 85
 
 
-def write_page(options: StudyOptions, answers: Answers, shown: Shown, output: Path) -> None:
-    """Write README.md, its pictures and results.json into a folder.
+def write_report(options: StudyOptions, answers: Answers, shown: ShownPairs, output: Path) -> None:
+    """Write README.md, its figures and results.json into a folder.
 
     Args:
         options: of the study.
         answers: the results of its runs.
-        shown: what the runs painted.
+        shown: the pairs that the runs stylized.
         output: the folder.
     """
     command = f"{options.command()} -o {output.name}"
@@ -59,11 +59,11 @@ def _figures(point: Point) -> dict[str, float]:
 
 def _introduction(command: str, results: dict[str, Result]) -> str:
     base = list(results.values())[-1].run.options
-    pairs = MEASURING_BATCHES * base.batch_size
+    pairs = VALIDATION_BATCHES * base.batch_size
     lines = command.replace(" --", " \\\n    --")
     return f"""# What makes a model good
 
-Measured on small models of the architecture `lite`, trained by this command, which also wrote this page:
+Measured on small models of the architecture `{base.arch}`, trained by this command, which also wrote this page:
 
 ```sh
 {lines}
@@ -82,7 +82,7 @@ with one seed, so small differences say nothing. All figures are in [results.jso
 """
 
 
-def _iterations(results: dict[str, Result], shown: Shown, output: Path) -> str:
+def _iterations(results: dict[str, Result], shown: ShownPairs, output: Path) -> str:
     ends = [result.end for result in results.values()]
     with _plot(output / "iterations.svg", "iterations of the run", "held-out loss") as axes:
         steps = [point.iteration for point in ends]
@@ -91,7 +91,7 @@ def _iterations(results: dict[str, Result], shown: Shown, output: Path) -> str:
         axes.set_xscale("log", base=2)
         axes.set_xticks(steps, [str(step) for step in steps])
         axes.legend()
-    _sheet(output / "iterations.jpg", shown, {label: result.painted() for label, result in results.items()})
+    _sheet(output / "iterations.jpg", shown, {label: result.thumbnails() for label, result in results.items()})
     changes = [
         f"from {first.iteration} to {second.iteration} iterations by {_change(first, second)}"
         for first, second in pairwise(ends)
@@ -110,7 +110,7 @@ The held-out sum changes {", ".join(changes)}.
 """
 
 
-def _pictures(results: dict[str, Result], shown: Shown, output: Path) -> str:
+def _pictures(results: dict[str, Result], shown: ShownPairs, output: Path) -> str:
     rows: list[list[str]] = []
     sentences: list[str] = []
     with _plot(output / "pictures.svg", "iteration", "sum") as axes:
@@ -131,7 +131,7 @@ def _pictures(results: dict[str, Result], shown: Shown, output: Path) -> str:
                 f"{changes[0]}, the held-out sum by {changes[1]}."
             )
         axes.legend(fontsize="small", ncols=2)
-    _sheet(output / "pictures.jpg", shown, {f"{label} pictures": r.painted() for label, r in results.items()})
+    _sheet(output / "pictures.jpg", shown, {f"{label} pictures": r.thumbnails() for label, r in results.items()})
     heads = [
         "pictures of each kind",
         "training sum",
@@ -155,14 +155,14 @@ or even rises.
 """
 
 
-def _weights(results: dict[str, Result], shown: Shown, output: Path) -> str:
+def _weights(results: dict[str, Result], shown: ShownPairs, output: Path) -> str:
     ends = {label: result.end for label, result in results.items()}
     with _plot(output / "weights.svg", "held-out style loss", "held-out content loss") as axes:
         places = [(point.held_out.style, point.held_out.content) for point in ends.values()]
         axes.plot(*zip(*places, strict=True), marker="o")
         for label, place in zip(ends, places, strict=True):
             axes.annotate(label, place, textcoords="offset points", xytext=(6, 6))
-    _sheet(output / "weights.jpg", shown, {f"style weight {label}": r.painted() for label, r in results.items()})
+    _sheet(output / "weights.jpg", shown, {f"style weight {label}": r.thumbnails() for label, r in results.items()})
     (low, first), *_, (high, last) = ends.items()
     return f"""## Content against style weight
 
@@ -178,7 +178,7 @@ From style weight {low} to {high}, the held-out content loss goes from {first.he
 """
 
 
-def _stages(results: dict[str, Result], shown: Shown, output: Path) -> str:
+def _stages(results: dict[str, Result], shown: ShownPairs, output: Path) -> str:
     staged = results[STAGED]
     frame, encoder, joint = staged.points
     unjoined, together = results[UNJOINED].end, results[TOGETHER].end
@@ -195,8 +195,8 @@ def _stages(results: dict[str, Result], shown: Shown, output: Path) -> str:
         axes.bar(places + 0.2, [point.held_out.style for *_, point in rows.values()], 0.4, label="style")
         axes.set_xticks(places, list(rows))
         axes.legend()
-    strips = {label: staged.painted(rows[label][2].iteration) for label in list(rows)[:3]}
-    strips |= {"no joint": results[UNJOINED].painted(), "joint alone": results[TOGETHER].painted()}
+    strips = {label: staged.thumbnails(rows[label][2].iteration) for label in list(rows)[:3]}
+    strips |= {"no joint": results[UNJOINED].thumbnails(), "joint alone": results[TOGETHER].thumbnails()}
     _sheet(output / "stages.jpg", shown, strips)
     lines = [
         [label, f"`{stages}`", str(point.iteration), reader, *_losses(point)]
@@ -234,7 +234,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 @contextmanager
 def _plot(path: Path, across: str, up: str) -> Iterator[Axes]:
-    """Axes to draw on, which become an SVG file that is the same whenever it is drawn."""
+    """Axes to draw on, which are then written as an SVG file, reproducibly."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -248,8 +248,8 @@ def _plot(path: Path, across: str, up: str) -> Iterator[Axes]:
         figure.savefig(path, metadata={"Date": None})
 
 
-def _sheet(path: Path, shown: Shown, strips: dict[str, np.ndarray]) -> None:
-    """A contact sheet: contents and styles on the left, then what was painted, one labelled column each."""
+def _sheet(path: Path, shown: ShownPairs, strips: dict[str, np.ndarray]) -> None:
+    """Write a contact sheet: a column of contents, one of styles, then a labelled column for each strip."""
     columns = {
         "content": np.vstack([thumbnail(image) for image in shown.contents]),
         "style": np.vstack([thumbnail(image) for image in shown.styles]),

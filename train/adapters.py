@@ -1,4 +1,4 @@
-"""What can be measured: model folders, checkpoints, and other people's stylizers as ONNX files, behind one face."""
+"""Adapters: model folders, checkpoints, and ONNX files of other stylizers behind one interface for measuring."""
 
 from __future__ import annotations
 
@@ -12,55 +12,57 @@ import torch
 from livestyle.engine.devices import CPU_FLOAT32, create_session
 from livestyle.engine.model import find_model
 from livestyle.engine.stabilizer import Stabilizer
-from livestyle.engine.stylizer import Stylizer, scale_style_image
+from livestyle.engine.style import scale_style_image
+from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import LivestyleError
 
-from .vgg import CHANNELS, LossNetwork, channel_statistics
+from .checkpoints import load_model
+from .vgg import LossNetwork, channel_statistics
 
 
-class Candidate(Protocol):
-    """A stylizer to measure. Pictures are uint8 [H, W, 3] RGB, sides multiples of 8."""
+class StylizerAdapter(Protocol):
+    """A stylizer to measure. Images are uint8 [H, W, 3] RGB, with sides that are multiples of 8."""
 
     name: str
-    holds_still: ClassVar[bool] = False
-    """Whether `film` gives other paintings than `stylize`."""
+    stabilizes: ClassVar[bool] = False
+    """Whether `stylize_video` stabilises, so that its results differ from those of `stylize`."""
 
     def encode(self, style: np.ndarray) -> Any:
-        """What `stylize` takes for a style picture."""
+        """A style image, encoded as `stylize` takes it."""
 
     def stylize(self, content: np.ndarray, code: Any) -> np.ndarray:
-        """The painting, uint8, the size of ``content``."""
+        """The stylized image, of the size of ``content``."""
 
-    def film(self, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
-        """The paintings of frames that follow each other."""
+    def stylize_video(self, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
+        """The stylized frames of a video."""
         return [self.stylize(frame, code) for frame in frames]
 
 
-def find_candidate(text: str, network: LossNetwork) -> Candidate:
-    """The stylizer that a text names.
+def find_adapter(text: str, network: LossNetwork) -> StylizerAdapter:
+    """The adapter for a stylizer.
 
     Args:
-        text: a model folder or the name of a model that ships, with ``:float32`` behind it for its float32 network even
-            where it has one in 8-bit integers; a checkpoint or the folder of a run; or the ONNX file of another
-            stylizer, for a style network and a stylizing network both of them with a + between.
-        network: gives the statistics of style pictures to stylizers that take those of the paper's VGG-19.
+        text: names the stylizer: a model folder or a shipped model's name, either with ``:float32`` appended to measure
+            its float32 network although it has an 8-bit one; a checkpoint or the folder of a run; an ONNX file of
+            another stylizer, or two joined by ``+``, the style network first.
+        network: computes the style statistics for ONNX files that take those of the paper's VGG-19.
 
     Raises:
         LivestyleError: it is none of these.
     """
     paths = [Path(part) for part in text.split("+")]
     if all(path.suffix == ".onnx" for path in paths):
-        return OnnxCandidate(paths, network)
+        return OnnxAdapter(paths, network)
     path = Path(text)
     if path.suffix in {".pt", ".safetensors"} or (path.is_dir() and any(path.glob("*.pt"))):
-        return CheckpointCandidate(path)
-    return ModelCandidate(text)
+        return CheckpointAdapter(path)
+    return ModelFolderAdapter(text)
 
 
-class ModelCandidate(Candidate):
-    """A model folder, as people run it on the CPU."""
+class ModelFolderAdapter(StylizerAdapter):
+    """A model folder, run by the runtime's own `Stylizer` on the CPU."""
 
-    holds_still = True
+    stabilizes = True
 
     def __init__(self, text: str) -> None:
         folder = text.removesuffix(":float32")
@@ -74,17 +76,15 @@ class ModelCandidate(Candidate):
     def stylize(self, content: np.ndarray, code: Any) -> np.ndarray:
         return _flip(self._stylizer.stylize(_flip(content), code))
 
-    def film(self, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
+    def stylize_video(self, frames: Sequence[np.ndarray], code: Any) -> list[np.ndarray]:
         state = Stabilizer()
         return [_flip(self._stylizer.stylize(_flip(frame), code, state=state)) for frame in frames]
 
 
-class CheckpointCandidate(Candidate):
-    """A checkpoint's averaged weights in PyTorch, its output rounded to bytes as an exported model does."""
+class CheckpointAdapter(StylizerAdapter):
+    """The averaged weights of a checkpoint in PyTorch, with output rounded to bytes as in an exported model."""
 
     def __init__(self, path: Path) -> None:
-        from .fit import load_model
-
         self._model, content = load_model(path)
         self._model.to(memory_format=torch.channels_last)
         self.name = f"{content['arch']} at iteration {content['iteration']}"
@@ -95,16 +95,16 @@ class CheckpointCandidate(Candidate):
 
     @torch.inference_mode()
     def stylize(self, content: np.ndarray, code: Any) -> np.ndarray:
-        painted, _ = self._model.stylizer(_tensor(content), code, torch.ones(1))
-        return _bytes(painted.numpy())
+        stylized, _ = self._model.stylizer(_tensor(content), code, torch.ones(1))
+        return _bytes(stylized.numpy())
 
 
-class OnnxCandidate(Candidate):
-    """Another stylizer: float pictures [1, 3, H, W], RGB in 0..1, in and out.
+class OnnxAdapter(StylizerAdapter):
+    """ONNX files of another stylizer: float images [1, 3, H, W], RGB in 0..1, in and out.
 
-    Three kinds are told by their inputs: ``content`` with ``style_mean`` and ``style_std`` of relu4_1, as pytorch-AdaIN
-    has them; a content and a style picture at once; and two files, the first from a style picture to what the second
-    takes beside the content, as those of MicroAST.
+    Three kinds are distinguished by their inputs: the content with ``style_mean`` and ``style_std`` of relu4_1, as in
+    pytorch-AdaIN; the content with the style image; and two files, of which the first turns a style image into the
+    further inputs of the second, as in MicroAST.
     """
 
     def __init__(self, paths: Sequence[Path], network: LossNetwork) -> None:
@@ -118,7 +118,7 @@ class OnnxCandidate(Candidate):
         self._encoder = create_session(paths[0], "cpu") if len(paths) == 2 else None
         self._session = create_session(paths[-1], "cpu")
         self._content, *self._others = [value.name for value in self._session.get_inputs()]
-        pictures = [value.name for value in self._session.get_inputs() if value.shape[1:2] == [3]]
+        images = [value.name for value in self._session.get_inputs() if value.shape[1:2] == [3]]
         for path, session in zip(paths, filter(None, (self._encoder, self._session)), strict=True):
             for value in session.get_inputs():
                 if value.shape[1:2] == [3] and any(isinstance(side, int) for side in value.shape[2:]):
@@ -128,8 +128,8 @@ class OnnxCandidate(Candidate):
                         "export it with height and width left free"
                     )
         self._takes_statistics = set(self._others) == {"style_mean", "style_std"}
-        known = self._takes_statistics or self._encoder is not None or len(pictures) == 2
-        if not known or pictures[:1] != [self._content]:
+        known = self._takes_statistics or self._encoder is not None or len(images) == 2
+        if not known or images[:1] != [self._content]:
             inputs = ", ".join(f"{value.name} {value.shape}" for value in self._session.get_inputs())
             raise LivestyleError(
                 f"{paths[-1]} is no stylizer that can be measured, its inputs are {inputs}: first comes the content "
@@ -137,29 +137,29 @@ class OnnxCandidate(Candidate):
             )
 
     def encode(self, style: np.ndarray) -> Any:
-        picture = _planes(style)
+        image = _planes(style)
         if self._takes_statistics:
             with torch.inference_mode():
-                features = self._network(torch.from_numpy(picture))["relu4_1"]
+                features = self._network(torch.from_numpy(image))["relu4_1"]
                 mean, deviation = channel_statistics(features)
-            shape = (1, CHANNELS["relu4_1"], 1, 1)
+            shape = (*mean.shape, 1, 1)
             return {"style_mean": mean.reshape(shape).numpy(), "style_std": deviation.reshape(shape).numpy()}
         if self._encoder is None:
-            return {self._others[0]: picture}
+            return {self._others[0]: image}
         names = [value.name for value in self._encoder.get_outputs()]
-        values = self._encoder.run(names, {self._encoder.get_inputs()[0].name: picture})
+        values = self._encoder.run(names, {self._encoder.get_inputs()[0].name: image})
         return dict(zip(names, values, strict=True))
 
     def stylize(self, content: np.ndarray, code: Any) -> np.ndarray:
-        painted = self._session.run(None, {self._content: _planes(content), **code})[0]
-        return _bytes(painted)[: content.shape[0], : content.shape[1]]
+        stylized = self._session.run(None, {self._content: _planes(content), **code})[0]
+        return _bytes(stylized)[: content.shape[0], : content.shape[1]]
 
 
 def _flip(image: np.ndarray) -> np.ndarray:
     """RGB to BGR, and back."""
     import cv2
 
-    # NumPy takes a twentieth of the time that `lite` paints in, and would be measured with it.
+    # NumPy would take a twentieth of the time of `lite`, and is within what is measured.
     return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
 
 
