@@ -88,7 +88,7 @@ class Viewer:
 def server(capfd: pytest.CaptureFixture[str]) -> Iterator[MjpegServer]:
     """A server on a free port; whatever happens to its clients, it says nothing and leaves no thread."""
     threads = threading.active_count()
-    with MjpegServer("0") as server:
+    with MjpegServer("0", repeat_seconds=0.1) as server:
         yield server
     wait(lambda: threading.active_count() == threads)
     assert capfd.readouterr().err == ""
@@ -257,7 +257,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 
 def test_a_port_is_free_again_after_closing() -> None:
-    with MjpegServer("0") as server:
+    with MjpegServer("0", repeat_seconds=0.1) as server:
         port = port_of(server)
         server.write(picture(50), 0)
         with closing(Viewer(server)) as viewer:

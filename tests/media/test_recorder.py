@@ -22,18 +22,20 @@ from tests.ffmpeg import duration, stream, times
 SIZE = (96, 64)
 PATIENCE_SECONDS = 60.0
 
-WRITE_FILM = """
+WRITE = """
 import sys, time
 from pathlib import Path
 import numpy as np
 from livestyle.media.sinks.recorder import Recorder
 path, count = Path(sys.argv[1]), int(sys.argv[2])
 noise = np.random.default_rng(0).integers(0, 256, (count, 64, 96, 3), np.uint8)
-recorder = Recorder(path, 96, 64)
+recorder, start = Recorder(path, 96, 64), time.monotonic()
 for i, image in enumerate(noise):
-    recorder.write(image, time.monotonic())
-    time.sleep(1 / 30)
-assert recorder.dropped == 0
+    # Three times as fast as their times say.
+    recorder.write(image, start + i / 30)
+    time.sleep(1 / 90)
+print("written", flush=True)
+time.sleep(600)
 """
 
 
@@ -105,8 +107,7 @@ def test_times_that_go_back_do_not_end_the_film(tmp_path: Path) -> None:
 
 def test_what_was_recorded_before_a_kill_plays(tmp_path: Path) -> None:
     path, count = tmp_path / "film.mp4", 75
-    program = WRITE_FILM + "print('written', flush=True)\ntime.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", program, str(path), str(count)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", WRITE, str(path), str(count)], stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"written\n"
         process.send_signal(signal.SIGKILL)
@@ -117,8 +118,7 @@ def test_what_was_recorded_before_a_kill_plays(tmp_path: Path) -> None:
 
 def test_a_picture_that_stays_gets_to_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    program = WRITE_FILM + "print('written', flush=True)\ntime.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", program, str(path), "20"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", WRITE, str(path), "20"], stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"written\n"
         size, patience = path.stat().st_size, time.monotonic() + PATIENCE_SECONDS
@@ -203,18 +203,24 @@ def test_an_error_elsewhere_leaves_the_film(tmp_path: Path) -> None:
 
 
 def test_on_a_full_disk_what_was_recorded_stays(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
+    resource = pytest.importorskip("resource")
+    path, start = tmp_path / "film.mp4", time.monotonic()
     # 75 pictures of noise need half as much again.
-    program = (
-        """
-import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-"""
-        + WRITE_FILM
-    )
-    command = [sys.executable, "-c", program, str(path), "75"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert f"OutputError: cannot record to {path} any more (File too large)" in done.stderr
+    noise = np.random.default_rng(0).integers(0, 256, (75, 64, 96, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limits[1]))
+    try:
+        recorder = Recorder(path, *SIZE)
+        with pytest.raises(OutputError) as error:
+            for i, image in enumerate(noise):
+                recorder.write(image, start + i / 30)
+                time.sleep(1 / 90)
+            recorder.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"cannot record to {path} any more (File too large)" in str(error.value)
+    with pytest.raises(OutputError):
+        recorder.close()
     assert path.stat().st_size == 150_000
     # The last one is cut off, which ends PyAV's reading but no player's.
     assert len(times(path)) >= 40
