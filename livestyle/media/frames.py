@@ -88,6 +88,14 @@ class VideoSource(FrameSource, Protocol):
     """Of these, copies of the last good frame that stand in for damaged ones."""
 
     @property
+    def width(self) -> int:
+        return self.info.width
+
+    @property
+    def height(self) -> int:
+        return self.info.height
+
+    @property
     def expected(self) -> int | None:
         """Approximate number of frames; None where it is unknown."""
 

@@ -64,11 +64,11 @@ class Remuxer:
         self._left_out: list[str] = []
 
         container.metadata.update(_kept(source.metadata, _OF_THE_FILE))
-        picture.metadata.update(_kept(source.picture_metadata, _OF_THE_STREAM))
+        picture.metadata.update(_kept(source.video_metadata, _OF_THE_STREAM))
         if self._format in ANIMATIONS:
             self._left_out = [_describe(stream) for stream in source.streams]
             return
-        picture.disposition = source.picture_disposition
+        picture.disposition = source.video_disposition
         container.set_chapters(source.chapters)
         for stream in source.streams:
             self._add(stream)

@@ -63,14 +63,6 @@ class RawReader(VideoSource):
         self._is_rgb = pixel_format == "rgb24"
 
     @property
-    def width(self) -> int:
-        return self.info.width
-
-    @property
-    def height(self) -> int:
-        return self.info.height
-
-    @property
     def expected(self) -> int | None:
         return None
 
