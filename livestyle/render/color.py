@@ -73,8 +73,8 @@ def _keep_colors(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     channels = cv2.split(content)
     most = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
     least = cv2.min(cv2.min(channels[0], channels[1]), channels[2])
-    # Share of the saturation that stays in the gamut, in 255ths: the highest channel at most 255, the lowest at least 0.
-    # uint8 saturates the quotients at 255, the full share; 1 in place of 0 avoids 0 / 0 and is one level off at most.
+    # Share of the saturation that fits the gamut, in 255ths: no channel above 255 or below 0. uint8 saturates the
+    # quotients at 255, the full share; 1 in place of 0 avoids 0 / 0 and is one level off at most.
     one = np.ones_like(after)
     above = cv2.divide(cv2.max(cv2.bitwise_not(after), one), cv2.max(cv2.subtract(most, before), one), scale=255)
     below = cv2.divide(cv2.max(after, one), cv2.max(cv2.subtract(before, least), one), scale=255)
