@@ -27,7 +27,7 @@ def list_styles(
     from livestyle.engine.model import Model
     from livestyle.styles.presets import PresetFolder
 
-    loaded, own = Model.load(model), PresetFolder().pictures()
+    loaded, own = Model.load(model), PresetFolder().images()
     names = {**dict.fromkeys(loaded.presets()), **own}
     if as_json:
         rows = [{"name": name, "own": name in own, "picture": path and str(path)} for name, path in names.items()]

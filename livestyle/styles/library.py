@@ -1,4 +1,4 @@
-"""Styles by name, by picture or by folder; the cache of their statistics; mixes and crossfades."""
+"""Style library: styles by preset name, image, folder or mix, with an on-disk cache of their statistics."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from livestyle.engine.style import StyleStats, mix, scale_style_image
 from livestyle.errors import InputError, StyleError
+from livestyle.files import atomic_write
 from livestyle.media.images import decode_image, images_in, read_image
 from livestyle.render.color import match_colors
 
@@ -28,19 +29,19 @@ if TYPE_CHECKING:
 
 
 PREPARATION = 1
-"""Goes into the key of the cache: to be raised when pictures are decoded or scaled in another way."""
+"""Version of decoding and scaling, part of the cache key: increment it when either changes."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Style:
-    """A style with its name.
+    """Named style.
 
     Attributes:
-        name: of the preset, of the picture without its suffix, or the text of a mix.
-        stats: what the network takes.
-        source: the picture that it was encoded from, if it was.
+        name: of the preset, or of the image file without its suffix, or the text of a mix.
+        stats: style statistics, the network's input.
+        source: image file that it was encoded from; None for the model's presets and for mixes.
     """
 
     name: str
@@ -48,12 +49,12 @@ class Style:
     source: Path | None = None
 
     def stats_at(self, _time: Fraction | float) -> StyleStats:
-        """Its statistics, at every time, see `livestyle.render.look.StyleOverTime`."""
+        """Its statistics, the same at every time, see `livestyle.render.look.StyleOverTime`."""
         return self.stats
 
 
 def default_cache_folder() -> Path:
-    """Where style statistics are kept: ``LIVESTYLE_CACHE``, or the user's cache folder of this system."""
+    """Folder of the cache: the environment variable ``LIVESTYLE_CACHE``, else in the user's cache folder."""
     from platformdirs import user_cache_path
 
     chosen = os.environ.get("LIVESTYLE_CACHE")
@@ -61,15 +62,15 @@ def default_cache_folder() -> Path:
 
 
 class StyleLibrary:
-    """Finds styles and keeps their statistics on disk, so that no picture is encoded twice.
+    """Finder of styles, with a cache of their statistics on disk, so that no image is encoded twice.
 
-    A cached style is found by what its picture contains and by the model's checksum: a picture may be renamed or moved
-    freely, and one that changes is encoded anew.
+    The cache key is a hash of the file's content and of the model's style encoder: an image may be renamed or moved,
+    and one that changes is encoded again.
 
     Args:
-        stylizer: encodes what is not in the cache.
-        cache_folder: None is `default_cache_folder`. A folder that cannot be written is done without.
-        preset_folder: of the user's own presets; None is `livestyle.styles.library.presets.default_preset_folder`.
+        stylizer: encodes images that are not in the cache.
+        cache_folder: None is `default_cache_folder`. Without write access to it, nothing is cached.
+        preset_folder: of the user's own presets; None is `livestyle.styles.presets.default_preset_folder`.
     """
 
     def __init__(self, stylizer: Stylizer, cache_folder: Path | None = None, preset_folder: Path | None = None) -> None:
@@ -78,17 +79,17 @@ class StyleLibrary:
         self._own_folder = PresetFolder(preset_folder)
         self._own: dict[str, Style] = {}
         self.encoded = 0
-        """How many pictures had to be encoded since the start; the rest came from the cache."""
+        """Number of cache misses: images that this library has encoded."""
 
     @cached_property
     def presets(self) -> dict[str, Style]:
-        """The styles that come with the model and then the user's own, which have a `Style.source`, by name.
+        """Presets by name: the model's, then the user's own, which have a `Style.source`.
 
-        One of the user's own takes the place of the model's of the same name. Where its picture cannot be read, that is
-        said in the log, and it is left out.
+        One of the user's own replaces the model's of the same name. One whose image cannot be read is left out, with a
+        warning in the log.
         """
         own = {}
-        for name in self._own_pictures:
+        for name in self._own_images:
             try:
                 own[name] = self._own_style(name)
             except StyleError as error:
@@ -96,13 +97,13 @@ class StyleLibrary:
         return {**self._shipped, **own}
 
     def first(self) -> Style:
-        """The model's first preset, for those who name no style; where it has none, the first of the user's own.
+        """Default style: the model's first preset; where it has none, the first of the user's own.
 
         Raises:
             StyleError: there are no presets.
         """
         for name in self._shipped or self.presets:
-            # Not out of all presets, for which each of the user's own would have to be encoded.
+            # By name and not from `presets`, which would encode each of the user's own.
             return self.find(name)[0]
         raise StyleError("this model has no presets: name a style picture", setting="style")
 
@@ -112,29 +113,29 @@ class StyleLibrary:
         return {name: Style(name, StyleStats(values)) for name, values in stored.items()}
 
     @cached_property
-    def _own_pictures(self) -> dict[str, Path]:
+    def _own_images(self) -> dict[str, Path]:
         try:
-            return self._own_folder.pictures()
+            return self._own_folder.images()
         except StyleError as error:
-            # Which is no reason to go without those of the model.
+            # The model's presets do not depend on that folder.
             log.warning("%s", error)
             return {}
 
     def _own_style(self, name: str) -> Style:
         if name not in self._own:
-            path = self._own_pictures[name]
+            path = self._own_images[name]
             self._own[name] = Style(name, self.from_image(path).stats, path)
         return self._own[name]
 
     def _preset(self, name: str) -> Style | None:
         normal = normalize_name(name)
-        return self._own_style(normal) if normal in self._own_pictures else self._shipped.get(normal)
+        return self._own_style(normal) if normal in self._own_images else self._shipped.get(normal)
 
     def from_image(self, path: Path) -> Style:
-        """The style of a picture file.
+        """Style of an image file, from the cache or encoded now.
 
         Raises:
-            StyleError: the file is missing or no picture.
+            StyleError: the file is missing or is not an image.
         """
         try:
             data = path.read_bytes()
@@ -153,31 +154,29 @@ class StyleLibrary:
         return Style(path.stem, StyleStats(values), path)
 
     def matched(self, style: Style, content: np.ndarray) -> Style:
-        """The style of a style's picture after its colours have been matched to those of a content, see `match_colors`.
-
-        It is not kept in the cache, since another content makes it another style.
+        """Style whose image has the colours of a content, see `match_colors`; not cached, as it depends on the content.
 
         Args:
-            style: of a picture.
+            style: with an image as its source.
             content: uint8 [H, W, 3] or [N, H, W, 3] BGR, of any size.
 
         Raises:
-            StyleError: the style has no picture, or the picture is gone.
+            StyleError: the style has no image, or the file is gone.
         """
-        path = style_image(style)
+        path = source_image(style)
         try:
-            # At the size of encoding, which bounds what matching takes.
+            # At the size of encoding, which bounds the time and memory of matching.
             image = scale_style_image(read_image(path))
         except InputError as error:
             raise StyleError(str(error)) from error
         return Style(style.name, self._stylizer.encode_style(match_colors(image, content)), path)
 
     def find(self, text: str) -> list[Style]:
-        """The styles that a text names, in order.
+        """Styles that a text names, in order.
 
         Args:
-            text: a preset's name, a picture, a folder of pictures (all of them), or a mix of presets and pictures
-                such as ``starry-night:0.7,scream:0.3``, which is one style.
+            text: name of a preset, path of an image or of a folder of images (all of them), or a mix of presets and
+                images such as ``starry-night:0.7,scream:0.3``, which is one style.
 
         Raises:
             StyleError: there is no such style, or the mix cannot be read.
@@ -188,14 +187,14 @@ class StyleLibrary:
         path = existing_path(text)
         if path is not None and path.is_dir():
             try:
-                pictures = images_in(path)
+                images = images_in(path)
             except InputError as error:
                 raise StyleError(str(error)) from error
-            if not pictures:
+            if not images:
                 raise StyleError(f"there is no picture in the folder {path}")
-            return [self.from_image(picture) for picture in pictures]
+            return [self.from_image(image) for image in images]
         if path is not None:
-            return [self._picture(path)]
+            return [self._image_style(path)]
         parts = [split_weight(item) for item in text.split(",")]
         if len(parts) == 1 and parts[0][1] is None:
             raise StyleError(self._unknown(text))
@@ -204,7 +203,7 @@ class StyleLibrary:
         return [Style(text, mix([m.stats for m in members], weights))]
 
     def __getitem__(self, text: str) -> Style:
-        """The one style that a text names, see `find`.
+        """Single style that a text names, see `find`.
 
         Raises:
             StyleError: there is no such style, or it is a folder of several.
@@ -221,18 +220,21 @@ class StyleLibrary:
         path = existing_path(name)
         if path is None or path.is_dir():
             raise StyleError(self._unknown(name))
-        return self._picture(path)
+        return self._image_style(path)
 
-    def _picture(self, path: Path) -> Style:
-        """The style of a picture; a preset of the user's own where it is its picture, which is what programs save."""
-        whole = path.resolve()
-        for name, picture in self._own_pictures.items():
-            if picture.resolve() == whole:
+    def _image_style(self, path: Path) -> Style:
+        """Style of an image file; the preset, under its name, where the file is that of one of the user's own presets.
+
+        Saved settings name such a preset by its file.
+        """
+        absolute = path.resolve()
+        for name, image in self._own_images.items():
+            if image.resolve() == absolute:
                 return self._own_style(name)
         return self.from_image(path)
 
     def _unknown(self, name: str) -> str:
-        presets = list({**self._shipped, **self._own_pictures})
+        presets = list({**self._shipped, **self._own_images})
         folded = {preset.casefold(): preset for preset in presets}
         near = difflib.get_close_matches(normalize_name(name).casefold(), folded, cutoff=0.65)
         if near:
@@ -254,23 +256,18 @@ class StyleLibrary:
         return values if fits and np.isfinite(values).all() else None
 
     def _write_cache(self, key: str, values: np.ndarray) -> None:
-        partial = self._cache / f"{key}.{os.getpid()}.partial"
-        try:
+        # A read-only home or a full disk costs encoding the image again next time, and nothing else.
+        with suppress(OSError):
             self._cache.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with atomic_write(self._cache / f"{key}.npy") as file:
                 np.save(file, values)
-            os.replace(partial, self._cache / f"{key}.npy")
-        except OSError:
-            # A read-only home or a full disk costs the next start some time and nothing else.
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
 
 
-def style_image(style: Style) -> Path:
-    """The picture of a style whose colours are to be matched.
+def source_image(style: Style) -> Path:
+    """Image file of a style whose colours are to be matched.
 
     Raises:
-        StyleError: it has none, as presets and mixes.
+        StyleError: it has none: it is a preset of the model or a mix.
     """
     if style.source is None:
         raise StyleError(
@@ -282,17 +279,17 @@ def style_image(style: Style) -> Path:
 
 
 def existing_path(text: str) -> Path | None:
-    """The file or folder that a text names, ``~`` understood; None where there is none."""
+    """Existing file or folder that a text names, with ``~`` expanded; None where there is none."""
     try:
         path = with_home(Path(text))
         return path if text.strip() and path.exists() else None
     except (OSError, ValueError):
-        # Too long for a name (a mix of many styles), a zero byte.
+        # A name that is too long for the file system (a mix of many styles), or a null byte in it.
         return None
 
 
 def with_home(path: Path) -> Path:
-    """A path whose ``~`` or ``~USER`` is a home folder; itself where there is none of it."""
+    """Path with ``~`` or ``~USER`` expanded to the home folder; unchanged where there is no such user."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -300,7 +297,7 @@ def with_home(path: Path) -> Path:
 
 
 def split_weight(item: str) -> tuple[str, float | None]:
-    """A member of a mix: its name, and the weight behind a colon if there is one."""
+    """Member of a mix, ``NAME`` or ``NAME:WEIGHT``, as name and weight; the weight is None where it is missing."""
     name, colon, weight = item.strip().rpartition(":")
     if not colon:
         return weight, None

@@ -1,4 +1,4 @@
-"""Colour matching of a look: its style images take the colours of the content before they are encoded."""
+"""Colour matching of a look: its style images take on the colours of the content before they are encoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from livestyle.errors import StyleError
 from livestyle.render.color import ColorMode
 
-from .library import Style, StyleLibrary, style_image
+from .library import Style, StyleLibrary, source_image
 from .timeline import Timeline
 
 if TYPE_CHECKING:
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 def check_matching(look: Look) -> None:
-    """Raise a `StyleError` where colours are to be matched and a style has no image that they could be matched in."""
+    """Raise a `StyleError` where colours are to be matched and a style of the look has no image."""
     if look.color is ColorMode.MATCH:
         for style in (look.style, look.background):
             for each in _styles(style):
-                style_image(each)
+                source_image(each)
 
 
 def match_look(look: Look, content: np.ndarray, stylizer: Stylizer) -> Look:
-    """The look with the colours of its style images matched to a content, see `livestyle.render.color.match_colors`.
+    """Look whose style images have the colours of a content, see `livestyle.render.color.match_colors`.
 
     Args:
-        look: of another `ColorMode` than MATCH comes back as it is.
+        look: returned as it is unless its `ColorMode` is MATCH.
         content: uint8 [H, W, 3] or [N, H, W, 3] BGR, of any size.
         stylizer: encodes the matched images.
 
     Raises:
-        StyleError: a style has no image, as presets and mixes, or the image is gone.
+        StyleError: a style has no image (a preset of the model, a mix), or the file is gone.
     """
     if look.color is not ColorMode.MATCH:
         return look

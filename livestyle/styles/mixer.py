@@ -1,4 +1,4 @@
-"""Which style is on: the one that was chosen, or a mix of it with what is held."""
+"""Interactive mixing: the current style, or a mix of it with a recipe that is held."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .library import Style
 
 MIX_STEP = 0.1
 FIRST_SHARE = 0.5
-"""Of the new style, in a mix that has just been begun."""
+"""Initial share of the new style in a mix."""
 
 
 class Mixer:
-    """The current style, and a recipe that may be held beside it.
+    """Current style and, beside it, a recipe that may be held: the next styles are mixed into it.
 
     Args:
         current: the style to begin with.
@@ -21,12 +21,12 @@ class Mixer:
     def __init__(self, current: Style) -> None:
         self.current = current
         self._held: dict[Style, float] = {}
-        # Of the current style; None while nothing has been chosen since holding.
+        # Share of the current style, 0..1; None while nothing has been chosen since holding.
         self._share: float | None = None
 
     @property
     def recipe(self) -> dict[Style, float]:
-        """Styles and their shares, which add up to 1."""
+        """Styles and their weights, which sum to 1."""
         if not self._held:
             return {self.current: 1.0}
         if self._share is None:
@@ -37,7 +37,7 @@ class Mixer:
 
     @property
     def stats(self) -> StyleStats:
-        """What to paint with."""
+        """Style statistics of the recipe."""
         recipe = self.recipe
         if len(recipe) == 1:
             return next(iter(recipe)).stats
@@ -45,7 +45,7 @@ class Mixer:
 
     @property
     def label(self) -> str:
-        """In words: ``scream``, or ``50% starry-night + 50% scream``."""
+        """Text for the screen: ``scream``, or ``50% starry-night + 50% scream``."""
         recipe = self.recipe
         if len(recipe) == 1:
             text = next(iter(recipe)).name
@@ -55,30 +55,30 @@ class Mixer:
 
     @property
     def is_mixing(self) -> bool:
-        """Whether there is a share to move."""
+        """Whether the current style has a share that `move` changes."""
         return self._share is not None
 
     @property
     def is_fresh(self) -> bool:
-        """Whether something is held and nothing was chosen since."""
+        """Whether a recipe is held and no style has been chosen since."""
         return bool(self._held) and self._share is None
 
     def choose(self, style: Style) -> None:
-        """Make a style the current one; what is held stays in the mix."""
+        """Make a style the current one; a held recipe stays in the mix."""
         self.current = style
         if self.is_fresh:
             self._share = FIRST_SHARE
 
     def replace(self, changes: dict[Style, Style]) -> None:
-        """Put other styles in the places of some, as the same ones with other statistics; shares stay."""
+        """Replace styles by others, such as the same ones encoded again; the weights stay."""
         self.current = changes.get(self.current, self.current)
         self._held = {changes.get(style, style): share for style, share in self._held.items()}
 
     def hold(self) -> None:
-        """Hold what is on, so that the next style is mixed into it; right after holding, let go of it."""
+        """Hold the current recipe, so that the next style is mixed into it; called again right after, release it."""
         self._held, self._share = ({} if self.is_fresh else self.recipe), None
 
     def move(self, step: float) -> None:
-        """Change the share of the current style by ``step``, within 0..1."""
+        """Change the share of the current style by ``step``, clamped to 0..1."""
         if self._share is not None:
             self._share = round(min(1.0, max(0.0, self._share + step)), 2)

@@ -1,4 +1,4 @@
-"""The presets that somebody has added: a folder of named pictures, and files that hand several of them on."""
+"""The user's own presets: a folder of named images, and ``.livestyle`` archives to exchange them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from typing import TYPE_CHECKING
 from livestyle.engine.model import STYLE_LONG_SIDE
 from livestyle.engine.style import scale_style_image
 from livestyle.errors import InputError, OutputError, StyleError
+from livestyle.files import atomic_write
 from livestyle.media.images import decode_image, images_in, is_image, read_image, write_image
 
 if TYPE_CHECKING:
-    import numpy as np
+    from livestyle.media.frames import BgrImage
 
-LONGEST_NAME = 50
-"""Characters, so that a file's name is at most 255 bytes in every script."""
+MAX_NAME_LENGTH = 50
+"""Characters of a name; in every script the file name is then at most 255 bytes, the limit of most file systems."""
 FORBIDDEN = ',:@/\\<>"|?*'
-"""The signs of mixes and of styles that change over time, and what some system does not take in the name of a file."""
-DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
-"""Windows has no files of these names, whatever the suffix."""
+"""Characters with a meaning in mixes and timelines, and those that Windows forbids in file names."""
+RESERVED_NAMES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}
+"""Device names that Windows reserves, with any suffix."""
 
 SUFFIX = ".livestyle"
 INDEX = "presets.json"
 FORMAT = "livestyle presets"
 VERSION = 1
-MOST_PRESETS = 100
-"""In one file."""
-MOST_BYTES = 2 << 20
-"""Of a picture in a file: one of the largest size, 512x1024, takes less even as noise."""
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-"""How a PNG begins; its width and height follow, 4 bytes each."""
+MAX_PRESETS = 100
+"""Of one archive."""
+MAX_IMAGE_BYTES = 2 << 20
+"""Size limit of an image in an archive; the largest one, 512x1024, is smaller even as noise."""
+PNG_HEADER = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+"""Signature and chunk header that a PNG begins with; width and height follow, 4 bytes each, big-endian."""
 
 
 def default_preset_folder() -> Path:
-    """Where presets are kept: ``LIVESTYLE_PRESETS``, or a folder in the user's data folder of this system."""
+    """Folder of presets: the environment variable ``LIVESTYLE_PRESETS``, else in the user's data folder."""
     from platformdirs import user_data_path
 
     chosen = os.environ.get("LIVESTYLE_PRESETS")
@@ -48,19 +49,19 @@ def default_preset_folder() -> Path:
 
 
 def normalize_name(name: str) -> str:
-    """A name as it is compared: accents in one piece, which file systems and keyboards write in two ways."""
+    """Name in Unicode normalisation form NFC, as names are compared: file systems and keyboards differ in the form."""
     return unicodedata.normalize("NFC", name)
 
 
 def check_name(name: str) -> str:
-    """The name of a preset, normalised.
+    """Valid name of a preset, normalised (NFC).
 
     Raises:
-        StyleError: it cannot be one, since mixes, the command line or some file system would misread it.
+        StyleError: it is invalid, since mixes, the command line or some file system would misread it.
     """
     name = normalize_name(name)
-    if not 0 < len(name) <= LONGEST_NAME:
-        why = f"it has {len(name)} characters, take 1 to {LONGEST_NAME}"
+    if not 0 < len(name) <= MAX_NAME_LENGTH:
+        why = f"it has {len(name)} characters, take 1 to {MAX_NAME_LENGTH}"
     elif not name.isprintable():
         why = "take characters that can be printed"
     elif any(sign in name for sign in FORBIDDEN):
@@ -69,7 +70,7 @@ def check_name(name: str) -> str:
         why = "begin it with none of . - ~ and no space, and end it with no . and no space"
     elif is_image(Path(name)):
         why = f"with {Path(name).suffix} at its end it would be taken for a file"
-    elif name.partition(".")[0].rstrip().upper() in DEVICES:
+    elif name.partition(".")[0].rstrip().upper() in RESERVED_NAMES:
         why = "Windows has no files of this name"
     else:
         return name
@@ -77,19 +78,19 @@ def check_name(name: str) -> str:
 
 
 class PresetFolder:
-    """Presets of the user's own, each a picture ``NAME.png`` at the size that styles are encoded at.
+    """Folder of the user's own presets, each an image ``NAME.png`` at the size at which styles are encoded.
 
-    It is the picture that is kept, so that every model can encode it and its colours can be matched.
+    The image is stored and not its statistics, so that every model can encode it and its colours can be matched.
 
     Args:
-        folder: made when it is needed; None is `default_preset_folder`.
+        folder: path, created when needed; None is `default_preset_folder`.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_preset_folder()
 
-    def pictures(self) -> dict[str, Path]:
-        """The picture of each preset by its name, sorted; files that cannot be presets are passed over.
+    def images(self) -> dict[str, Path]:
+        """Image file of each preset by its name, sorted; files with invalid names are ignored.
 
         Raises:
             StyleError: the folder cannot be read.
@@ -106,32 +107,32 @@ class PresetFolder:
                 found[check_name(path.stem)] = path
         return dict(sorted(found.items()))
 
-    def add(self, name: str, image: np.ndarray, *, shipped: Collection[str] = (), force: bool = False) -> Path:
-        """Make a picture a preset.
+    def add(self, name: str, image: BgrImage, *, shipped: Collection[str] = (), force: bool = False) -> Path:
+        """Add an image as a preset.
 
         Args:
             name: see `check_name`.
             image: uint8 [H, W, 3] BGR, of any size.
             shipped: names of the model's presets, which are taken too.
-            force: replace a preset of that name; one that is shipped is hidden for as long as this one is there.
+            force: replace a preset of that name; one of the model's is shadowed until this one is removed.
 
         Returns:
-            The file.
+            Path of the image file.
 
         Raises:
-            StyleError: the name cannot be one, or is taken.
-            OutputError: the picture cannot be written.
+            StyleError: the name is invalid or taken.
+            OutputError: the file cannot be written.
         """
         name = check_name(name)
         self._check_free([name], shipped, force)
         return self._write(name, image)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Delete presets: all of them, or none where one is not there.
+        """Delete presets: all of them, or none where one does not exist.
 
         Raises:
             StyleError: there is no preset of such a name.
-            OutputError: a picture cannot be deleted.
+            OutputError: a file cannot be deleted.
         """
         for path in self._find(names).values():
             try:
@@ -140,56 +141,51 @@ class PresetFolder:
                 raise OutputError(f"cannot delete {path}: {error.strerror or error}") from error
 
     def write_file(self, names: Sequence[str], target: Path) -> list[str]:
-        """Write presets to one file, which `read_file` takes in elsewhere; it appears when it is complete.
+        """Export presets to one archive, which `read_file` imports; it is written atomically.
 
         Args:
-            names: of presets; none are all.
-            target: a file to write, or to replace, ending with `SUFFIX`.
+            names: of presets; an empty sequence means all.
+            target: file to write or to replace, with the suffix `SUFFIX`.
 
         Returns:
             The names that were written.
 
         Raises:
-            StyleError: there is no preset of such a name, none at all, or more than a file holds.
+            StyleError: there is no preset of such a name, none at all, or more than `MAX_PRESETS`.
             OutputError: the file cannot be written.
         """
-        pictures = self._find(names) if names else self.pictures()
-        if not pictures:
+        images = self._find(names) if names else self.images()
+        if not images:
             raise StyleError("you have no presets of your own yet: add a picture with livestyle styles add")
-        if len(pictures) > MOST_PRESETS:
-            raise StyleError(f"one file holds {MOST_PRESETS} presets, not {len(pictures)}: name fewer")
+        if len(images) > MAX_PRESETS:
+            raise StyleError(f"one file holds {MAX_PRESETS} presets, not {len(images)}: name fewer")
         if target.suffix.lower() != SUFFIX:
             raise OutputError(f"cannot write {target}: end the name with {SUFFIX}")
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            with zipfile.ZipFile(partial, "w") as archive:
-                index = {"format": FORMAT, "version": VERSION, "names": list(pictures)}
+            with atomic_write(target) as file, zipfile.ZipFile(file, "w") as archive:
+                index = {"format": FORMAT, "version": VERSION, "names": list(images)}
                 archive.writestr(zipfile.ZipInfo(INDEX), json.dumps(index, ensure_ascii=False, indent=2))
-                for number, path in enumerate(pictures.values(), 1):
+                for number, path in enumerate(images.values(), 1):
                     archive.writestr(zipfile.ZipInfo(f"{number}.png"), _to_png(path))
-            os.replace(partial, target)
         except OSError as error:
             raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-        return list(pictures)
+        return list(images)
 
     def read_file(self, source: Path, *, shipped: Collection[str] = (), force: bool = False) -> list[str]:
-        """Take in the presets of a file that `write_file` made; it is checked as a whole before anything is kept.
+        """Import the presets of an archive that `write_file` made; all of it is validated before anything is stored.
 
         Args:
-            source: the file, which may come from anybody.
+            source: archive, which is not trusted.
             shipped: names of the model's presets, which are taken too.
             force: replace presets of the same names.
 
         Returns:
-            Their names.
+            Names of the presets.
 
         Raises:
-            InputError: it is no such file, or damaged.
-            StyleError: a name in it cannot be one, or is taken.
-            OutputError: a picture cannot be written.
+            InputError: it is no such archive, or damaged.
+            StyleError: a name in it is invalid or taken.
+            OutputError: an image cannot be written.
         """
         images = _read_archive(source)
         self._check_free(list(images), shipped, force)
@@ -198,18 +194,18 @@ class PresetFolder:
         return list(images)
 
     def _find(self, names: Sequence[str]) -> dict[str, Path]:
-        pictures = self.pictures()
+        images = self.images()
         for name in names:
-            if normalize_name(name) not in pictures:
+            if normalize_name(name) not in images:
                 raise StyleError(
-                    f"you have no preset {name!r} of your own; you have: {', '.join(pictures) or 'none yet'}"
+                    f"you have no preset {name!r} of your own; you have: {', '.join(images) or 'none yet'}"
                 )
-        return {normalize_name(name): pictures[normalize_name(name)] for name in names}
+        return {normalize_name(name): images[normalize_name(name)] for name in names}
 
     def _check_free(self, names: Sequence[str], shipped: Collection[str], force: bool) -> None:
         if force:
             return
-        own = {_folded(name) for name in self.pictures()}
+        own = {_folded(name) for name in self.images()}
         models = {_folded(name) for name in shipped}
         for name in names:
             if _folded(name) in own | models:
@@ -219,7 +215,7 @@ class PresetFolder:
                     setting="force",
                 )
 
-    def _write(self, name: str, image: np.ndarray) -> Path:
+    def _write(self, name: str, image: BgrImage) -> Path:
         path = self.folder / f"{name}.png"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -229,8 +225,8 @@ class PresetFolder:
                 "name another in LIVESTYLE_PRESETS"
             ) from error
         write_image(path, scale_style_image(image))
-        for other, old in self.pictures().items():
-            # Written with other capitals, it would be this very file on half of all systems.
+        for other, old in self.images().items():
+            # Case-insensitive file systems (Windows, macOS) would take both for one file.
             if other != name and _folded(other) == _folded(name):
                 with suppress(OSError):
                     old.unlink()
@@ -238,11 +234,12 @@ class PresetFolder:
 
 
 def _folded(name: str) -> str:
+    """Name as it is compared regardless of case, normalised (NFC)."""
     return normalize_name(name.casefold())
 
 
 def _to_png(path: Path) -> bytes:
-    """A preset's picture at the size of encoding, also where somebody has put a larger one into the folder."""
+    """PNG of a preset, scaled down where the user has put a larger image into the folder."""
     import cv2
 
     try:
@@ -252,12 +249,12 @@ def _to_png(path: Path) -> bytes:
     return bytes(cv2.imencode(".png", image)[1])
 
 
-def _read_archive(source: Path) -> dict[str, np.ndarray]:
-    """The pictures in a file of presets by name, uint8 [H, W, 3] BGR."""
+def _read_archive(source: Path) -> dict[str, BgrImage]:
+    """Images of an archive of presets by name, uint8 [H, W, 3] BGR."""
     broken = f"{source} is no file of presets, or damaged"
     try:
-        if source.stat().st_size > MOST_PRESETS * MOST_BYTES:
-            raise InputError(f"{broken}: it is larger than {MOST_PRESETS * MOST_BYTES >> 20} MiB")
+        if source.stat().st_size > MAX_PRESETS * MAX_IMAGE_BYTES:
+            raise InputError(f"{broken}: it is larger than {MAX_PRESETS * MAX_IMAGE_BYTES >> 20} MiB")
         with zipfile.ZipFile(source) as archive:
             names = _read_index(_read_member(archive, INDEX), broken)
             members = [f"{number}.png" for number in range(1, len(names) + 1)]
@@ -270,17 +267,17 @@ def _read_archive(source: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror or error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError) as error:
-        # All of which zipfile raises for files that are no archive, cut short, encrypted or of another compression.
+        # What zipfile raises for a file that is no zip, truncated, encrypted or of an unknown compression.
         raise InputError(f"{broken}: get it anew from whoever has exported it") from error
 
 
 def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     entry = archive.getinfo(name)
-    # Only with these two does the number of bytes to read bound what comes of a few that say that they are few.
-    if entry.file_size > MOST_BYTES or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    # Zip bombs: only stored and deflated members honour the read limit; a header may lie about the size.
+    if entry.file_size > MAX_IMAGE_BYTES or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is too large, or of another compression")
     with archive.open(entry) as member:
-        return member.read(MOST_BYTES)
+        return member.read(MAX_IMAGE_BYTES)
 
 
 def _read_index(data: bytes, broken: str) -> list[str]:
@@ -290,17 +287,17 @@ def _read_index(data: bytes, broken: str) -> list[str]:
     if index.get("version") != VERSION:
         raise InputError(f"{broken}: it is of version {index.get('version')!r}, and this livestyle reads {VERSION}")
     names = index.get("names")
-    if not isinstance(names, list) or not 0 < len(names) <= MOST_PRESETS or not all(isinstance(n, str) for n in names):
-        raise InputError(f"{broken}: it lists 1 to {MOST_PRESETS} names")
+    if not isinstance(names, list) or not 0 < len(names) <= MAX_PRESETS or not all(isinstance(n, str) for n in names):
+        raise InputError(f"{broken}: it lists 1 to {MAX_PRESETS} names")
     names = [check_name(name) for name in names]
     if len({_folded(name) for name in names}) < len(names):
         raise InputError(f"{broken}: it lists a name twice")
     return names
 
 
-def _read_png(data: bytes, path: Path, broken: str) -> np.ndarray:
-    width, height = (int.from_bytes(data[start : start + 4]) for start in (len(PNG), len(PNG) + 4))
-    # Before decoding, which makes room for as many pixels as the first bytes say.
-    if not data.startswith(PNG) or not 0 < width <= STYLE_LONG_SIDE or not 0 < height <= STYLE_LONG_SIDE:
+def _read_png(data: bytes, path: Path, broken: str) -> BgrImage:
+    width, height = (int.from_bytes(data[start : start + 4]) for start in (len(PNG_HEADER), len(PNG_HEADER) + 4))
+    # Decompression bombs: the decoder allocates what the header claims, so check it before decoding.
+    if not data.startswith(PNG_HEADER) or not 0 < width <= STYLE_LONG_SIDE or not 0 < height <= STYLE_LONG_SIDE:
         raise InputError(f"{broken}: {path.name} is no PNG of {STYLE_LONG_SIDE} pixels or less each way")
     return decode_image(data, path)

@@ -1,4 +1,4 @@
-"""The background of a masked look: the style, or nothing, outside of the mask."""
+"""Background of a masked look: the style outside the mask's foreground."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from livestyle.errors import StyleError
 T = TypeVar("T")
 
 ORIGINAL = "original"
-"""Name of the background that leaves the content as it is."""
+"""Name of the background without a style: the content stays as it is."""
 
 
 def find_background(text: str | None, find: Callable[[str], Sequence[T]]) -> T | None:
-    """The style of the background that a text names; None for the content as it is.
+    """Background style that a text names; None where the content stays as it is.
 
     Args:
-        text: of one style, or ``original``; None is that too.
-        find: the styles that a text names, such as `livestyle.StyleLibrary.find`.
+        text: name of one style, or ``original``; None means ``original``.
+        find: function from a text to the styles that it names, such as `livestyle.StyleLibrary.find`.
 
     Raises:
         StyleError: there is no such style, or it is a folder of several.

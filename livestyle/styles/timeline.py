@@ -1,4 +1,4 @@
-"""Timelines: styles that follow one another, ``scream@0,great-wave@12.5``; each may be a mix, ``a:0.7,b:0.3@12.5``."""
+"""Timelines: styles with start times and crossfades, ``scream@0,great-wave@12.5``; a mix is ``a:0.7,b:0.3@12.5``."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _TIMED = re.compile(r"(.+)@([\d:.]+)")
 
 @dataclass(frozen=True)
 class Cue:
-    """A style's entry in a timeline.
+    """Entry of a timeline: a style and when it sets in.
 
     Attributes:
-        start: when it begins to show, in seconds.
-        style: what shows.
-        crossfade: seconds from what showed before to this style, counted from ``start``.
+        start: time at which its crossfade begins, in seconds.
+        style: that it fades to.
+        crossfade: its duration in seconds, from ``start`` on; 0 is a hard cut.
     """
 
     start: Fraction | float
@@ -41,11 +41,11 @@ class Cue:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Styles and when each begins to show. A video has its cues in advance; live, each switch adds one (`switched`).
+    """Sequence of styles over time. A video has its cues in advance; live, each switch adds one, see `switched`.
 
     Attributes:
-        name: the text that it was read from, or the name of its only style.
-        cues: in the order of their time; the first also shows before its start.
+        name: text that it was parsed from, or the name of its last style.
+        cues: in the order of their start; the first also applies before its start.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Timeline:
 
     @classmethod
     def of(cls, style: Style | Timeline) -> Timeline:
-        """A timeline of one style that stays; a timeline itself."""
+        """Timeline of a single style; a timeline is returned as it is."""
         return style if isinstance(style, Timeline) else cls(style.name, (Cue(0, style),))
 
     @property
     def styles(self) -> tuple[Style, ...]:
-        """The styles of the cues."""
+        """Styles of the cues, in order."""
         return tuple(cue.style for cue in self.cues)
 
     def stats_at(self, time: Fraction | float) -> StyleStats:
-        """Style statistics at a time in seconds; the same object for as long as nothing changes."""
+        """Style statistics at a time in seconds; the same object as long as no crossfade is in progress."""
         return self._stats(max(0, bisect_right(self.cues, time, key=lambda cue: cue.start) - 1), time)
 
     def _stats(self, last: int, time: Fraction | float) -> StyleStats:
@@ -70,17 +70,22 @@ class Timeline:
         if last == 0 or time - cue.start >= cue.crossfade:
             return cue.style.stats
         share = float(time - cue.start) / cue.crossfade
-        # A cue in the middle of a crossfade goes on from the mix that shows, which itself goes on to move.
+        # Recursive: a cue within the crossfade before it fades from that crossfade, which itself continues.
         return mix([self._stats(last - 1, time), cue.style.stats], [1 - share, share])
 
     def with_styles(self, styles: Sequence[Style]) -> Timeline:
-        """The same times with other styles, as many."""
+        """Timeline with the same times and other styles, one for each cue."""
         return replace(self, cues=tuple(replace(c, style=s) for c, s in zip(self.cues, styles, strict=True)))
 
     def switched(self, style: Style, time: Fraction | float, crossfade: float = 0.0) -> Timeline:
-        """A timeline with one more cue, for a switch that somebody makes at ``time``, not before the last cue.
+        """Timeline with one more cue, for a switch of styles while it plays.
 
-        Cues that no longer show by then are dropped.
+        Cues that have no effect any more at ``time`` are dropped.
+
+        Args:
+            style: to switch to.
+            time: of the switch, in seconds, not before the last cue's start.
+            crossfade: seconds from the styles before to the new one.
         """
         first = max((n for n, c in enumerate(self.cues) if n == 0 or time - c.start >= c.crossfade), default=0)
         kept = () if crossfade == 0 else self.cues[first:]
@@ -88,11 +93,11 @@ class Timeline:
 
 
 def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_SECONDS) -> list[Style | Timeline]:
-    """The styles that a text names for a video: one timeline, or what `StyleLibrary.find` finds.
+    """Styles that a text names for a video: one timeline, or what `StyleLibrary.find` finds.
 
     Args:
         library: finds the styles.
-        text: such as ``scream@0,great-wave@1:12.5``, of presets, pictures and mixes of them
+        text: such as ``scream@0,great-wave@1:12.5``, of presets, images and mixes of them
             (``scream@0,a:0.7,b:0.3@12.5``), the first one at 0; times are those of the result, in seconds,
             minutes:seconds or hours:minutes:seconds. Without an ``@TIME``, any text of `StyleLibrary.find`.
         crossfade: seconds from one style to the next, 0 or more.
@@ -115,7 +120,7 @@ def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_S
     for item, match in zip(items, timed, strict=True):
         if match is None:
             _check_time(item)
-            # All of a mix but its last member.
+            # A member of a mix other than the last, which carries the time.
             if not _has_weight(item):
                 raise StyleError(f"{item!r} in {text!r} has no time: say when each style begins, as in scream@12.5")
             members.append(item)
@@ -141,18 +146,18 @@ def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_S
 
 
 def check_crossfade(seconds: float) -> None:
-    """Raise an `InputError` for the seconds of a crossfade that are out of range."""
+    """Raise an `InputError` for a crossfade whose duration in seconds is negative or not finite."""
     if not 0 <= seconds < float("inf"):
         raise InputError(f"a crossfade takes 0 seconds or more, not {seconds:g}")
 
 
 def _has_weight(item: str) -> bool:
-    """Whether a weight as of a mix is at the end, and not a file's name that looks like it."""
+    """Whether an item ends with a weight, ``NAME:WEIGHT``, and is not an existing file whose name looks like that."""
     return split_weight(item)[1] is not None and existing_path(item) is None
 
 
 def _check_time(item: str) -> None:
-    """Raise a `StyleError` for a style with an ``@`` and no time behind it; files may have one in their names."""
+    """Raise a `StyleError` for an ``@`` without a valid time after it, unless it belongs to an existing file's name."""
     _, at, time = item.rpartition("@")
     if at and existing_path(item) is None and existing_path(split_weight(item)[0]) is None:
         raise StyleError(
@@ -162,7 +167,7 @@ def _check_time(item: str) -> None:
 
 
 def parse_time(text: str) -> Fraction:
-    """Seconds, minutes:seconds or hours:minutes:seconds, exactly.
+    """Exact time in seconds from a text: seconds, minutes:seconds or hours:minutes:seconds.
 
     Raises:
         InputError: it is none of them.

@@ -1,4 +1,4 @@
-"""The styles that keys choose from: presets, or a folder of pictures that is watched while the program runs."""
+"""Watched folder: its images as a list of styles to choose from, kept up to date by polling."""
 
 from __future__ import annotations
 
@@ -10,89 +10,94 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import cv2
 import numpy as np
 
 from livestyle.engine.devices import first_line
 from livestyle.errors import LivestyleError, StyleError
 from livestyle.media.images import SUFFIXES, is_image, read_image
+from livestyle.media.resize import resize
 
 from .library import Style, StyleLibrary
+
+if TYPE_CHECKING:
+    from livestyle.media.frames import BgrImage
 
 THUMB = 96
 """Side of a thumbnail in pixels."""
 POLL_SECONDS = 0.25
+"""Polling interval."""
 SETTLE_SECONDS = 0.2
-"""A new file that has not changed for so long has been copied."""
+"""Debounce: a file is read when it has not changed for so long, which means that it has been copied."""
 RETRY_SECONDS = 2.0
-"""A file that cannot be read gets a second chance after so long: its copying may have paused, or it was locked."""
+"""Delay before the second and last attempt at a file that could not be read: it was locked, or copying had paused."""
 CLOSE_SECONDS = 5.0
+"""Longest wait for the thread at the end."""
 
 
 @dataclass
 class _File:
-    """What is known about a file of the folder.
+    """State of a file of the folder.
 
     Attributes:
-        version: size and time of the last change.
+        version: size in bytes and modification time in nanoseconds.
         since: when this version was first seen, on the clock of `time.monotonic`.
-        expected: was there from the start, which is no news.
-        done: this version needs no more work: it is a style, or was given up.
-        failed: this version could not be read at the first attempt.
-        reported: somebody was told that it cannot be read.
-        style: of the last version that could be read.
+        was_present: it existed when watching began, and so is not announced as added.
+        settled: this version needs no more work: it has become a style or was given up.
+        failed: the first attempt to read this version failed.
+        reported: it has been reported as unreadable.
+        style: of the last readable version; None where there is none.
     """
 
     version: tuple[int, int]
     since: float
-    expected: bool = False
-    done: bool = False
+    was_present: bool = False
+    settled: bool = False
     failed: bool = False
     reported: bool = False
     style: Style | None = None
 
     @property
-    def due(self) -> float:
-        """When to read it."""
+    def read_at(self) -> float:
+        """Time of the next attempt to read it, on the clock of `time.monotonic`."""
         return self.since + (RETRY_SECONDS if self.failed else SETTLE_SECONDS)
 
 
 class WatchedFolder:
-    """Styles in order, with thumbnails; a folder of pictures is watched by a thread, so that the shelf follows it.
+    """Styles to choose from, with thumbnails; a thread polls a folder of images and keeps the styles up to date.
 
-    A picture that is put into the folder is a style within a second, one that is overwritten is encoded anew, and one
-    that is deleted goes. The styles are in the order of the files' names. A folder that disappears (a stick that is
-    pulled out) leaves its styles on the shelf until it is back.
+    An image that is added becomes a style within a second, one that is overwritten is encoded again, and one that is
+    deleted is removed. Styles are sorted by file name. When the folder itself disappears (a removable drive), its
+    styles stay until it is back.
 
     Args:
-        library: encodes pictures, and remembers those that it has seen.
-        styles: on the shelf while the folder has no picture that can be read, or where there is no folder.
-        folder: of pictures; those below it do not count.
+        library: encodes images and caches their statistics.
+        styles: fallback while the folder has no readable image, or where there is no folder.
+        folder: of images; subfolders are ignored. None watches nothing.
     """
 
     def __init__(self, library: StyleLibrary, styles: Sequence[Style] = (), folder: Path | None = None) -> None:
         self.styles: tuple[Style, ...] = tuple(styles)
-        """Those to choose from. It is never changed but replaced by another, at any time."""
+        """Current styles: an immutable snapshot that the thread replaces at any time."""
         self._library = library
         self._given = self.styles
         self._folder = folder
         self._files: dict[str, _File] = {}
-        self._first_look = True
+        self._is_first_scan = True
         self._is_gone = False
-        self._device: int | None = None
-        self._thumbnails: dict[Style, np.ndarray] = {}
+        self._filesystem: int | None = None
+        self._thumbnails: dict[Style, BgrImage] = {}
         self._added: list[str] = []
         self._changed: list[str] = []
         self._unreadable: list[str] = []
         self._news: list[str] = []
         self._news_lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="shelf", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watched folder", daemon=True)
 
     def start(self) -> None:
-        """Begin to fill the shelf; pictures become styles one after the other, in their order.
+        """Start the thread; images become styles one after the other, by file name.
 
         Raises:
             StyleError: the folder cannot be read.
@@ -108,10 +113,10 @@ class WatchedFolder:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, after the picture in hand; again is harmless."""
+        """Stop the thread after the image that it is reading; calling it again is harmless."""
         self._stop.set()
         if self._thread.is_alive():
-            # A network drive may hold a thread for longer.
+            # With a limit: file operations on a network drive can block for minutes.
             self._thread.join(CLOSE_SECONDS)
 
     def __enter__(self) -> Self:
@@ -124,73 +129,75 @@ class WatchedFolder:
         self.close()
 
     def take_news(self) -> list[str]:
-        """What has happened since the last call, in words for the screen."""
+        """Messages for the screen since the last call, oldest first."""
         with self._news_lock:
             news, self._news = self._news, []
         return news
 
-    def thumbnail(self, style: Style) -> np.ndarray | None:
-        """A small picture of a style, uint8 [THUMB, THUMB, 3] BGR, the same array each time; None where there is none.
+    def thumbnail(self, style: Style) -> BgrImage | None:
+        """Thumbnail of a style, uint8 [THUMB, THUMB, 3] BGR, the same array each time; None where there is none.
 
-        Styles of the folder have one from the start, given styles of pictures soon, presets and mixes never.
+        Styles of the folder have one from the start, fallback styles with an image soon after, mixes and the model's
+        presets never.
         """
         return self._thumbnails.get(style)
 
     def _run(self) -> None:
         for style in self._given:
             if style.source is not None and not self._stop.is_set():
-                # Where the picture is gone since, the style goes on without.
+                # The image may have been deleted; the style works without a thumbnail.
                 with suppress(LivestyleError):
                     self._thumbnails[style] = _thumbnail(read_image(style.source))
         while self._folder is not None and not self._stop.is_set():
-            file = self._look(self._folder)
+            file = self._scan(self._folder)
             if file is not None:
                 self._read(self._folder, file)
             else:
-                self._tell()
+                self._report()
                 self._stop.wait(POLL_SECONDS)
 
-    def _look(self, folder: Path) -> str | None:
-        """Compare the folder with what is known; gives the name of the first file that is to be read now."""
+    def _scan(self, folder: Path) -> str | None:
+        """Update the known files from the folder; gives the name of the first file that is due to be read, if any."""
         now = time.monotonic()
         found = self._list(folder)
         if found is None:
             if not self._is_gone:
-                self._say(f"the folder {folder.name} is gone: its styles stay until it is back")
+                self._notify(f"the folder {folder.name} is gone: its styles stay until it is back")
             self._is_gone = True
             return None
         if self._is_gone:
-            self._say(f"the folder {folder.name} is back")
+            self._notify(f"the folder {folder.name} is back")
         self._is_gone = False
         gone = [self._files.pop(name).style for name in self._files.keys() - found]
         for name, version in found.items():
             known = self._files.get(name)
             if known is None:
-                first = self._first_look
-                # What was there before us has been copied, and nobody waits to hear that it is no picture.
+                first = self._is_first_scan
+                # Files from before the start need no debounce, and those that are no images need no report.
                 since = now - 2 * SETTLE_SECONDS if first else now
-                self._files[name] = _File(version, since, expected=first, reported=first and not _is_style(name))
+                self._files[name] = _File(version, since, was_present=first, reported=first and not _is_style(name))
             elif known.version != version:
-                known.version, known.since, known.done, known.failed = version, now, False, False
-        if self._first_look and not any(map(_is_style, found)):
-            self._say(f"there is no picture in {folder.name} yet: put some in")
-        self._first_look = False
+                known.version, known.since, known.settled, known.failed = version, now, False, False
+        if self._is_first_scan and not any(map(_is_style, found)):
+            self._notify(f"there is no picture in {folder.name} yet: put some in")
+        self._is_first_scan = False
         names = sorted(style.name for style in gone if style is not None)
         if names:
             self._publish()
             left = "" if any(file.style is not None for file in self._files.values()) else ": here are the presets"
-            self._say(_in_words(names, "{} is gone", "{} styles are gone") + left)
-        return min((name for name, file in self._files.items() if not file.done and file.due <= now), default=None)
+            self._notify(_in_words(names, "{} is gone", "{} styles are gone") + left)
+        due = (name for name, file in self._files.items() if not file.settled and file.read_at <= now)
+        return min(due, default=None)
 
     def _list(self, folder: Path) -> dict[str, tuple[int, int]] | None:
-        """See `_versions`; None where the folder is gone, also when the place where a stick was mounted is left."""
+        """See `_versions`; None where the folder is gone, or is an empty mount point since its drive was removed."""
         try:
-            found, device = _versions(folder), _device(folder)
+            found, filesystem = _versions(folder), _filesystem_of(folder)
         except OSError:
             return None
-        if self._files and not found and device != self._device:
+        if self._files and not found and filesystem != self._filesystem:
             return None
-        self._device = device
+        self._filesystem = filesystem
         return found
 
     def _read(self, folder: Path, name: str) -> None:
@@ -201,26 +208,26 @@ class WatchedFolder:
             style = self._library.from_image(path)
             image = _thumbnail(read_image(path))
         except Exception as error:
-            # Also what a decoder or the encoder does not expect must not end the watching.
+            # Any exception: an unexpected error in a decoder or the encoder must not end the thread.
             self._fail(file, path, error)
             return
-        file.done, file.reported = True, False
+        file.settled, file.reported = True, False
         if file.style is None:
-            if not file.expected:
+            if not file.was_present:
                 self._added.append(style.name)
         elif np.array_equal(file.style.stats.values, style.stats.values):
             return
         else:
             self._changed.append(style.name)
         self._thumbnails[style] = image
-        file.style, file.expected = style, False
+        file.style, file.was_present = style, False
         self._publish()
 
     def _fail(self, file: _File, path: Path, error: Exception) -> None:
         if not file.failed:
             file.failed = True
             return
-        file.done, file.expected = True, False
+        file.settled, file.was_present = True, False
         if not file.reported:
             file.reported = True
             text = str(error) if isinstance(error, LivestyleError) else f"cannot read {path}: {first_line(error)}"
@@ -236,33 +243,32 @@ class WatchedFolder:
             self._thumbnails.pop(style, None)
         self.styles = styles
 
-    def _tell(self) -> None:
-        """Say what has been read since the shelf was last at rest, so that many pictures are one piece of news."""
+    def _report(self) -> None:
+        """Report what has been read since the last idle poll, in one message a kind however many files there are."""
         for names, one, many in (
             (self._added, "added {}", "added {} styles"),
             (self._changed, "{} has changed", "{} styles have changed"),
             (self._unreadable, "{}", "{} files cannot be read as pictures"),
         ):
             if names:
-                self._say(_in_words(names, one, many))
+                self._notify(_in_words(names, one, many))
                 names.clear()
 
-    def _say(self, text: str) -> None:
+    def _notify(self, text: str) -> None:
         with self._news_lock:
             self._news.append(text)
 
 
-def _thumbnail(image: np.ndarray) -> np.ndarray:
-    """The middle of a picture (uint8 [H, W, 3] BGR) as uint8 [THUMB, THUMB, 3] BGR."""
+def _thumbnail(image: BgrImage) -> BgrImage:
+    """Central square of an image (uint8 [H, W, 3] BGR), resampled to uint8 [THUMB, THUMB, 3] BGR."""
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = image[top : top + side, left : left + side]
-    return cv2.resize(square, (THUMB, THUMB), interpolation=cv2.INTER_AREA if side > THUMB else cv2.INTER_CUBIC)
+    return resize(image[top : top + side, left : left + side], THUMB, THUMB)
 
 
 def _versions(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of the last change of each file that is not hidden; raises OSError where the folder is gone."""
+    """Size and modification time of each file that is not hidden, by name; raises OSError where the folder is gone."""
     found = {}
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -271,13 +277,13 @@ def _versions(folder: Path) -> dict[str, tuple[int, int]]:
                     state = entry.stat()
                     found[entry.name] = (state.st_size, state.st_mtime_ns)
             except OSError:
-                # It went between the two. Where the folder did, that is no news about each of its files.
+                # Race: deleted between listing and stat. If the folder itself is gone, this raises.
                 folder.stat()
     return found
 
 
-def _device(folder: Path) -> int:
-    """The number of the file system that a folder is on."""
+def _filesystem_of(folder: Path) -> int:
+    """Device number of the file system that a folder is on (``st_dev``)."""
     return folder.stat().st_dev
 
 

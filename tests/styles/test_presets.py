@@ -15,7 +15,7 @@ import pytest
 
 from livestyle import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
-from livestyle.styles.presets import FORMAT, INDEX, MOST_BYTES, MOST_PRESETS, PresetFolder, check_name
+from livestyle.styles.presets import FORMAT, INDEX, MAX_IMAGE_BYTES, MAX_PRESETS, PresetFolder, check_name
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def an_archive(path: Path, members: dict[str, bytes], compression: int = zipfile
 @pytest.mark.parametrize("name", ["wave", "Große Welle", "北斎", "v2.1", "it's (mine) #1 & more", "x" * 50, "console"])
 def test_a_name_may_be_much(folder: PresetFolder, image: np.ndarray, name: str) -> None:
     folder.add(name, image)
-    assert list(folder.pictures()) == [name]
+    assert list(folder.images()) == [name]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_picture_that_is_kept_is_encoded_to_the_same_style(
     folder: PresetFolder, stylizer: Stylizer, size: tuple[int, int]
 ) -> None:
     coarse = np.random.default_rng(2).integers(0, 256, (8, 12, 3), np.uint8)
-    image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     kept = read(folder.add("wave", image))
     assert max(kept.shape) <= 1024
     assert np.array_equal(stylizer.encode_style(kept).values, stylizer.encode_style(image).values)
@@ -102,15 +102,15 @@ def test_a_name_that_is_taken_is_refused(folder: PresetFolder, image: np.ndarray
 def test_force_replaces_a_preset_whatever_its_capitals(folder: PresetFolder, image: np.ndarray, name: str) -> None:
     before = folder.add("wave", image).read_bytes()
     folder.add(name, image[:40], force=True)
-    assert list(folder.pictures()) == [name]
-    assert folder.pictures()[name].read_bytes() != before
+    assert list(folder.images()) == [name]
+    assert folder.images()[name].read_bytes() != before
 
 
 def test_what_cannot_be_a_preset_is_passed_over(folder: PresetFolder, image: np.ndarray) -> None:
     folder.add("wave", image)
     for name in ("notes.txt", ".hidden.png", "a,b.png", "photo.jpg"):
         (folder.folder / name).write_bytes(png(image))
-    assert list(folder.pictures()) == ["wave"]
+    assert list(folder.images()) == ["wave"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, image: np.ndarray) -> None:
@@ -125,7 +125,7 @@ def test_presets_are_removed_all_or_none(folder: PresetFolder, image: np.ndarray
     with pytest.raises(StyleError, match=r"no preset 'd' of your own; you have: a, b, c"):
         folder.remove(["a", "d"])
     folder.remove(["a", "c"])
-    assert list(folder.pictures()) == ["b"]
+    assert list(folder.images()) == ["b"]
 
 
 def test_a_file_takes_presets_elsewhere(
@@ -139,8 +139,8 @@ def test_a_file_takes_presets_elsewhere(
     assert elsewhere.read_file(target) == ["wave", "Große Flut"]
 
     for name in ("wave", "Große Flut"):
-        assert (read(elsewhere.pictures()[name]) == read(folder.pictures()[name])).all()
-    assert list(elsewhere.pictures()) == ["Große Flut", "wave"]
+        assert (read(elsewhere.images()[name]) == read(folder.images()[name])).all()
+    assert list(elsewhere.images()) == ["Große Flut", "wave"]
 
 
 def test_without_names_all_presets_go_into_the_file(folder: PresetFolder, image: np.ndarray, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_taking_in_overwrites_nothing_unless_forced(
         ({INDEX: an_index()}, "lists 1 to 100 names"),
         ({INDEX: an_index(3)}, "lists 1 to 100 names"),
         ({INDEX: an_index("a", names="a")}, "lists 1 to 100 names"),
-        ({INDEX: an_index(*map(str, range(MOST_PRESETS + 1)))}, "lists 1 to 100 names"),
+        ({INDEX: an_index(*map(str, range(MAX_PRESETS + 1)))}, "lists 1 to 100 names"),
         ({INDEX: an_index("a", "A")}, "lists a name twice"),
         ({INDEX: an_index("../a")}, "cannot be the name of a preset"),
         ({INDEX: an_index("a")}, "holds other files"),
@@ -231,8 +231,8 @@ def test_taking_in_overwrites_nothing_unless_forced(
         ({INDEX: an_index("a"), "1.png": b"GIF89a" + bytes(99)}, "is no PNG"),
         ({INDEX: an_index("a"), "1.png": png(np.zeros((4, 1025, 3), np.uint8))}, "is no PNG of 1024 pixels or less"),
         ({INDEX: an_index("a"), "1.png": png(np.zeros((9, 9, 3), np.uint8))[:40]}, r"1\.png is not a picture"),
-        ({INDEX: an_index("a"), "1.png": png(np.zeros((9, 9, 3), np.uint8)) + bytes(MOST_BYTES)}, "get it anew"),
-        ({INDEX: an_index("a") + b" " * MOST_BYTES}, "get it anew"),
+        ({INDEX: an_index("a"), "1.png": png(np.zeros((9, 9, 3), np.uint8)) + bytes(MAX_IMAGE_BYTES)}, "get it anew"),
+        ({INDEX: an_index("a") + b" " * MAX_IMAGE_BYTES}, "get it anew"),
     ],
 )
 def test_a_file_that_is_not_as_it_should_be_is_refused_as_a_whole(
@@ -248,7 +248,7 @@ def test_one_bad_picture_keeps_the_good_ones_out(folder: PresetFolder, image: np
     members = {INDEX: an_index("good", "bad"), "1.png": png(image), "2.png": b"not a picture"}
     with pytest.raises(InputError, match=r"2\.png is no PNG"):
         folder.read_file(an_archive(tmp_path / "bad.livestyle", members))
-    assert not folder.pictures()
+    assert not folder.images()
 
 
 def test_a_few_bytes_that_become_many_are_refused(folder: PresetFolder, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_many_bytes_that_say_that_they_are_few_are_refused(folder: PresetFolder,
         folder.read_file(source)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert most < 5 * MOST_BYTES
+    assert most < 5 * MAX_IMAGE_BYTES
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -333,7 +333,7 @@ def test_what_is_no_file_of_presets_is_refused(tmp_path: Path, folder: PresetFol
 
 def test_a_file_that_is_too_large_is_not_even_opened(tmp_path: Path, folder: PresetFolder) -> None:
     with (tmp_path / "huge.livestyle").open("wb") as file:
-        file.truncate(MOST_PRESETS * MOST_BYTES + 1)
+        file.truncate(MAX_PRESETS * MAX_IMAGE_BYTES + 1)
     with pytest.raises(InputError, match="larger than 200 MiB"):
         folder.read_file(tmp_path / "huge.livestyle")
 

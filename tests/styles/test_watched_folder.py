@@ -283,7 +283,7 @@ def test_a_stick_that_is_pulled_out_and_leaves_its_mount_point_takes_no_style_al
     shelf = open_shelf()
     wait_for(lambda: names(shelf) == ["0"], "a style")
     monkeypatch.setattr(module, "_versions", lambda _: {})
-    monkeypatch.setattr(module, "_device", lambda _: -1)
+    monkeypatch.setattr(module, "_filesystem_of", lambda _: -1)
     news = news_until(shelf, bool)
     assert news == ["the folder paintings is gone: its styles stay until it is back"]
     assert names(shelf) == ["0"]
