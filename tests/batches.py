@@ -1,4 +1,4 @@
-"""Shorthands of the tests for batches: a look is written where it is used."""
+"""Shorthands of the tests for videos and images in batches: a look is written where it is used."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from typing import Any
 from livestyle import Look, Mask, Style, Stylizer, Timeline, VideoOptions
 from livestyle.jobs.batch import ImageBatch, VideoBatch
 from livestyle.jobs.report import Done, Result
+
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+
+
+def lavfi(frames: int = 10, rate: str = "25", size: str = "64x64") -> list[str]:
+    """A video of so many frames, as an input of ffmpeg."""
+    return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={frames / float(rate)}"]
+
+
+def names(folder: Path) -> list[str]:
+    """Of all that is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def paint_videos(

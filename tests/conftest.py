@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 
 from livestyle import Style, StyleLibrary, Stylizer
-from livestyle.engine.model import package_folder
+from livestyle.engine.model import checksum, package_folder
 from tests.ffmpeg import Make
+from tests.program import IDENTITY
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +46,24 @@ def stylizer() -> Stylizer:
 def exact_stylizer() -> Stylizer:
     """The default model on the CPU in float32, which is what its two-style network and CUDA agree with closely."""
     return Stylizer(device="cpu-float32")
+
+
+@pytest.fixture(scope="session")
+def identity() -> Stylizer:
+    """A model of a few kB on the CPU, for all that is not about the painting; see tests/models/make_identity.py."""
+    return Stylizer(IDENTITY, device="cpu")
+
+
+@pytest.fixture
+def identity_library(identity: Stylizer, tmp_path: Path) -> StyleLibrary:
+    """A style library of that model with an empty cache."""
+    return StyleLibrary(identity, tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def dusk(identity: Stylizer) -> Style:
+    """A preset of that model: dark and blue."""
+    return StyleLibrary(identity).presets["dusk"]
 
 
 @pytest.fixture
@@ -101,14 +122,27 @@ def ffmpeg() -> str:
     return path
 
 
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what ffmpeg has made in this session."""
+    return tmp_path_factory.mktemp("clips")
+
+
 @pytest.fixture
-def make(ffmpeg: str, tmp_path: Path) -> Make:
-    """Runs ffmpeg and gives the file that it wrote."""
+def make(ffmpeg: str, tmp_path: Path, clips: Path) -> Make:
+    """Runs ffmpeg, once a session for the same arguments, and gives a copy of the file that it wrote."""
 
     def run(name: str, *arguments: str) -> Path:
         path = tmp_path / name
+        # What it reads counts by its content; filters are too long for Path.is_file.
+        recipe = [checksum(Path(a)) if os.path.isfile(a) else a for a in arguments]  # noqa: PTH113
+        clip = clips / f"{sha256(repr(recipe).encode()).hexdigest()}{path.suffix}"
+        if not clip.exists():
+            new = clips / f"new{path.suffix}"
+            subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(new)], check=True)
+            new.rename(clip)
         path.parent.mkdir(exist_ok=True)
-        subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(path)], check=True)
+        shutil.copyfile(clip, path)
         return path
 
     return run

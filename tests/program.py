@@ -12,10 +12,11 @@ from unittest.mock import patch
 
 from livestyle.cli.main import main
 
+IDENTITY = Path(__file__).parent / "models" / "identity"
+"""For ``--model``: a model of a few kB that is loaded and paints in no time, see tests/models/make_identity.py."""
 
-def livestyle(
-    *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
-) -> CompletedProcess[str]:
+
+def livestyle(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> CompletedProcess[str]:
     """What ``livestyle ARGUMENTS`` prints and its exit code; warnings of the log come on stderr, as in the program.
 
     Args:
