@@ -1,4 +1,4 @@
-"""Contact sheets: one image in many styles, with their names."""
+"""Contact sheet: thumbnails of one image in many styles, with their names."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ if TYPE_CHECKING:
     from livestyle.styles.library import Style
 
 TILE = 400
-"""The long side of each painting on the sheet, in pixels."""
+"""Long side of each painting on the sheet, in pixels."""
 PAINTED = 800
-"""The long side at which it is painted, if the image has as many pixels: brush strokes look as they do in a video."""
+"""Long side at which it is rendered, unless the image is smaller: brush strokes then look as they do in a video."""
 NARROWEST = 200
-"""Least width of a column, in pixels, so that names can be read under a narrow image."""
+"""Minimum width of a column, in pixels, so that names under a narrow image are legible."""
 GAP = 16
+"""Margin between tiles and around them, in pixels."""
 LABEL = 36
-"""Height of a name, in pixels."""
+"""Height of the label under a tile, in pixels."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_SCALE = 0.7
 PAPER = 255
+"""Grey level of the background."""
 INK = (40, 40, 40)
+"""Colour of the labels, BGR."""
 SHAPE = 1.5
-"""A sheet is about so many times as wide as it is high."""
+"""Target aspect ratio of a sheet, width / height."""
 
 
 def contact_sheet(image: BgrImage, name: str, styles: Iterable[Style], look: Look, stylizer: Stylizer) -> BgrImage:
@@ -45,14 +48,14 @@ def contact_sheet(image: BgrImage, name: str, styles: Iterable[Style], look: Loo
         image: uint8 [H, W, 3] BGR, of any size.
         name: of the image.
         styles: of the stylizer's model.
-        look: how to paint; each of the styles takes the place of its own.
+        look: everything but the style, which is replaced by each of ``styles``.
         stylizer: model and device.
 
     Returns:
         uint8 [H, W, 3] BGR.
 
     Raises:
-        StyleError: the colours of a preset or a mix are to be matched.
+        StyleError: colours are to be matched, and a style has no image (a preset of the model, a mix).
     """
     image = shrink_to_fit(image, (PAINTED, PAINTED))
     tiles, names = [shrink_to_fit(image, (TILE, TILE))], [name]
@@ -63,7 +66,7 @@ def contact_sheet(image: BgrImage, name: str, styles: Iterable[Style], look: Loo
     return _lay_out(tiles, names)
 
 
-def _lay_out(tiles: list[np.ndarray], names: list[str]) -> np.ndarray:
+def _lay_out(tiles: list[BgrImage], names: list[str]) -> BgrImage:
     high, wide = tiles[0].shape[:2]
     column, row = max(wide, NARROWEST) + GAP, high + LABEL + GAP
     columns = min(len(tiles), max(1, round(math.sqrt(len(tiles) * SHAPE * row / column))))
@@ -78,7 +81,7 @@ def _lay_out(tiles: list[np.ndarray], names: list[str]) -> np.ndarray:
 
 
 def _fit(name: str, room: int) -> str:
-    """A name in characters that OpenCV can draw, its middle left out where it is wider than ``room`` pixels."""
+    """Label in characters that OpenCV can draw, shortened in its middle where it is wider than ``room`` pixels."""
     # Surrogate escapes: OpenCV aborts the process on a file name of undecodable bytes.
     text = "".join(c if c.isprintable() else "\ufffd" for c in unicodedata.normalize("NFC", name))
     shorter, kept = text, len(text) // 2

@@ -1,4 +1,4 @@
-"""Frame rates: reading them from text, and resampling frames to a constant one."""
+"""Frame rates: parsing, and conversion of frames to a constant rate."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from livestyle.media.frames import Frame
 
 
 def at_rate(frames: Iterable[Frame], fps: Fraction, last: Fraction) -> Iterator[Frame]:
-    """Frames at multiples of 1 / ``fps``, each with the image that is on the screen then.
+    """Frames at a constant rate, by repeating and dropping: at each multiple of 1 / ``fps`` the image shown then.
 
     Args:
         frames: in the order of their time.
-        fps: frames per second.
-        last: seconds that the last frame stays on the screen where it does not say.
+        fps: frames per second of the result.
+        last: duration of the last frame in seconds, where its own is unknown (0).
     """
     held: Frame | None = None
     tick = 0
     for frame in frames:
         if held is None:
-            # A first frame within a tick stands at the tick's beginning, since no other frame does.
+            # The first frame is rounded down to a tick, or nothing would be shown until the next one.
             tick = floor(frame.time * fps)
         else:
             while tick / fps < frame.time:
@@ -36,10 +36,10 @@ def at_rate(frames: Iterable[Frame], fps: Fraction, last: Fraction) -> Iterator[
 
 
 def parse_rate(text: str) -> Fraction:
-    """A frame rate such as ``25``, ``29.97`` or ``30000/1001``, exactly.
+    """Exact frame rate from a text such as ``25``, ``29.97`` or ``30000/1001``.
 
     Raises:
-        InputError: it is none.
+        InputError: it is no frame rate.
     """
     try:
         rate = Fraction(text.strip())
@@ -50,6 +50,6 @@ def parse_rate(text: str) -> Fraction:
 
 
 def check_rate(rate: Fraction) -> None:
-    """Raise an `InputError` for a frame rate that is not in 0..1000, 0 excluded."""
+    """Raise an `InputError` for a frame rate that is not above 0 and at most 1000."""
     if not 0 < rate <= 1000:
         raise InputError(f"a frame rate is above 0 and up to 1000, not {float(rate):g}")

@@ -1,4 +1,4 @@
-"""Which files a job reads and writes: folders and patterns as sources, names for results, nothing overwritten."""
+"""Paths of jobs: folders and glob patterns expanded to sources, names for results, and checks before writing."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ VIDEO_SUFFIXES = tuple(
         *("ogv", "ts", "vob", "webm", "wmv"),
     )
 )
-"""What a folder's videos end with; a file that is named itself may end with anything."""
+"""Suffixes by which a folder's videos are found; a file that is named itself may have any suffix."""
 ANIMATED_SUFFIXES = (".png", ".webp")
-"""Of pictures, those that are videos where they are animated."""
+"""Suffixes of image formats whose files count as videos when they are animated."""
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; not where a folder on the way may not be entered."""
-    # Until Python 3.14, Path raises an error there.
+    """Whether a file or folder exists; False where permissions hide it."""
+    # Before Python 3.14, Path.exists raises PermissionError there.
     return os.path.exists(path)  # noqa: PTH110
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; not where one on the way may not be entered."""
+    """Whether a folder exists; False where permissions hide it."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def expand_images(sources: Sequence[Path]) -> list[Path]:
-    """The pictures that are meant by files, folders and patterns, each once.
+    """Image files that files, folders and glob patterns name, each once.
 
     Raises:
-        InputError: there is none for one of them.
+        InputError: one of them names none.
     """
     return _expand(sources, images_in, "picture")
 
 
 def expand_videos(sources: Sequence[Path]) -> list[Path]:
-    """The videos that are meant by files, folders and patterns, each once; with standard input nothing is expanded.
+    """Video files that files, folders and glob patterns name, each once; unchanged where standard input is among them.
 
     Raises:
-        InputError: there is none for one of them.
+        InputError: one of them names none.
     """
     return list(sources) if STDIO in sources else _expand(sources, videos_in, "video")
 
 
 def videos_in(folder: Path) -> list[Path]:
-    """The videos of a folder (not of those below it), by name; hidden files are left out.
+    """Video files of a folder, not recursive, sorted by name, without hidden ones.
 
     Raises:
         InputError: the folder cannot be read.
@@ -83,7 +83,7 @@ def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], 
         elif is_there(source):
             files = [source]
         elif any(letter in str(source) for letter in "*?["):
-            # Windows' shells leave patterns to the programs.
+            # Shells on Windows do not expand glob patterns.
             pattern = with_home(source)
             try:
                 matches = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
@@ -102,14 +102,14 @@ def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], 
 
 
 def name_results(sources: Sequence[Path], suffix_of: Callable[[Path], str]) -> list[str]:
-    """What the results of sources are called in a folder: as the source, with the suffix of what is written.
+    """File names of results in a folder: the source's name with the result's suffix.
 
-    Where several would be called the same, such as those of x.mp4 and x.avi, those that change their suffix keep it in
-    front of the new one: x.mp4 and x.avi.mp4.
+    Name collisions, such as between x.mp4 and x.avi: results whose suffix changes keep the old one before the new one,
+    as in x.mp4 and x.avi.mp4.
 
     Args:
         sources: files.
-        suffix_of: gives the suffix of the result of a source.
+        suffix_of: function from a source to the suffix of its result.
     """
     names = [source.with_suffix(suffix_of(source)).name for source in sources]
     shared = Counter(os.path.normcase(name) for name in names)
@@ -120,19 +120,19 @@ def name_results(sources: Sequence[Path], suffix_of: Callable[[Path], str]) -> l
 
 
 def name_by_style(target: Path, names: Sequence[str]) -> list[Path]:
-    """A target for each of several styles, by their names; for one style the target itself."""
+    """Paths of the results of one source in several styles, by their names; for one style the target itself."""
     if len(names) == 1:
         return [target]
-    # a.jpg and a.png of one folder are two styles of one name.
+    # Equal names, such as of the images a.jpg and a.png of one folder, get a number.
     labels = [name if names.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(names)]
     return [target.with_stem(f"{target.stem}-{label}") for label in labels]
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder for results where it is missing.
+    """Create a folder for results, with its parents, where it is missing.
 
     Raises:
-        OutputError: that is not possible.
+        OutputError: it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -141,15 +141,15 @@ def make_folder(path: Path) -> None:
 
 
 def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
-    """Refuse a target that is a folder, of a format that cannot be written, or in a place that cannot be written to.
+    """Raise an error for a target that is a folder, has no writable format, or lies in a folder without write access.
 
     Args:
         path: of the target.
         suffixes: of the formats that can be written.
-        example: a name for a file in the folder.
+        example: file name to suggest where the target is a folder.
 
     Raises:
-        OutputError: it is refused.
+        OutputError: the target cannot be written.
     """
     if is_folder(path):
         raise OutputError(f"{path} is a folder: name the file to write, such as {path / example}")
@@ -161,10 +161,10 @@ def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder for results that is something else, or that cannot be made or written to.
+    """Raise an error for a folder of results that is a file, cannot be created, or has no write access.
 
     Raises:
-        OutputError: it is refused.
+        OutputError: results cannot be written there.
     """
     there = next((place for place in (path, *path.absolute().parents) if is_there(place)), None)
     if there is None:
@@ -176,7 +176,7 @@ def check_folder(path: Path) -> None:
 
 def _check_writable(folder: Path, path: Path) -> None:
     try:
-        # Permissions do not tell: the superuser has all of them, and some file systems take no files.
+        # By trying: permission bits mean nothing to root, and some file systems (/proc) accept no files.
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -185,10 +185,16 @@ def _check_writable(folder: Path, path: Path) -> None:
 
 
 def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, mask: Path | None = None) -> None:
-    """Refuse to write two files to one place, or one over a source or the mask, or, unless forced, over what is there.
+    """Raise an error for targets that collide with one another, with a source, with the mask, or with existing files.
+
+    Args:
+        targets: files to write.
+        sources: files to read.
+        force: accept existing files, which will be replaced.
+        mask: file of the mask.
 
     Raises:
-        OutputError: it is refused.
+        OutputError: there is a collision.
     """
     seen: set[str] = set()
     taken = [path for path in targets if is_there(path)]
@@ -210,7 +216,7 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
 
 
 def _identity(path: Path) -> object:
-    """What two names of one file have in common."""
+    """Identity of a file under all of its names (hard links, other capitals): device and inode number."""
     found = path.stat()
-    # Some network drives on Windows number no files.
+    # Some network drives on Windows have no inode numbers.
     return (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(path.resolve())

@@ -1,4 +1,4 @@
-"""Threads around a loop: what it needs is read ahead, what it makes is written behind, each stage's time is kept."""
+"""Pipelining: reader and writer threads with bounded queues, and the utilisation of each stage."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from time import perf_counter
 from typing import Generic, TypeVar
 
 READ_AHEAD = 4
-"""Items that are read before they are needed."""
+"""Capacity of the reader's queue, in items."""
 WRITE_BEHIND = 4
-"""Items that wait to be written."""
+"""Capacity of the writer's queue, in items."""
 
-_PATIENCE = 0.1
+_POLL_SECONDS = 0.1
+"""Interval at which a thread that waits for room in a queue looks whether the other side has ended."""
+
 T = TypeVar("T")
 
 
 @dataclass
 class Stopwatch:
-    """How long one stage was at work.
+    """Busy time of a stage.
 
     Attributes:
-        seconds: of all `running` together; waiting for others is no part of it.
+        seconds: total time inside `running`; waiting on queues is not included.
     """
 
     seconds: float = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        """Context manager around the stage's work on one item."""
         started = perf_counter()
         try:
             yield
@@ -40,7 +43,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class StageLoad:
-    """Utilisation of the stages of a job: the share of its time that each was at work; they overlap.
+    """Utilisation of the stages of a job: busy time as a share of the job's duration; the stages overlap.
 
     Attributes:
         decoding: 0..1.
@@ -54,7 +57,7 @@ class StageLoad:
 
     @property
     def slowest(self) -> str:
-        """The bottleneck."""
+        """Name of the bottleneck, the stage with the highest utilisation."""
         shares = vars(self)
         return max(shares, key=lambda name: shares[name])
 
@@ -64,11 +67,11 @@ class StageLoad:
 
 
 def read_ahead(items: Iterable[T], clock: Stopwatch) -> Generator[T]:
-    """The items, taken by a thread that is up to `READ_AHEAD` of them ahead; what it raises is raised here.
+    """Prefetching generator: a thread iterates up to `READ_AHEAD` items ahead; its exceptions are raised here.
 
     Args:
-        items: are taken on that thread; it has ended when the generator is closed.
-        clock: counts the time that they take.
+        items: iterated on the thread, which has ended when the generator is closed.
+        clock: measures the time that iterating takes.
     """
     queue: Queue[tuple[T | None, BaseException | None]] = Queue(READ_AHEAD)
     stopped = Event()
@@ -76,7 +79,7 @@ def read_ahead(items: Iterable[T], clock: Stopwatch) -> Generator[T]:
     def put(item: T | None, error: BaseException | None) -> None:
         while not stopped.is_set():
             with suppress(Full):
-                queue.put((item, error), timeout=_PATIENCE)
+                queue.put((item, error), timeout=_POLL_SECONDS)
                 return
 
     def fill() -> None:
@@ -107,14 +110,14 @@ def read_ahead(items: Iterable[T], clock: Stopwatch) -> Generator[T]:
 
 
 class WriteBehind(Generic[T]):
-    """Hands items to a function on a thread of its own, in their order, with up to `WRITE_BEHIND` of them waiting.
+    """Asynchronous writer: a thread calls a function with each item, in order, from a bounded queue (`WRITE_BEHIND`).
 
-    A context manager: at its end everything has been written, or, where the body raised, what waits is dropped. What
-    the function raises is raised by the next `put`, or at the end.
+    A context manager: at its end all items have been written, or, where the body raised, queued items are dropped. An
+    exception of the function is raised by the next `put`, or at the end.
 
     Args:
-        write: the function.
-        clock: counts the time that it takes.
+        write: function to call.
+        clock: measures the time that it takes.
     """
 
     def __init__(self, write: Callable[[T], object], clock: Stopwatch) -> None:
@@ -126,7 +129,7 @@ class WriteBehind(Generic[T]):
         self._thread = Thread(target=self._run, name="write behind", daemon=True)
 
     def put(self, item: T) -> None:
-        """Let an item be written; waits where too many are waiting already."""
+        """Queue an item; blocks while the queue is full (backpressure)."""
         self._enqueue(item)
         if self._error is not None:
             raise self._error
@@ -134,7 +137,7 @@ class WriteBehind(Generic[T]):
     def _enqueue(self, item: T | None) -> None:
         while self._thread.is_alive():
             with suppress(Full):
-                self._queue.put(item, timeout=_PATIENCE)
+                self._queue.put(item, timeout=_POLL_SECONDS)
                 return
 
     def _run(self) -> None:
@@ -155,7 +158,7 @@ class WriteBehind(Generic[T]):
                 self._dropped.set()
             self._finish()
         except BaseException:
-            # Ctrl-C while the last items are written: nobody may touch their target before this thread lets go of it.
+            # Ctrl-C while the queue drains: the caller must not touch the target before the thread has released it.
             self._dropped.set()
             self._finish()
             raise

@@ -1,4 +1,4 @@
-"""How far a job is, on stderr: one display for all of its files."""
+"""Progress bars of jobs on stderr: one display for all files of a run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """Progress bars, or nothing; use `shown_display`.
+    """Progress bars of a run, or none; made by `shown_display`.
 
     Args:
-        bars: what draws them; None shows nothing.
+        bars: rich's renderer of them; None shows nothing.
     """
 
     def __init__(self, bars: Progress | None) -> None:
@@ -23,11 +23,11 @@ class Display:
 
     @contextmanager
     def overall(self, count: int, unit: str) -> Iterator[Callable[[], None]]:
-        """The bar of all files, where there are several; gives the function that moves it on by one.
+        """Bar of the whole run, shown for two files or more; yields a function that advances it by one.
 
         Args:
-            count: of files.
-            unit: what they are, in the plural.
+            count: number of files.
+            unit: name of what is counted, in the plural.
         """
         if count < 2:
             yield lambda: None
@@ -38,12 +38,12 @@ class Display:
 
     @contextmanager
     def bar(self, text: str, total: float | None, unit: str) -> Iterator[Callable[[], None]]:
-        """A bar, which goes away at its end if there is one of all files; gives the function that moves it on by one.
+        """Bar of one file, removed at its end if there is an `overall` one; yields a function that advances it by one.
 
         Args:
-            text: before the bar.
-            total: how many there are; None where nobody knows.
-            unit: of what is counted, in the plural.
+            text: label before the bar.
+            total: number of items; None where it is unknown.
+            unit: name of what is counted, in the plural.
         """
         if self._bars is None:
             yield lambda: None
@@ -52,7 +52,7 @@ class Display:
         count = 0
 
         def advance() -> None:
-            # What a film's header says of its length is an estimate.
+            # The total is an estimate from the video's header: grow it rather than pass 100 %.
             nonlocal count
             count += 1
             bars.update(task, completed=count, total=None if total is None else max(total, count))
@@ -64,7 +64,7 @@ class Display:
                 bars.remove_task(task)
 
     def call(self, function: Callable[[Any], object], value: Any) -> None:
-        """Call a function that may print while no bar is on the screen."""
+        """Call a function that may print, with the bars hidden meanwhile."""
         if self._bars is None or not self._bars.console.is_terminal:
             function(value)
             return
@@ -79,7 +79,7 @@ class Display:
 
 @contextmanager
 def shown_display(shown: bool) -> Iterator[Display]:
-    """A `Display` that is on the screen, or one that shows nothing."""
+    """Context manager of a `Display` on the screen, or of one that shows nothing."""
     if not shown:
         yield Display(None)
         return
@@ -101,6 +101,6 @@ def shown_display(shown: bool) -> Iterator[Display]:
         progress.TimeRemainingColumn(),
         progress.TextColumn("left"),
     )
-    # What results print goes to stdout, wherever that is.
+    # No redirection: results are printed to stdout, which may be a file or a pipe.
     with progress.Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bars:
         yield Display(bars)

@@ -1,17 +1,17 @@
-"""What became of a file that was to be painted, for people and for scripts.
+"""Outcomes of jobs, printed for people or as JSON lines for scripts.
 
-``--json`` prints one object a file and style, on a line of its own, with these fields; what has no value is null:
+``--json`` prints one object for each file and style, on a line of its own, with these fields, null where unknown:
 
 * ``status``: ``done``, ``skipped`` (``--resume`` found it complete) or ``failed``
-* ``path``, ``source``: of the result and of what was painted
-* ``style``: as ``--style`` names it; of a picture, its name
-* ``width``, ``height``: of the result's pictures, in pixels
-* ``frames``: how many; 1 for a picture
-* ``seconds``, ``frames_per_second``: how long it took, and the rate at which frames were painted now
-* ``resumed_frames``: of the frames, those that an earlier run had painted
-* ``concealed_frames``: of the source, those that are damaged and in whose place the last good one shows
+* ``path``, ``source``: of the result and of the source
+* ``style``: as ``--style`` names it; of an image, its name
+* ``width``, ``height``: of the result, in pixels
+* ``frames``: number of frames; 1 for an image
+* ``seconds``, ``frames_per_second``: time that this run took, and its rate of rendering
+* ``resumed_frames``: number of frames that an earlier run had rendered
+* ``concealed_frames``: number of damaged frames of the source, each replaced by the last good one
 * ``damage``: what could not be read of the source, in one sentence
-* ``slowest_stage``: of a film, ``decoding``, ``painting`` or ``encoding``
+* ``slowest_stage``: bottleneck of a video: ``decoding``, ``painting`` or ``encoding``
 * ``error``: why it failed, in one sentence
 """
 
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """A file that was written.
+    """Outcome of a job that wrote its file.
 
     Attributes:
-        source: that was painted.
-        path: of the file.
-        style: the name of the style.
-        width: of its pictures, in pixels; what a codec pads is not counted.
-        height: of its pictures, in pixels.
-        frames: how many; 1 for a picture.
-        seconds: that it took.
-        resumed: of the frames, those that an earlier run had painted.
-        load: how busy the stages were; None for an image.
-        concealed: damaged frames of the source, in whose place the last good one shows.
-        damage: one sentence on what could not be read; None for a sound file.
+        source: file that was read.
+        path: file that was written.
+        style: name of the style.
+        width: of the result in pixels, without the codec's padding.
+        height: of the result in pixels, without the codec's padding.
+        frames: number of frames; 1 for an image.
+        seconds: duration of the job.
+        resumed: number of frames that an earlier run had rendered.
+        load: utilisation of the stages; None for an image.
+        concealed: number of damaged frames of the source, each replaced by the last good one.
+        damage: one sentence on what could not be read; None where nothing was damaged.
     """
 
     source: Path
@@ -65,10 +65,11 @@ class Result:
 
     @property
     def frames_per_second(self) -> float:
+        """Rate of rendering, without the frames of an earlier run."""
         return (self.frames - self.resumed) / self.seconds if self.seconds > 0 else 0.0
 
     def record(self) -> dict[str, Any]:
-        """The fields of ``--json``."""
+        """Fields of ``--json``, see above."""
         return _record(
             "done",
             self.path,
@@ -97,13 +98,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that was not written.
+    """Outcome of a job that failed.
 
     Attributes:
-        source: that was to be painted.
-        path: that is missing now.
-        style: the name of the style.
-        error: says why.
+        source: file to read.
+        path: file that was not written.
+        style: name of the style.
+        error: the reason.
     """
 
     source: Path
@@ -112,18 +113,18 @@ class Failure:
     error: LivestyleError
 
     def record(self) -> dict[str, Any]:
-        """The fields of ``--json``."""
+        """Fields of ``--json``, see above."""
         return _record("failed", self.path, self.source, self.style, error=str(self.error))
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is left as it is, since an earlier run has completed it.
+    """Outcome of a job with nothing to do: an earlier run has completed its file.
 
     Attributes:
-        source: that it was painted from.
-        path: of the file.
-        style: the name of the style.
+        source: file that was read then.
+        path: file that was written then.
+        style: name of the style.
     """
 
     source: Path
@@ -131,7 +132,7 @@ class Skipped:
     style: str
 
     def record(self) -> dict[str, Any]:
-        """The fields of ``--json``."""
+        """Fields of ``--json``, see above."""
         return _record("skipped", self.path, self.source, self.style)
 
 
@@ -140,18 +141,18 @@ Done = Callable[[Outcome], object]
 
 
 def print_result(done: Outcome) -> None:
-    """Print a result for people; the rest is in the log."""
+    """Print a result for people; failures and skipped files are in the log."""
     if isinstance(done, Result):
-        print(done, file=_where(done), flush=True)
+        print(done, file=_stream_of(done), flush=True)
 
 
 def print_json(done: Outcome) -> None:
-    """Print what became of a file for scripts: one JSON object, one line."""
-    print(json.dumps(done.record()), file=_where(done), flush=True)
+    """Print an outcome for scripts, as one line of JSON."""
+    print(json.dumps(done.record()), file=_stream_of(done), flush=True)
 
 
-def _where(done: Outcome) -> TextIO:
-    """Beside what was written, if that went to standard output."""
+def _stream_of(done: Outcome) -> TextIO:
+    """Standard output, or standard error where the result itself went to standard output."""
     return sys.stderr if done.path == STDIO else sys.stdout
 
 
@@ -162,5 +163,5 @@ def _record(status: str, path: Path, source: Path, style: str, **known: Any) -> 
 
 
 def style_name(look: Look) -> str:
-    """The name of a look's style, as ``--style`` names it."""
+    """Name of a look's style, as ``--style`` takes it."""
     return str(getattr(look.style, "name", "style"))

@@ -1,4 +1,4 @@
-"""Resumable conversion: a video is encoded in segments, and complete ones outlive an interruption."""
+"""Resumable jobs: a video is encoded in independent segments, and complete ones survive an interruption."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from livestyle.errors import OutputError
+from livestyle.files import atomic_write
 from livestyle.media.frames import BgrImage, FrameSource, VideoSink
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.encoder import EncoderSetup, VideoEncoder
@@ -25,21 +26,22 @@ from livestyle.media.video.packets import read_packets, write_packets
 from livestyle.media.video.writer import VideoWriter
 
 SEGMENT_FRAMES = 250
-"""Frames of a segment. Each begins with a key frame, which encoders make about so often anyway."""
+"""Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
 
 _NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 
 
 class SegmentStore:
-    """The complete segments of a film that is being converted, in a hidden folder beside its target.
+    """Store of the complete segments of an unfinished video, in a hidden folder beside its target.
 
-    ``job.json`` says what is converted and how. ``00000.packets`` are the encoded pictures of a complete segment,
-    ``00000.npz`` is what is carried from frame to frame, at the end of the last one. The file that they are joined in
-    grows there as well, so that nothing is left elsewhere by a program that was killed.
+    ``job.json`` records source and options, ``00000.packets`` has the encoded packets of a complete segment and
+    ``00000.npz`` the renderer's snapshot at its end. The video that the segments are remuxed into grows there as well,
+    so that a killed process leaves nothing elsewhere.
 
     Args:
-        target: the video that is to be written.
-        job: the source and all options: names, as errors call them, and what JSON gives back equal.
+        target: video to write.
+        job: source and options that the result depends on, by their names in errors; values survive a round trip
+            through JSON.
 
     Raises:
         OutputError: the folder cannot be read.
@@ -48,18 +50,18 @@ class SegmentStore:
     def __init__(self, target: Path, job: dict[str, Any]) -> None:
         self.target = target
         self.folder = store_folder(target)
-        self.film = self.folder / f"film{target.suffix}"
-        """Where the file grows."""
+        self.video = self.folder / f"video{target.suffix}"
+        """Path of the unfinished video."""
         self.finished = 0
-        """Segments that are complete, from the first on."""
+        """Number of complete segments, from the first on."""
         self._job = job
         self._file: BinaryIO | None = None
 
     def resume(self) -> None:
-        """Take up the segments that are there, if there are any.
+        """Adopt the complete segments of an earlier run, if there are any.
 
         Raises:
-            OutputError: they belong to another source or to other options, or cannot be read.
+            OutputError: they were made from another source or with other options, or cannot be read.
         """
         if not self.folder.is_dir():
             return
@@ -75,20 +77,20 @@ class SegmentStore:
                 setting="force",
             )
         while self._packets(self.finished).exists():
-            # Damage is found now, and not hours later.
+            # Read all of it, so that damage is found now and not hours later.
             for _ in self.packets(self.finished):
                 pass
             self.finished += 1
 
     def prepare(self) -> None:
-        """Make the folder, unless it has segments that are finished.
+        """Create the folder, unless it has complete segments.
 
         Raises:
-            OutputError: that is not possible.
+            OutputError: it cannot be created.
         """
         if self.finished:
             return
-        # Whatever lies there is nobody's, or was given up.
+        # Leftovers of a run without a complete segment, or of one that is not to be resumed.
         self.remove()
         try:
             self.folder.mkdir()
@@ -98,11 +100,11 @@ class SegmentStore:
             raise self._failure(error) from error
 
     def begin(self) -> None:
-        """Begin a segment, behind those that are finished."""
+        """Begin the next segment."""
         self._file = self._partial.open("wb")
 
     def keep(self, packets: list[av.Packet[Any]]) -> list[av.Packet[Any]]:
-        """Append packets to the segment that was begun, and return them."""
+        """Append packets to the current segment, and return them."""
         assert self._file is not None
         write_packets(self._file, packets)
         return packets
@@ -118,11 +120,9 @@ class SegmentStore:
         """
         assert self._file is not None
         try:
-            with self._state(self.finished).open("wb") as file:
+            with atomic_write(self._state(self.finished), durable=True) as file:
                 arrays: dict[str, Any] = dict(snapshot)
                 np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
@@ -131,12 +131,12 @@ class SegmentStore:
         except OSError as error:
             raise self._failure(error) from error
         self.finished += 1
-        # A snapshot is as large as frames are, and only the last one is resumed from.
+        # Snapshots are as large as frames, and resuming needs only the last one.
         with suppress(OSError):
             self._state(self.finished - 2).unlink(missing_ok=True)
 
     def packets(self, index: int) -> Iterator[av.Packet[Any]]:
-        """The encoded pictures of a complete segment.
+        """Encoded packets of a complete segment.
 
         Raises:
             OutputError: they are damaged.
@@ -159,7 +159,7 @@ class SegmentStore:
             raise self._damaged() from error
 
     def stop(self) -> None:
-        """Let go of the segment that is not complete, and of the folder where none is."""
+        """Discard the incomplete segment, and the folder where no segment is complete."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -170,7 +170,7 @@ class SegmentStore:
             self.remove()
 
     def remove(self) -> None:
-        """Remove the folder with all segments."""
+        """Delete the folder with all segments."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _failure(self, error: OSError) -> OutputError:
@@ -195,15 +195,15 @@ class SegmentStore:
 
 
 class SegmentedWriter(VideoSink):
-    """Writer of a video file whose segments are encoded independently of one another and kept in a store.
+    """Sink of a video file whose segments are encoded independently of one another and kept in a store.
 
-    Segments that the store has already are remuxed from it; frames that are written in their place are not encoded.
+    Segments that are in the store already are remuxed from it; the frames written in their place are not encoded.
 
     Args:
-        path: as all of these, see `VideoWriter`.
+        path: see `VideoWriter`, as for the next three.
         info: of the frames to come.
-        source: whose other streams to copy.
-        encoding: of the images.
+        source: whose other streams are copied.
+        encoding: codec and its parameters.
         store: of complete segments.
 
     Raises:
@@ -217,7 +217,7 @@ class SegmentedWriter(VideoSink):
         store.prepare()
         self._store = store
         try:
-            self._writer = VideoWriter(path, info, source, encoding, partial=store.film, encoder=self._segments)
+            self._writer = VideoWriter(path, info, source, encoding, partial=store.video, encoder=self._segments)
         except BaseException:
             store.stop()
             raise
@@ -227,7 +227,7 @@ class SegmentedWriter(VideoSink):
         return self._encoder
 
     def write(self, image: BgrImage | None, time: Fraction | float, duration: Fraction | float = 0) -> None:
-        """As `VideoWriter.write`; ``image`` may be None where the segment is in the store."""
+        """Take the next frame, see `VideoWriter.write`; ``image`` may be None where the segment is in the store."""
         self._writer.write(_NO_IMAGE if image is None else image, time, duration)
 
     def end_segment(self, snapshot: Mapping[str, np.ndarray]) -> None:
@@ -305,5 +305,5 @@ class _SegmentEncoder:
 
 
 def store_folder(target: Path) -> Path:
-    """Where the segments of a video that is being written lie."""
+    """Folder of the segments of an unfinished video."""
     return target.with_name(f".{target.name}.livestyle")

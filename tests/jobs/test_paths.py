@@ -9,7 +9,7 @@ import pytest
 from livestyle.errors import InputError, OutputError
 from livestyle.jobs import paths
 from livestyle.jobs.paths import check_folder, expand_images, expand_videos
-from livestyle.live.config import Plan
+from livestyle.live.config import Config
 from livestyle.live.settings import Settings
 
 
@@ -32,7 +32,7 @@ def test_a_pattern_that_means_nothing_is_refused(pattern: str) -> None:
 
 def test_a_mask_in_the_home_of_nobody_is_named_as_it_was_given() -> None:
     text = "~nobody-of-that-name/mask.png"
-    assert Plan.of(Settings(mask=text), Settings()).mask == Path(text)
+    assert Config.of(Settings(mask=text), Settings()).mask == Path(text)
 
 
 def test_a_folder_on_a_drive_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
