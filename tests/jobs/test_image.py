@@ -1,4 +1,4 @@
-"""`paint_images`: pictures and folders of pictures into painted pictures."""
+"""Painted images: `ImageBatch` and `stylize_image`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import cv2
 import numpy as np
 import pytest
 
+from livestyle import Look, stylize_image
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
-from livestyle.jobs.batch import Result, paint_images
+from livestyle.jobs.report import Result
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.styles.library import Style, StyleLibrary
+from tests.batches import names, paint_images
 
-Convert = Callable[..., list[Result]]
+Paint = Callable[..., list[Result]]
 
 
-def picture(path: Path, width: int = 96, height: int = 64, seed: int = 0) -> Path:
+def draw(path: Path, width: int = 96, height: int = 64, seed: int = 0) -> Path:
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 12, 3), np.uint8)
     cv2.imwrite(str(path), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     return path
@@ -31,28 +33,24 @@ def read(path: Path) -> np.ndarray:
     return image
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    return picture(tmp_path / "photo.png")
+    return draw(tmp_path / "photo.png")
 
 
 @pytest.fixture
-def convert(stylizer: Stylizer, style: Style) -> Convert:
+def paint(identity: Stylizer, dusk: Style) -> Paint:
     def run(sources: list[Path], target: Path, strength: float = 1.0, **options: Any) -> list[Result]:
-        return paint_images(sources, target, stylizer, [style], strength, **options)
+        return paint_images(sources, target, identity, [dusk], strength, **options)
 
     return run
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
-def test_a_picture_is_painted_at_its_size(photo: Path, tmp_path: Path, convert: Convert, suffix: str) -> None:
+def test_an_image_is_painted_at_its_size(photo: Path, tmp_path: Path, paint: Paint, suffix: str) -> None:
     target = tmp_path / f"out{suffix}"
 
-    (result,) = convert([photo], target)
+    (result,) = paint([photo], target)
 
     painted = read(target)
     assert (result.path, result.width, result.height) == (target, 96, 64)
@@ -60,147 +58,154 @@ def test_a_picture_is_painted_at_its_size(photo: Path, tmp_path: Path, convert: 
     assert np.abs(painted.astype(int) - read(photo)).mean() > 5
 
 
-def test_strength_0_gives_the_picture_back(photo: Path, tmp_path: Path, convert: Convert) -> None:
-    convert([photo], tmp_path / "out.png", 0.0)
+def test_one_image_is_painted_by_one_call(photo: Path, identity: Stylizer, identity_library: StyleLibrary) -> None:
+    content, moss = read(photo), identity_library["moss"]
+
+    assert (stylize_image(content, Look(moss), identity) == identity.stylize(content, moss.stats)).all()
+    assert stylize_image(content, Look(moss, side_by_side=True), identity).shape == (64, 192, 3)
+
+
+def test_strength_0_gives_the_image_back(photo: Path, tmp_path: Path, paint: Paint) -> None:
+    paint([photo], tmp_path / "out.png", 0.0)
 
     assert (read(tmp_path / "out.png") == read(photo)).all()
 
 
-def test_strokes_can_be_broader(photo: Path, tmp_path: Path, convert: Convert) -> None:
+def test_strokes_can_be_broader(photo: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
     cv2.imwrite(str(tmp_path / "large.png"), cv2.resize(read(photo), (200, 160)))
 
     painted = []
     for size in (1, 2):
-        convert([tmp_path / "large.png"], tmp_path / f"{size}.png", stroke_size=size)
+        paint_images([tmp_path / "large.png"], tmp_path / f"{size}.png", stylizer, [style], stroke_size=size)
         painted.append(read(tmp_path / f"{size}.png").astype(int))
 
     fine, broad = (np.abs(np.diff(image, axis=1)).mean() for image in painted)
     assert broad < 0.8 * fine
 
 
-def test_each_picture_is_painted_on_its_own(photo: Path, tmp_path: Path, convert: Convert) -> None:
-    other = picture(tmp_path / "other.png", seed=5)
+def test_each_image_is_painted_on_its_own(photo: Path, tmp_path: Path, paint: Paint) -> None:
+    other = draw(tmp_path / "other.png", seed=5)
 
-    convert([other, photo], tmp_path / "both")
-    convert([photo], tmp_path / "alone.png")
+    paint([other, photo], tmp_path / "both")
+    paint([photo], tmp_path / "alone.png")
 
     assert (read(tmp_path / "both" / "photo.png") == read(tmp_path / "alone.png")).all()
 
 
 @pytest.mark.parametrize(("width", "height"), [(97, 65), (33, 20), (1, 1), (200, 3)])
-def test_any_size_comes_back(tmp_path: Path, convert: Convert, width: int, height: int) -> None:
-    source = picture(tmp_path / "small.png", width, height)
+def test_any_size_comes_back(tmp_path: Path, paint: Paint, width: int, height: int) -> None:
+    source = draw(tmp_path / "small.png", width, height)
 
-    convert([source], tmp_path / "out.png")
+    paint([source], tmp_path / "out.png")
 
     assert read(tmp_path / "out.png").shape == (height, width, 3)
 
 
-def test_a_folder_becomes_a_folder(tmp_path: Path, convert: Convert) -> None:
+def test_a_folder_becomes_a_folder(tmp_path: Path, paint: Paint) -> None:
     album = tmp_path / "album"
     (album / "below").mkdir(parents=True)
     for name in ("a.png", "b.jpg", "below/c.png"):
-        picture(album / name)
+        draw(album / name)
     (album / "notes.txt").write_text("not a picture")
 
-    results = convert([album], tmp_path / "new" / "painted")
+    results = paint([album], tmp_path / "new" / "painted")
 
     assert [result.path.name for result in results] == ["a.png", "b.jpg"]
     assert names(tmp_path / "new" / "painted") == ["a.png", "b.jpg"]
 
 
-def test_several_pictures_go_into_a_folder(photo: Path, tmp_path: Path, convert: Convert) -> None:
-    convert([photo, picture(tmp_path / "other.jpg")], tmp_path / "painted.d")
+def test_several_images_go_into_a_folder(photo: Path, tmp_path: Path, paint: Paint) -> None:
+    paint([photo, draw(tmp_path / "other.jpg")], tmp_path / "painted.d")
 
     assert names(tmp_path / "painted.d") == ["other.jpg", "photo.png"]
 
 
-def test_one_picture_may_go_into_a_folder(photo: Path, tmp_path: Path, convert: Convert) -> None:
-    convert([photo], tmp_path / "painted")
+def test_one_image_may_go_into_a_folder(photo: Path, tmp_path: Path, paint: Paint) -> None:
+    paint([photo], tmp_path / "painted")
 
     assert names(tmp_path / "painted") == ["photo.png"]
 
 
-def test_several_styles_give_a_picture_each(photo: Path, tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
+def test_several_styles_give_an_image_each(photo: Path, tmp_path: Path, identity: Stylizer, dusk: Style) -> None:
     folder = tmp_path / "painted"
-    twins = [Style("wave", style.stats), Style("scream", style.stats), Style("wave", style.stats)]
+    twins = [Style("wave", dusk.stats), Style("scream", dusk.stats), Style("wave", dusk.stats)]
 
-    paint_images([photo], folder, stylizer, twins)
+    paint_images([photo], folder, identity, twins)
 
     assert names(folder) == ["photo-scream.png", "photo-wave-1.png", "photo-wave-3.png"]
 
 
-def test_a_damaged_picture_among_several_is_named_and_the_rest_is_done(
-    photo: Path, tmp_path: Path, convert: Convert, caplog: pytest.LogCaptureFixture
+def test_a_damaged_image_among_several_is_named_and_the_rest_is_done(
+    photo: Path, tmp_path: Path, paint: Paint, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("not a picture")
 
     with pytest.raises(InputError, match=r"1 of 3 pictures failed, the rest is done: .*bad\.jpg"):
-        convert([bad, photo, picture(tmp_path / "other.png")], tmp_path / "painted")
+        paint([bad, photo, draw(tmp_path / "other.png")], tmp_path / "painted")
 
     assert names(tmp_path / "painted") == ["other.png", "photo.png"]
     assert len(caplog.records) == 1
     assert "bad.jpg is not a picture" in caplog.text
 
 
-def test_each_failure_of_a_picture_in_several_styles_is_named(
-    photo: Path, tmp_path: Path, stylizer: Stylizer, style: Style, caplog: pytest.LogCaptureFixture
+def test_each_failure_of_an_image_in_several_styles_is_named(
+    photo: Path, tmp_path: Path, identity: Stylizer, dusk: Style, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sources, folder = [photo, picture(tmp_path / "other.png")], tmp_path / "painted"
+    sources, folder = [photo, draw(tmp_path / "other.png")], tmp_path / "painted"
     taken = ["photo-scream.png", "photo-wave.png"]
     for name in taken:
         (folder / name).mkdir(parents=True)
 
     with pytest.raises(InputError, match=r"1 of 2 pictures failed, the rest is done: .*photo\.png$"):
-        paint_images(sources, folder, stylizer, [Style(name, style.stats) for name in ("scream", "wave")], force=True)
+        paint_images(sources, folder, identity, [Style(name, dusk.stats) for name in ("scream", "wave")], force=True)
 
     assert [any(name in record.message for name in taken) for record in caplog.records] == [True, True]
 
 
-def test_a_single_damaged_picture_is_an_error(tmp_path: Path, convert: Convert) -> None:
+def test_a_single_damaged_image_is_an_error(tmp_path: Path, paint: Paint) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("not a picture")
 
     with pytest.raises(InputError, match="is not a picture"):
-        convert([bad], tmp_path / "out.png")
+        paint([bad], tmp_path / "out.png")
 
     assert names(tmp_path) == ["bad.jpg"]
 
 
-def test_a_missing_picture_stops_all_before_any_work(photo: Path, tmp_path: Path, convert: Convert) -> None:
+def test_a_missing_image_stops_all_before_any_work(photo: Path, tmp_path: Path, paint: Paint) -> None:
     with pytest.raises(InputError, match=r"there is no picture .*missing\.png"):
-        convert([photo, tmp_path / "missing.png"], tmp_path / "painted")
+        paint([photo, tmp_path / "missing.png"], tmp_path / "painted")
 
     assert names(tmp_path) == ["photo.png"]
 
 
-def test_a_folder_without_pictures_is_an_error(tmp_path: Path, convert: Convert) -> None:
+def test_a_folder_without_images_is_an_error(tmp_path: Path, paint: Paint) -> None:
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(InputError, match="no picture in the folder"):
-        convert([tmp_path / "empty"], tmp_path / "painted")
+        paint([tmp_path / "empty"], tmp_path / "painted")
 
 
-def test_several_pictures_do_not_fit_into_one(photo: Path, tmp_path: Path, convert: Convert) -> None:
+def test_several_images_do_not_fit_into_one(photo: Path, tmp_path: Path, paint: Paint) -> None:
     with pytest.raises(OutputError, match="name a folder"):
-        convert([photo, picture(tmp_path / "other.png")], tmp_path / "out.png")
+        paint([photo, draw(tmp_path / "other.png")], tmp_path / "out.png")
 
 
-def test_two_pictures_of_one_name_do_not_overwrite_each_other(photo: Path, tmp_path: Path, convert: Convert) -> None:
+def test_two_images_of_one_name_do_not_overwrite_each_other(photo: Path, tmp_path: Path, paint: Paint) -> None:
     (tmp_path / "album").mkdir()
 
     with pytest.raises(OutputError, match="two results would both be"):
-        convert([photo, picture(tmp_path / "album" / "photo.png")], tmp_path / "painted")
+        paint([photo, draw(tmp_path / "album" / "photo.png")], tmp_path / "painted")
 
     assert not (tmp_path / "painted").exists()
 
 
-def test_pictures_of_one_name_keep_their_suffixes(tmp_path: Path, convert: Convert) -> None:
+def test_images_of_one_name_keep_their_suffixes(tmp_path: Path, paint: Paint) -> None:
     for seed, name in enumerate(("x.png", "x.jp2", "x.jpg", "y.jp2")):
-        picture(tmp_path / name, seed=seed)
+        draw(tmp_path / name, seed=seed)
 
-    results = convert([tmp_path / name for name in names(tmp_path)], tmp_path / "painted", 0.0)
+    results = paint([tmp_path / name for name in names(tmp_path)], tmp_path / "painted", 0.0)
 
     assert {result.source.name: result.path.name for result in results} == {
         "x.jp2": "x.jp2.png",
@@ -225,83 +230,109 @@ def test_pictures_of_one_name_keep_their_suffixes(tmp_path: Path, convert: Conve
     ],
 )
 def test_a_target_that_cannot_be_written_is_refused(
-    photo: Path, tmp_path: Path, convert: Convert, name: str, words: str
+    photo: Path, tmp_path: Path, paint: Paint, name: str, words: str
 ) -> None:
     before = photo.read_bytes()
 
     with pytest.raises(OutputError, match=words):
-        convert([photo], tmp_path / name, force=True)
+        paint([photo], tmp_path / name, force=True)
 
     assert names(tmp_path) == ["photo.png"]
     assert photo.read_bytes() == before
 
 
-def test_an_existing_picture_is_kept(photo: Path, tmp_path: Path, convert: Convert) -> None:
+def test_an_existing_image_is_kept(photo: Path, tmp_path: Path, paint: Paint) -> None:
     target = tmp_path / "out.png"
     target.write_text("precious")
 
     with pytest.raises(OutputError, match="already exists"):
-        convert([photo], target)
+        paint([photo], target)
 
     assert target.read_text() == "precious"
 
 
-def test_an_existing_picture_is_replaced_by_force(photo: Path, tmp_path: Path, convert: Convert) -> None:
+def test_an_existing_image_is_replaced_by_force(photo: Path, tmp_path: Path, paint: Paint) -> None:
     target = tmp_path / "out.png"
     target.write_text("not so precious")
 
-    convert([photo], target, force=True)
+    paint([photo], target, force=True)
 
     assert read(target).shape == (64, 96, 3)
 
 
-def test_a_strength_out_of_range_is_refused_at_once(photo: Path, tmp_path: Path, convert: Convert) -> None:
+def test_a_strength_out_of_range_is_refused_at_once(photo: Path, tmp_path: Path, paint: Paint) -> None:
     with pytest.raises(LivestyleError, match="between 0 and 1"):
-        convert([photo], tmp_path / "painted", 7)
+        paint([photo], tmp_path / "painted", 7)
 
     assert names(tmp_path) == ["photo.png"]
 
 
-def test_the_colours_of_the_content_can_be_kept(photo: Path, tmp_path: Path, convert: Convert) -> None:
-    convert([photo], tmp_path / "style.png")
-    convert([photo], tmp_path / "content.png", color=ColorMode.CONTENT)
+def test_the_colours_of_the_content_can_be_kept(photo: Path, tmp_path: Path, paint: Paint) -> None:
+    paint([photo], tmp_path / "style.png")
+    paint([photo], tmp_path / "content.png", color=ColorMode.CONTENT)
 
     assert (read(tmp_path / "content.png") == keep_colors(read(photo), read(tmp_path / "style.png"))).all()
 
 
-def test_a_small_picture_keeps_its_colours_too(tmp_path: Path, convert: Convert) -> None:
+def test_a_small_image_keeps_its_colours_too(tmp_path: Path, paint: Paint) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((20, 33), 100, np.uint8))
 
-    convert([tmp_path / "grey.png"], tmp_path / "out.png", color=ColorMode.CONTENT)
+    paint([tmp_path / "grey.png"], tmp_path / "out.png", color=ColorMode.CONTENT)
 
     assert np.ptp(read(tmp_path / "out.png"), axis=2).max() == 0
 
 
-def test_the_style_is_matched_to_each_picture_for_itself(
-    photo: Path, tmp_path: Path, stylizer: Stylizer, library: StyleLibrary
+def test_the_style_is_matched_to_each_image_for_itself(
+    photo: Path, tmp_path: Path, identity: Stylizer, identity_library: StyleLibrary
 ) -> None:
-    other = picture(tmp_path / "other.png", seed=5)
-    style = library.from_image(picture(tmp_path / "wave.png", seed=9))
+    other = draw(tmp_path / "other.png", seed=5)
+    style = identity_library.from_image(draw(tmp_path / "wave.png", seed=9))
 
-    paint_images([photo, other], tmp_path / "painted", stylizer, [style], color=ColorMode.MATCH)
+    paint_images([photo, other], tmp_path / "painted", identity, [style], color=ColorMode.MATCH)
 
     for source in (photo, other):
-        expected = stylizer.stylize(read(source), library.matched(style, read(source)).stats)
+        expected = identity.stylize(read(source), identity_library.matched(style, read(source)).stats)
         assert (read(tmp_path / "painted" / source.name) == expected).all()
 
 
-def test_matching_a_style_without_a_picture_is_refused_at_once(photo: Path, tmp_path: Path, convert: Convert) -> None:
-    with pytest.raises(StyleError, match="name the picture of a style"):
-        convert([photo], tmp_path / "painted", color=ColorMode.MATCH)
+def test_matching_a_style_without_an_image_is_refused_at_once(photo: Path, tmp_path: Path, paint: Paint) -> None:
+    with pytest.raises(StyleError, match="the colours of dusk cannot be matched"):
+        paint([photo], tmp_path / "painted", color=ColorMode.MATCH)
 
     assert names(tmp_path) == ["photo.png"]
 
 
-def test_the_bar_counts_pictures(
-    photo: Path, tmp_path: Path, convert: Convert, capsys: pytest.CaptureFixture[str]
-) -> None:
-    convert([photo, picture(tmp_path / "other.png")], tmp_path / "painted", progress=True)
+def test_the_bar_counts_images(photo: Path, tmp_path: Path, paint: Paint, capsys: pytest.CaptureFixture[str]) -> None:
+    paint([photo, draw(tmp_path / "other.png")], tmp_path / "painted", progress=True)
 
     shown = capsys.readouterr()
     assert "2/2" in shown.err
     assert not shown.out
+
+
+def test_images_in_jobs_scaled_and_beside_their_source(tmp_path: Path, identity: Stylizer, dusk: Style) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+        draw(album / name, 200, 100, seed)
+
+    results = paint_images(
+        [album], tmp_path / "painted", identity, [dusk], size=(140, 100), side_by_side=True, workers=2
+    )
+
+    assert sorted(result.path.name for result in results) == ["a.png", "b.png", "c.png"]
+    for result in results:
+        both, source = read(result.path), read(result.source)
+        assert both.shape == (70, 280, 3)
+        small = cv2.resize(source, (140, 70), interpolation=cv2.INTER_AREA)
+        assert (both[:, :140] == small).all()
+        assert (both[:, 140:] == identity.stylize(small, dusk.stats)).all()
+
+
+def test_patterns_are_understood(tmp_path: Path, paint: Paint) -> None:
+    for name in ("a.png", "b.jpg"):
+        draw(tmp_path / name)
+
+    results = paint([tmp_path / "*.png"], tmp_path / "painted")
+
+    assert [result.path.name for result in results] == ["a.png"]

@@ -1,4 +1,4 @@
-"""Two regions of pictures and films, by a mask: checked by pixels that ffmpeg and OpenCV read."""
+"""Two regions of images and videos, by a mask: checked by pixels that ffmpeg and OpenCV read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import av
 import cv2
@@ -18,24 +20,24 @@ import pytest
 
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
-from livestyle.jobs.batch import check_images, check_videos, paint_images, paint_video
+from livestyle.jobs.batch import ImageBatch, VideoBatch
 from livestyle.jobs.video import VideoOptions
 from livestyle.media.mask import Mask
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.styles.library import Style, StyleLibrary
-from livestyle.styles.regions import Regions
-from livestyle.styles.timeline import Timeline
+from livestyle.styles.timeline import Cue, Timeline
+from tests.batches import paint_images, paint_video
+from tests.ffmpeg import Make, pixels
+from tests.program import IDENTITY
+from tests.program import livestyle as run
 
 WIDTH, HEIGHT = 192, 96
 LEFT, RIGHT = (slice(None), slice(0, 64)), (slice(None), slice(128, None))
 """Parts of a picture that are far enough from its middle."""
 
-Make = Callable[..., Path]
 
-
-def livestyle(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "livestyle", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def livestyle(*arguments: object) -> CompletedProcess[str]:
+    return run(*arguments, "--model", IDENTITY)
 
 
 def read(path: Path) -> np.ndarray:
@@ -66,20 +68,9 @@ def left(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def styles(library: StyleLibrary) -> list[Style]:
+def styles(identity_library: StyleLibrary) -> list[Style]:
     """Two that are far apart."""
-    return [library.presets["scream"], library.presets["ink-sea"]]
-
-
-@pytest.fixture
-def make(ffmpeg: str, tmp_path: Path) -> Make:
-    """Runs ffmpeg and gives the file that it wrote."""
-
-    def run(name: str, *arguments: str) -> Path:
-        subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(tmp_path / name)], check=True)
-        return tmp_path / name
-
-    return run
+    return [identity_library["dusk"], identity_library["old-rose"]]
 
 
 @pytest.fixture
@@ -100,15 +91,13 @@ def wandering(make: Make) -> Path:
 
 
 def frames(ffmpeg: str, path: Path) -> np.ndarray:
-    """What ffmpeg shows of a film: int [N, H, W, 3] BGR."""
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-fps_mode", "passthrough", "-f", "rawvideo"]
-    data = subprocess.run([*command, "-pix_fmt", "bgr24", "-"], check=True, capture_output=True).stdout
-    return np.frombuffer(data, np.uint8).reshape(-1, HEIGHT, WIDTH, 3).astype(int)
+    """What ffmpeg shows of a video: int [N, H, W, 3] BGR."""
+    return pixels(ffmpeg, path, WIDTH, HEIGHT)[..., ::-1]
 
 
 def test_image_paints_the_foreground_and_leaves_the_background(photo: Path, left: Path, tmp_path: Path) -> None:
-    assert livestyle("image", photo, "-o", tmp_path / "all.png", "-s", "scream").returncode == 0
-    assert livestyle("image", photo, "-o", tmp_path / "part.png", "-s", "scream", "--mask", left).returncode == 0
+    assert livestyle("image", photo, "-o", tmp_path / "all.png", "-s", "dusk").returncode == 0
+    assert livestyle("image", photo, "-o", tmp_path / "part.png", "-s", "dusk", "--mask", left).returncode == 0
 
     part = read(tmp_path / "part.png")
 
@@ -117,13 +106,14 @@ def test_image_paints_the_foreground_and_leaves_the_background(photo: Path, left
 
 
 def test_image_paints_foreground_and_background_in_two_styles(
-    photo: Path, left: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style]
+    photo: Path, left: Path, tmp_path: Path, stylizer: Stylizer, library: StyleLibrary
 ) -> None:
     both = tmp_path / "both.png"
-    result = livestyle("image", photo, "-o", both, "-s", "scream", "--mask", left, "--background", "ink-sea")
+    result = run("image", photo, "-o", both, "-s", "scream", "--mask", left, "--background", "ink-sea")
     assert result.returncode == 0, result.stderr
 
-    alone = [stylizer.stylize(read(photo).astype(np.uint8), style.stats) for style in styles]
+    content = read(photo).astype(np.uint8)
+    alone = [stylizer.stylize(content, library[name].stats) for name in ("scream", "ink-sea")]
 
     for part, own, other in ((LEFT, 0, 1), (RIGHT, 1, 0)):
         assert distance(read(both), alone[own], part) < distance(read(both), alone[other], part) / 3
@@ -133,7 +123,7 @@ def test_image_paints_foreground_and_background_in_two_styles(
     ("name", "cut_out_name"), [("photo.png", "cut-out.png"), ("small.png", "cut-out.png"), ("photo.png", "cut-out.gif")]
 )
 def test_a_mask_of_a_cut_out_is_what_is_opaque(
-    photo: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], name: str, cut_out_name: str
+    photo: Path, tmp_path: Path, identity: Stylizer, styles: list[Style], name: str, cut_out_name: str
 ) -> None:
     # White all over, so that grey would be everything.
     cut_out = np.full((HEIGHT, WIDTH, 4), 255, np.uint8)
@@ -141,8 +131,7 @@ def test_a_mask_of_a_cut_out_is_what_is_opaque(
     cv2.imwrite(str(tmp_path / cut_out_name), cut_out)
     cv2.imwrite(str(tmp_path / "small.png"), cv2.resize(read(photo).astype(np.uint8), (WIDTH, 40)))
 
-    regions = Regions(tmp_path / cut_out_name)
-    paint_images([tmp_path / name], tmp_path / "out.png", stylizer, styles[:1], regions=regions)
+    paint_images([tmp_path / name], tmp_path / "out.png", identity, styles[:1], mask=tmp_path / cut_out_name)
 
     painted, source = read(tmp_path / "out.png"), read(tmp_path / name)
     assert np.array_equal(painted[RIGHT], source[RIGHT])
@@ -150,14 +139,13 @@ def test_a_mask_of_a_cut_out_is_what_is_opaque(
 
 
 def test_colours_of_the_content_and_comparing_go_with_a_mask(
-    photo: Path, left: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style]
+    photo: Path, left: Path, tmp_path: Path, identity: Stylizer, styles: list[Style]
 ) -> None:
-    regions = Regions(left, styles[1])
+    regions: dict[str, Any] = {"mask": left, "background": styles[1]}
 
-    paint_images([photo], tmp_path / "plain.png", stylizer, styles[:1], regions=regions)
-    paint_images(
-        [photo], tmp_path / "both.png", stylizer, styles[:1], color=ColorMode.CONTENT, side_by_side=True, regions=regions
-    )
+    paint_images([photo], tmp_path / "plain.png", identity, styles[:1], **regions)
+    look = {"color": ColorMode.CONTENT, "side_by_side": True}
+    paint_images([photo], tmp_path / "both.png", identity, styles[:1], **regions, **look)
 
     source, both = cv2.imread(str(photo)), cv2.imread(str(tmp_path / "both.png"))
     assert source is not None
@@ -166,23 +154,25 @@ def test_colours_of_the_content_and_comparing_go_with_a_mask(
     assert np.array_equal(both[:, WIDTH:], keep_colors(source, read(tmp_path / "plain.png").astype(np.uint8)))
 
 
-def test_matching_colours_needs_a_picture_of_the_background_too(
-    photo: Path, left: Path, picture: Path, tmp_path: Path, exact_stylizer: Stylizer, library: StyleLibrary
+def test_matching_colours_needs_an_image_of_the_background_too(
+    photo: Path, left: Path, picture: Path, tmp_path: Path, identity: Stylizer, identity_library: StyleLibrary
 ) -> None:
-    matched, regions = library.from_image(picture), Regions(left, library.presets["ink-sea"])
-    with pytest.raises(StyleError, match="the colours of ink-sea cannot be matched"):
-        paint_images([photo], tmp_path / "out.png", exact_stylizer, [matched], color=ColorMode.MATCH, regions=regions)
+    matched, options = identity_library.from_image(picture), {"mask": left, "color": ColorMode.MATCH}
+    with pytest.raises(StyleError, match="the colours of old-rose cannot be matched"):
+        paint_images(
+            [photo], tmp_path / "out.png", identity, [matched], background=identity_library["old-rose"], **options
+        )
 
-    regions = Regions(left, library.from_image(picture))
-    paint_images([photo], tmp_path / "out.png", exact_stylizer, [matched], color=ColorMode.MATCH, regions=regions)
-    paint_images([photo], tmp_path / "alone.png", exact_stylizer, [matched], color=ColorMode.MATCH)
+    again = identity_library.from_image(picture)
+    paint_images([photo], tmp_path / "out.png", identity, [matched], background=again, **options)
+    paint_images([photo], tmp_path / "alone.png", identity, [matched], color=ColorMode.MATCH)
     assert abs(read(tmp_path / "out.png") - read(tmp_path / "alone.png")).max() <= 1
 
 
-def test_a_mask_video_runs_with_the_film_and_its_last_frame_stays(
+def test_a_mask_video_runs_with_the_video_and_its_last_frame_stays(
     clip: Path, wandering: Path, tmp_path: Path, ffmpeg: str
 ) -> None:
-    result = livestyle("video", clip, "-o", tmp_path / "out.mkv", "--mask", wandering, "--crf", 1, "-s", "scream")
+    result = livestyle("video", clip, "-o", tmp_path / "out.mkv", "--mask", wandering, "--crf", 1, "-s", "dusk")
     assert result.returncode == 0, result.stderr
 
     source, painted = frames(ffmpeg, clip), frames(ffmpeg, tmp_path / "out.mkv")
@@ -195,11 +185,11 @@ def test_a_mask_video_runs_with_the_film_and_its_last_frame_stays(
         assert distance(after, before, outside) < distance(after, before, inside) / 4
 
 
-def test_a_film_that_is_cut_takes_the_mask_of_the_same_time(
-    clip: Path, wandering: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], ffmpeg: str
+def test_a_video_that_is_cut_takes_the_mask_of_the_same_time(
+    clip: Path, wandering: Path, tmp_path: Path, identity: Stylizer, styles: list[Style], ffmpeg: str
 ) -> None:
     options = VideoOptions(start=Fraction(3, 10), end=Fraction(5, 10))
-    paint_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(wandering))
+    paint_video(clip, tmp_path / "out.mkv", identity, styles[:1], 1.0, options, mask=wandering)
 
     source, painted = frames(ffmpeg, clip)[3:5], frames(ffmpeg, tmp_path / "out.mkv")
 
@@ -209,12 +199,12 @@ def test_a_film_that_is_cut_takes_the_mask_of_the_same_time(
 
 
 def test_repeated_frames_follow_the_mask(
-    make: Make, wandering: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], ffmpeg: str
+    make: Make, wandering: Path, tmp_path: Path, identity: Stylizer, styles: list[Style], ffmpeg: str
 ) -> None:
     source = f"testsrc2=size={WIDTH}x{HEIGHT}:rate=1:duration=1"
     still = make("still.mkv", "-f", "lavfi", "-i", source, "-c:v", "ffv1", "-pix_fmt", "bgr0")
     options = VideoOptions(fps=Fraction(10))
-    paint_video(still, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(wandering))
+    paint_video(still, tmp_path / "out.mkv", identity, styles[:1], 1.0, options, mask=wandering)
 
     painted = frames(ffmpeg, tmp_path / "out.mkv")
 
@@ -224,23 +214,22 @@ def test_repeated_frames_follow_the_mask(
 
 
 def test_the_background_may_be_a_timeline(
-    clip: Path, left: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], ffmpeg: str
+    clip: Path, left: Path, tmp_path: Path, identity: Stylizer, styles: list[Style], ffmpeg: str
 ) -> None:
-    background = Timeline("both", tuple(styles), (Fraction(0), Fraction(1)))
-    regions = Regions(left, background)
-    paint_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, regions=regions)
+    background = Timeline("both", (Cue(0, styles[0]), Cue(1, styles[1])))
+    paint_video(clip, tmp_path / "out.mkv", identity, styles[:1], mask=left, background=background)
 
     source, painted = frames(ffmpeg, clip), frames(ffmpeg, tmp_path / "out.mkv")
 
     for number, own in ((5, 0), (15, 1)):
-        alone = [stylizer.stylize(source[number].astype(np.uint8), style.stats) for style in styles]
+        alone = [identity.stylize(source[number].astype(np.uint8), style.stats) for style in styles]
         assert distance(painted[number], alone[own], RIGHT) < distance(painted[number], alone[1 - own], RIGHT)
 
 
-def test_a_film_from_pipe_to_pipe_has_a_mask(clip: Path, left: Path, ffmpeg: str) -> None:
+def test_a_video_from_pipe_to_pipe_has_a_mask(clip: Path, left: Path, ffmpeg: str) -> None:
     source = frames(ffmpeg, clip)
     raw = source.astype(np.uint8).tobytes()
-    options = ["--raw", f"{WIDTH}x{HEIGHT}@10", "-s", "scream", "--mask", str(left)]
+    options = ["--raw", f"{WIDTH}x{HEIGHT}@10", "-s", "dusk", "--mask", str(left), "--model", str(IDENTITY)]
     command = [sys.executable, "-m", "livestyle", "video", "-", "-o", "-", *options]
     data = subprocess.run(command, input=raw, check=True, capture_output=True).stdout
 
@@ -265,12 +254,12 @@ def test_a_mask_is_scaled_softly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--background", "scream"], "a background needs a mask: say with --mask FILE"),
-        (["--mask", "missing.png"], "there is no mask missing.png: name a picture or a video"),
+        (["--background", "dusk"], "a background needs a mask"),
+        (["--mask", "missing.png"], "there is no mask missing.png"),
         (["--mask", "broken.png"], "broken.png is not a picture that can be read"),
         (["--mask", "text.mp4"], "text.mp4 is not a video that can be read"),
         (["--mask", "left.png", "--background", "nothing"], "there is no style 'nothing'"),
-        (["--mask", "left.png", "--background", "folder"], "folder is a folder: name one style for the background"),
+        (["--mask", "left.png", "--background", "folder"], "folder is a folder"),
     ],
 )
 @pytest.mark.parametrize("verb", ["image", "video"])
@@ -303,10 +292,10 @@ def test_what_cannot_be_a_mask_or_a_background_is_refused_in_one_sentence(
 
 def test_a_mask_that_is_gone_is_named_before_anything_is_painted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no mask"):
-        Regions(tmp_path / "gone.png")
+        Mask(tmp_path / "gone.png")
 
 
-def test_an_animated_picture_is_a_mask_that_moves(wandering: Path, make: Make) -> None:
+def test_an_animated_image_is_a_mask_that_moves(wandering: Path, make: Make) -> None:
     with Mask(make("moving.png", "-i", str(wandering), "-f", "apng")) as mask:
         assert [mask.at(time, 2, 1).tolist() for time in (0, 0.5)] == [[[255, 0]], [[0, 255]]]
 
@@ -316,7 +305,7 @@ def test_a_mask_is_never_written_over(photo: Path, clip: Path, left: Path, wande
     source, mask = (photo, left) if verb == "image" else (clip, wandering)
     before = mask.read_bytes()
 
-    result = livestyle(verb, source, "-o", mask, "--mask", mask, "--force", "-s", "scream")
+    result = livestyle(verb, source, "-o", mask, "--mask", mask, "--force", "-s", "dusk")
 
     assert result.returncode == 1
     assert f"{mask.name} is the mask: write to another name or folder" in result.stderr
@@ -345,11 +334,11 @@ def closed() -> Iterator[Path]:
 def test_what_lies_in_a_folder_that_may_not_be_entered_is_refused_in_one_sentence(closed: Path) -> None:
     source = closed.parent / "a.png"
     jobs: list[tuple[type[LivestyleError], Callable[[], object]]] = [
-        (InputError, lambda: Regions(closed / "a.png")),
-        (InputError, lambda: check_images([closed / "a.png"], closed.parent / "b.png")),
-        (OutputError, lambda: check_images([source], closed / "b.png")),
-        (OutputError, lambda: check_images([source], closed / "x" / "out")),
-        (OutputError, lambda: check_videos([source], closed / "b.mp4")),
+        (InputError, lambda: Mask(closed / "a.png")),
+        (InputError, lambda: ImageBatch([closed / "a.png"], closed.parent / "b.png")),
+        (OutputError, lambda: ImageBatch([source], closed / "b.png")),
+        (OutputError, lambda: ImageBatch([source], closed / "x" / "out")),
+        (OutputError, lambda: VideoBatch([source], closed / "b.mp4")),
     ]
     for kind, job in jobs:
         with pytest.raises(kind, match="closed"):
@@ -370,7 +359,7 @@ def test_the_sound_of_a_mask_is_not_kept(make: Make) -> None:
 
 
 def test_what_a_mask_lacks_is_said(
-    clip: Path, tmp_path: Path, stylizer: Stylizer, styles: list[Style], caplog: pytest.LogCaptureFixture
+    clip: Path, tmp_path: Path, identity: Stylizer, styles: list[Style], caplog: pytest.LogCaptureFixture
 ) -> None:
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
@@ -378,7 +367,7 @@ def test_what_a_mask_lacks_is_said(
     def warnings(end: Fraction | None) -> str:
         caplog.clear()
         options = VideoOptions(end=end)
-        paint_video(clip, tmp_path / "out.mkv", stylizer, styles[:1], 1.0, options, regions=Regions(cut), force=True)
+        paint_video(clip, tmp_path / "out.mkv", identity, styles[:1], 1.0, options, mask=cut, force=True)
         return caplog.text
 
     assert "cut.mkv ends at 0.9 of 2.0 seconds" in warnings(None)
