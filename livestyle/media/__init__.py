@@ -1,5 +1,5 @@
-"""Where frames come from and go to."""
+"""Sources and sinks of frames: images, videos, cameras, recordings, servers."""
 
-# Before PyAV, whichever module here needs that: where PyAV was first, Qt takes its copy of libxcb, and the first window
-# that OpenCV opens never returns.
+# Import order: OpenCV before PyAV. Otherwise Qt in OpenCV loads PyAV's copy of libxcb, and the first window that it
+# opens never returns.
 import cv2 as cv2

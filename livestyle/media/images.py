@@ -1,9 +1,9 @@
-"""Reading and writing pictures as BGR bytes."""
+"""Image files: decoding to BGR and encoding."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import InputError, OutputError
 from livestyle.files import atomic_write
@@ -11,18 +11,21 @@ from livestyle.files import atomic_write
 if TYPE_CHECKING:
     import numpy as np
 
+    from .frames import BgrImage
+
 JPEG = b"\xff\xd8"
-"""How a JPEG begins, which has no transparency."""
+"""Magic number of JPEG, which has no alpha channel."""
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""Of the names of files that are taken for images."""
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name says that it is a picture."""
+    """Whether a file's name ends as that of an image."""
     return path.suffix.lower() in SUFFIXES
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The pictures of a folder (not of those below it), by name; hidden files are left out.
+    """The images in a folder, not below it, sorted by name; hidden files are left out.
 
     Raises:
         InputError: the folder cannot be read.
@@ -33,13 +36,13 @@ def images_in(folder: Path) -> list[Path]:
         raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
 
 
-def read_image(path: Path) -> np.ndarray:
-    """A picture as uint8 [H, W, 3] BGR: turned as its EXIF says, transparency laid over white, 16 bits made 8.
+def read_image(path: Path) -> BgrImage:
+    """Image file as uint8 [H, W, 3] BGR: EXIF orientation applied, transparency laid over white, 16 bits reduced to 8.
 
-    A picture with transparency is not turned: OpenCV does one or the other.
+    An image with an alpha channel is not oriented: OpenCV does one or the other.
 
     Raises:
-        InputError: there is no such file, or it is no picture.
+        InputError: there is no such file, or it is no image.
     """
     try:
         data = path.read_bytes()
@@ -50,16 +53,16 @@ def read_image(path: Path) -> np.ndarray:
     return decode_image(data, path)
 
 
-def decode_image(data: bytes, path: Path) -> np.ndarray:
-    """`read_image` of bytes that were read already; ``path`` is for the error's text."""
+def decode_image(data: bytes, path: Path) -> BgrImage:
+    """As `read_image`, from bytes; ``path`` is for the error's text."""
     import cv2
     import numpy as np
 
-    image = None
+    image: Any = None
     if data:
         buffer = np.frombuffer(data, np.uint8)
         try:
-            # IMREAD_COLOR turns by EXIF but drops transparency; IMREAD_UNCHANGED the other way round.
+            # IMREAD_COLOR applies the EXIF orientation but drops alpha; IMREAD_UNCHANGED does the opposite.
             full = None if data.startswith(JPEG) else cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
             image = (
                 _over_white(full) if full is not None and has_alpha(full) else cv2.imdecode(buffer, cv2.IMREAD_COLOR)
@@ -68,7 +71,8 @@ def decode_image(data: bytes, path: Path) -> np.ndarray:
             image = None
     if image is None:
         raise InputError(f"{path} is not a picture that can be read ({', '.join(s[1:] for s in SUFFIXES)} are)")
-    return image
+    decoded: BgrImage = image
+    return decoded
 
 
 def has_alpha(image: np.ndarray) -> bool:
@@ -76,7 +80,7 @@ def has_alpha(image: np.ndarray) -> bool:
     return image.ndim == 3 and image.shape[2] == 4 and image.dtype in ("uint8", "uint16")
 
 
-def _over_white(image: np.ndarray) -> np.ndarray:
+def _over_white(image: np.ndarray) -> BgrImage:
     import numpy as np
 
     values = image.astype(np.float32) / np.iinfo(image.dtype).max
@@ -84,11 +88,11 @@ def _over_white(image: np.ndarray) -> np.ndarray:
     return np.rint((values[:, :, :3] * alpha + 1 - alpha) * 255).astype(np.uint8)
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
-    """Write uint8 [H, W, 3] BGR in the format of the name's suffix; the file appears when it is complete.
+def write_image(path: Path, image: BgrImage) -> None:
+    """Write an image, uint8 [H, W, 3] BGR, atomically, in the format of the name's suffix.
 
     Raises:
-        OutputError: the suffix is no picture format, or the file cannot be written.
+        OutputError: the suffix is none of `SUFFIXES`, or the file cannot be written.
     """
     import cv2
 

@@ -87,10 +87,10 @@ class Viewer:
 @pytest.fixture
 def server(capfd: pytest.CaptureFixture[str]) -> Iterator[MjpegServer]:
     """A server on a free port; whatever happens to its clients, it says nothing and leaves no thread."""
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     with MjpegServer("0", repeat_seconds=0.1) as server:
         yield server
-    wait(lambda: threading.active_count() == threads)
+    wait(lambda: set(threading.enumerate()) <= before)
     assert capfd.readouterr().err == ""
 
 
@@ -213,11 +213,11 @@ def test_a_slow_viewer_holds_nobody_up_and_gets_the_newest(server: MjpegServer) 
 
 def test_viewers_that_break_off_leave_no_thread(server: MjpegServer) -> None:
     server.write(picture(50), 0)
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     for _ in range(5):
         with closing(Viewer(server)) as viewer:
             viewer.read()
-    wait(lambda: threading.active_count() == threads)
+    wait(lambda: set(threading.enumerate()) <= before)
 
 
 def test_nonsense_does_no_harm(server: MjpegServer) -> None:
@@ -228,7 +228,7 @@ def test_nonsense_does_no_harm(server: MjpegServer) -> None:
 
 
 def test_closing_ends_viewers_that_read_and_viewers_that_do_not() -> None:
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     noise = np.random.default_rng(0).integers(0, 256, (2160, 3840, 3), np.uint8)
     server = MjpegServer("0")
     server.write(noise, 0)
@@ -236,7 +236,7 @@ def test_closing_ends_viewers_that_read_and_viewers_that_do_not() -> None:
         reading.read()
         server.close()
         assert reading.rest() == b""
-        wait(lambda: threading.active_count() == threads)
+        wait(lambda: set(threading.enumerate()) <= before)
     server.close()
 
 

@@ -1,1 +1,1 @@
-"""Cameras, streams and files that stand in for a camera."""
+"""Live sources: cameras, streams, and files in place of a camera."""

@@ -1,1 +1,1 @@
-"""Video files, read and written through PyAV; all that goes with their pictures is remuxed."""
+"""Video files through PyAV: decoding, encoding, and the remux of sound, subtitles, chapters and metadata."""

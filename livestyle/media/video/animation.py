@@ -1,4 +1,4 @@
-"""What is special about GIF and animated WebP: how often they are shown, their palettes, and their last frame."""
+"""Peculiarities of GIF, animated WebP and APNG: loop counts, palettes, and the duration of the last frame."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import av.filter
 from livestyle.errors import InputError
 
 UNITS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
-"""Seconds, in which the containers count time."""
+"""Time base of each container, in seconds."""
 SHORTEST = Fraction(1, 50)
-"""Seconds. Browsers slow down frames that are shorter."""
+"""Seconds; browsers slow down frames that are shorter."""
 
 _GIF_IMAGE = 0x2C
 _GIF_CONTROL = 0xF9
@@ -25,7 +25,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_plays(path: Path) -> int | None:
-    """How often a GIF or WebP is shown, where 0 is for ever; None for all other files."""
+    """Loop count of a GIF or WebP, where 0 is for ever and 1 is once; None for all other files."""
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] == b"GIF8":
@@ -67,7 +67,7 @@ def is_animated_webp(path: Path) -> bool:
 
 
 def read_webp(path: Path) -> list[av.VideoFrame]:
-    """The frames of an animated WebP, all in memory, with their times in milliseconds.
+    """The decoded frames of an animated WebP, all in memory, with timestamps in milliseconds.
 
     Raises:
         InputError: it is damaged or cannot be read.
@@ -79,7 +79,7 @@ def read_webp(path: Path) -> list[av.VideoFrame]:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    # OpenCV would crash on a name that is not valid UTF-8.
+    # Not by name: OpenCV crashes on one that is not valid UTF-8.
     fine, animation = cv2.imdecodeanimation(np.frombuffer(data, np.uint8))
     if not fine or not len(animation.frames):
         raise InputError(f"no frame of {path} can be decoded: the file is damaged")
@@ -94,15 +94,15 @@ def read_webp(path: Path) -> list[av.VideoFrame]:
 
 
 def loop_option(container: str, plays: int) -> str:
-    """What the muxer calls being shown so often, where 0 is for ever."""
+    """The muxer's option ``loop`` for a loop count, where 0 is for ever."""
     if container == "gif":
-        # It counts repeats, and -1 is none.
+        # GIF counts repeats, and -1 is none.
         return str({0: 0, 1: -1}.get(plays, plays - 1))
     return str(plays)
 
 
 class Palettes:
-    """Gives each frame of a GIF the 256 colours that suit it best.
+    """Filter that gives each frame of a GIF its own palette of 256 colours.
 
     Args:
         width: of the frames, in pixels.
@@ -125,7 +125,7 @@ class Palettes:
         self._graph.configure()
 
     def __call__(self, frame: av.VideoFrame | None) -> list[av.VideoFrame]:
-        """Those that are ready, of the frames in bgr24 that came before; None comes after the last."""
+        """The frames that are ready after one more in bgr24; None comes after the last."""
         self._graph.push(frame)
         ready = []
         while True:
@@ -136,7 +136,7 @@ class Palettes:
 
 
 def lengthen(path: Path, container: str, units: int) -> None:
-    """Make a complete GIF or WebP last so many of its `UNITS`, by its last frame, which muxers leave to chance."""
+    """Patch the last frame's duration, which muxers guess, so that a complete GIF or WebP lasts so many `UNITS`."""
     with path.open("r+b") as file:
         if container == "gif":
             delays = [at + 2 for label, at in _gif_blocks(file) if label == _GIF_CONTROL]
@@ -154,7 +154,7 @@ def lengthen(path: Path, container: str, units: int) -> None:
 
 
 def _gif_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The extensions and images of a GIF: label, and where the data begin."""
+    """The blocks (extensions and images) of a GIF: label, and offset of the data."""
 
     def skip_table(flags: int) -> None:
         if flags & 0x80:
@@ -190,7 +190,7 @@ def _gif_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def _png_frames(file: BinaryIO) -> int:
-    """Of a PNG that has been read up to its first chunk, what an animated one says before its pixels."""
+    """Number of frames of a PNG that has been read up to its first chunk; APNG has it in acTL, before the pixels."""
     while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
         if head[4:] == b"acTL":
             return int.from_bytes(file.read(4))
@@ -199,7 +199,7 @@ def _png_frames(file: BinaryIO) -> int:
 
 
 def _webp_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """The chunks of a WebP: name, where the data begin, and their size."""
+    """The chunks of a WebP: name, offset of the data, and their size."""
     at = 12
     while True:
         file.seek(at)

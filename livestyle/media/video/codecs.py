@@ -1,4 +1,4 @@
-"""Which codecs and containers films are written in, and how an encoder is set up."""
+"""Codecs and containers that videos are written in, and the options of their encoders."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ FORMATS = {
     ".webm": "webm",
     ".webp": "webp",
 }
-"""The containers that are written, by the suffix of the file's name."""
+"""Containers, in FFmpeg's names, by the suffix of the file's name."""
 CODECS = ("h264", "hevc", "av1", "vp9", "prores")
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-"""Of all codecs but ProRes, from quick to small."""
+"""Of all codecs but ProRes, from fast encoding to small files."""
 PROFILES = ("proxy", "lt", "standard", "hq", "4444")
-"""What ProRes has for presets."""
+"""Presets of ProRes."""
 ANIMATIONS = ("gif", "webp")
-"""Containers that have a codec of their own, and nothing but pictures."""
+"""Containers with a codec of their own and without sound."""
 
 _CARRIED = {
     "mp4": ("h264", "hevc", "av1", "vp9"),
@@ -46,7 +46,7 @@ _SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "l
 _HARDWARE = ("nvenc", "videotoolbox", "qsv", "amf", "vaapi")
 _HIGHEST_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 _CRF = {"h264": 18, "hevc": 20, "av1": 28, "vp9": 28}
-"""About as good as the eye can tell."""
+"""Visually lossless, about."""
 _PRESET = "veryfast"
 _PROFILE = "hq"
 # From 10 on, SVT-AV1 warns of artefacts.
@@ -56,7 +56,7 @@ _VP9 = dict(zip(PRESETS, (5, 5, 5, 4, 3, 2, 1, 1, 0), strict=True))
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the pictures of a film are encoded.
+    """Encoding of a video's images.
 
     GIF and WebP have codecs of their own and take the defaults only.
 
@@ -64,7 +64,7 @@ class Encoding:
         codec: one of `CODECS`; None is VP9 in WebM and H.264 elsewhere.
         crf: the quality, from 0 (best) to 51 (H.264, HEVC) or 63 (AV1, VP9); None is 18, 20 or 28. ProRes has none.
         preset: one of `PRESETS`, None is ``veryfast``; of ProRes one of `PROFILES`, None is ``hq``.
-        hardware: take an encoder of the graphics card or chip, and fail where there is none.
+        hardware: take an encoder of the GPU or SoC, and fail where there is none.
 
     Raises:
         InputError: there is no such codec or preset, or the quality is out of range.
@@ -93,7 +93,7 @@ class Encoding:
                 raise InputError(f"the crf of {name} is between 0 (best) and {highest}, not {self.crf}")
 
     def within(self, container: str) -> Encoding:
-        """The same with the codec that it has in a container, one of the values of `FORMATS`.
+        """The same with the default codec of a container, one of the values of `FORMATS`, filled in.
 
         Raises:
             InputError: the quality is out of that codec's range.
@@ -103,12 +103,12 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of PyAV.
+    """Encoder of PyAV.
 
     Attributes:
-        name: of it.
-        pixel_format: of the frames that it takes.
-        options: for it.
+        name: in FFmpeg.
+        pixel_format: of the frames that it takes, in FFmpeg's name.
+        options: private options, such as crf.
     """
 
     name: str
@@ -117,27 +117,27 @@ class Encoder:
 
     @property
     def hwaccel(self) -> HWAccel | None:
-        """What PyAV needs to hand it frames; None where it takes those in memory."""
+        """How PyAV uploads frames to the device; None where the encoder takes frames in main memory."""
         return HWAccel("vaapi") if self.name.endswith("_vaapi") else None
 
     def configure(self, context: Any) -> None:
-        """Set up a context of this encoder, whose size, rate and time base are set already."""
+        """Set up a codec context of this encoder, whose size, rate and time base are set already."""
         context.pix_fmt = self.pixel_format
         context.options = dict(self.options)
         context.flags |= Flags.frame_duration
         if self.name.endswith("_videotoolbox"):
             context.qscale = True
         if self.name == "libsvtav1":
-            # It has no other way to be told to say no more than what went wrong.
+            # Log level "error"; it has no option for it.
             os.environ.setdefault("SVT_LOG", "1")
 
 
 @contextmanager
 def ordinary_scheduling() -> Iterator[None]:
-    """Keep this process's threads and those that come as they are scheduled now, while an encoder opens.
+    """Context manager that restores the scheduling policy of all threads of this process after an encoder was opened.
 
-    As root, SVT-AV1 takes the highest real-time priority for its threads and for the one that opens it, and keeps it:
-    whatever waits by spinning there would stop the machine.
+    As root, SVT-AV1 gives its threads, and the one that opens it, the highest real-time priority (SCHED_FIFO) and does
+    not take it back: a spinning thread would then starve the whole machine.
     """
     if not sys.platform.startswith("linux"):
         yield
@@ -147,14 +147,14 @@ def ordinary_scheduling() -> Iterator[None]:
         yield
     finally:
         for thread in Path("/proc/self/task").iterdir():
-            # A thread may have ended by now; and what may not be changed back was not changed.
+            # A thread may have ended by now; and without the right to change a policy, none was changed.
             with suppress(OSError):
                 if os.sched_getscheduler(int(thread.name)) == os.SCHED_FIFO != before[0]:
                     os.sched_setscheduler(int(thread.name), *before)
 
 
 def container_of(path: Path, encoding: Encoding) -> str:
-    """The container that a film of this name is written in.
+    """The container that a video of this name is written in.
 
     Raises:
         InputError: the encoding's quality is out of the range of the codec that it has there.
@@ -177,7 +177,7 @@ def container_of(path: Path, encoding: Encoding) -> str:
 
 
 def find_encoder(container: str, encoding: Encoding, width: int, height: int) -> Encoder:
-    """The encoder for a container, of which the encoding says the codec (`Encoding.within`), and a size.
+    """The encoder for a container and a size; the encoding has a codec (`Encoding.within`).
 
     Raises:
         OutputError: this PyAV does not have it, or no hardware encoder opens; each is named with its reason.
@@ -204,12 +204,12 @@ def _software(name: str, encoding: Encoding) -> Encoder:
     if encoding.codec == "av1":
         options["preset"] = str(_AV1[preset])
     elif encoding.codec == "vp9":
-        # Without a rate of 0, the quality is only a limit.
+        # Without a bit rate of 0, crf is only a limit (constrained quality).
         options |= {"b": "0", "deadline": "good", "cpu-used": str(_VP9[preset]), "row-mt": "1"}
     else:
         options["preset"] = preset
     if encoding.codec == "h264":
-        # With it, x264 gives another file each time on processors with AVX-512, and a resumed film is to be the same.
+        # With mbtree, x264 is not deterministic on processors with AVX-512, and a resumed video is to be identical.
         options["x264-params"] = "mbtree=0"
     if encoding.codec == "hevc":
         options["x265-params"] = "log-level=error"
@@ -226,7 +226,7 @@ def _find_hardware(encoding: Encoding, width: int, height: int) -> Encoder:
                 reason = _refusal(encoder, width, height)
             if reason is None:
                 return encoder
-            # What ffmpeg says first is the cause, what it raises is often no more than that there was one.
+            # The first line of FFmpeg's log is the cause; the exception often says only that there was one.
             reasons.append(f"{encoder.name} ({lines[0][2].strip().rstrip('.') if lines else reason})")
     finally:
         av.logging.set_level(level)
@@ -266,13 +266,13 @@ def _hardware_options(kind: str, encoding: Encoding) -> dict[str, str]:
     if kind == "nvenc":
         return {"rc": "vbr", "cq": str(crf), "b": "0", "preset": f"p{1 + step * 6 // 8}"}
     if kind == "videotoolbox":
-        # From 100 (best) to 1, in the units of FF_QP2LAMBDA.
+        # 100 (best) to 1, in units of FF_QP2LAMBDA (118).
         quality = max(1, round(100 - 100 * crf / _HIGHEST_CRF[_codec(encoding)]))
         return {"global_quality": str(quality * 118)}
     if kind == "qsv":
         return {"global_quality": str(max(1, crf)), "preset": PRESETS[max(step, PRESETS.index("veryfast"))]}
     if kind == "amf":
-        # Of AV1, it counts to 255.
+        # The quantizer of AV1 goes up to 255.
         qp = str(crf * 4 if encoding.codec == "av1" else crf)
         return {"rc": "cqp", "qp_i": qp, "qp_p": qp, "quality": ("speed", "balanced", "quality")[step // 3]}
     return {"rc_mode": "CQP", "global_quality": str(max(1, crf))}

@@ -1,4 +1,4 @@
-"""PyAV for modules outside this package, which has imported OpenCV first, see there."""
+"""PyAV for modules outside `livestyle.media`, which imports OpenCV first, see there."""
 
 import av as av
 from av.codec.context import Flags as Flags

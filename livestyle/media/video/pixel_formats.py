@@ -1,4 +1,4 @@
-"""Between the pixels of files, in YUV and in many layouts, and 8-bit BGR."""
+"""Conversion between the pixel formats of videos (YUV, palettes, alpha) and 8-bit BGR."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from livestyle.media.frames import BgrImage
+
 _UNSPECIFIED = 2
 _FULL_RANGE = 2
-# Without these flags swscale is off by up to two grey levels and takes the nearest chroma sample.
+# Without these flags, swscale is off by up to two grey levels and takes the nearest chroma sample.
 _EXACT = (
     Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
-# Of ffmpeg's AVColorSpace, what swscale knows under its own numbers (SWS_CS_*).
+# Matrices by AVColorSpace, as swscale numbers them (SWS_CS_*).
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 
 
 @dataclass(frozen=True)
 class Colors:
-    """How the numbers of YUV pixels mean colours, in ffmpeg's codes (those of ISO/IEC 23091-2).
+    """Colour tags of YUV pixels, in the codes of ISO/IEC 23091-2, which are FFmpeg's.
 
     Attributes:
         matrix: AVColorSpace, such as 1 for BT.709 and 6 for BT.601.
@@ -37,7 +39,7 @@ class Colors:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Colors:
-        """Of a decoded frame; what its file does not say is what players assume."""
+        """Tags of a decoded frame; missing ones are what players assume: BT.709 for HD, else BT.601."""
         matrix = int(frame.colorspace)
         if matrix not in _MATRICES:
             matrix = 1 if frame.width >= 1280 or frame.height > 576 else 6
@@ -47,10 +49,10 @@ class Colors:
 
 
 class Unpacker:
-    """Makes BGR of decoded frames: 10 bits and more are rounded to 8, what is transparent is laid over white.
+    """Converter of decoded frames to BGR: 10 bits and more are rounded to 8, transparency is laid over white.
 
     Args:
-        first: a frame; later ones are scaled to its size, and turned as it is to be turned.
+        first: a frame; its size and display matrix apply to all later ones.
         colors: of the frames.
     """
 
@@ -62,13 +64,13 @@ class Unpacker:
 
     @property
     def is_turned(self) -> bool:
-        """Whether width and height change places."""
+        """Whether the display matrix swaps width and height."""
         return self._matrix is not None and _is_turned(self._matrix)
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+    def __call__(self, frame: av.VideoFrame) -> BgrImage:
         """The frame as uint8 [H, W, 3] BGR, upright."""
         has_alpha = frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
-        image = self._reformatter.reformat(
+        image: Any = self._reformatter.reformat(
             frame,
             *self._size,
             format="bgra" if has_alpha else "bgr24",
@@ -77,14 +79,15 @@ class Unpacker:
         ).to_ndarray()
         if has_alpha:
             image = _over_white(image)
-        return image if self._matrix is None else _upright(image, self._matrix)
+        upright: BgrImage = image if self._matrix is None else _upright(image, self._matrix)
+        return upright
 
 
 class Packer:
-    """Makes frames for an encoder of BGR.
+    """Converter of BGR to frames for an encoder.
 
     Args:
-        pixel_format: of the encoder.
+        pixel_format: of the encoder, in FFmpeg's name.
         colors: of its frames.
     """
 
@@ -93,8 +96,8 @@ class Packer:
         self._colors = colors
         self._reformatter = VideoReformatter()
 
-    def __call__(self, image: np.ndarray) -> av.VideoFrame:
-        """The frame of a picture, uint8 [H, W, 3] BGR."""
+    def __call__(self, image: BgrImage) -> av.VideoFrame:
+        """The frame of an image, uint8 [H, W, 3] BGR."""
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
         if self._format == "bgra":
             return self._reformatter.reformat(frame, format="bgra")
@@ -107,8 +110,8 @@ class Packer:
         )
 
 
-def _over_white(image: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 4] BGRA as [H, W, 3] BGR, over white as pictures are, see `livestyle.media.images`."""
+def _over_white(image: np.ndarray) -> BgrImage:
+    """uint8 [H, W, 4] BGRA composited over white as [H, W, 3] BGR, as images are, see `livestyle.media.images`."""
     alpha = image[:, :, 3:].astype(np.uint16)
     if alpha.min() == 255:
         return np.ascontiguousarray(image[:, :, :3])
@@ -116,7 +119,7 @@ def _over_white(image: np.ndarray) -> np.ndarray:
 
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
-    """The upper left 2 x 2 of the frame's display matrix: [[a, b], [c, d]], x' = a x + c y, y' = b x + d y."""
+    """The linear part of the frame's display matrix: [[a, b], [c, d]], x' = a x + c y, y' = b x + d y."""
     data: Any = frame.side_data.get("DISPLAYMATRIX")
     return None if data is None else np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2]
 
@@ -126,8 +129,8 @@ def _is_turned(matrix: np.ndarray) -> bool:
     return bool(size[0, 1] + size[1, 0] > size[0, 0] + size[1, 1])
 
 
-def _upright(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The image as the matrix shows it, to the nearest quarter turn."""
+def _upright(image: BgrImage, matrix: np.ndarray) -> BgrImage:
+    """The image with the display matrix applied, to the nearest quarter turn."""
     if _is_turned(matrix):
         image = image.transpose(1, 0, 2)
         flip_x, flip_y = matrix[1, 0] < 0, matrix[0, 1] < 0

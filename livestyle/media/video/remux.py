@@ -1,4 +1,4 @@
-"""What goes with the pictures of a film: sound, subtitles, covers, fonts, chapters and metadata."""
+"""Remux of all that accompanies a video's images: sound, subtitles, covers, fonts, chapters and metadata."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from .reader import VideoReader
 
 _SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
-"""What text subtitles become that a container does not carry."""
+"""Codec, by container, that text subtitles are transcoded to where it does not carry theirs."""
 _SOUNDS = {"matroska": "flac", "mp4": "aac", "mov": "aac", "webm": "libopus"}
-"""What sound becomes that a container does not carry."""
+"""Encoder, by container, that sound is transcoded by where it does not carry its codec."""
 _BIT_RATE = 96_000
-"""Of sound that is encoded anew, a channel."""
+"""Of transcoded sound, per channel."""
 _LONGEST_SILENCE = 10
-"""Of a gap in sound that is encoded anew, in seconds, that is filled."""
+"""Longest gap in transcoded sound, in seconds, that is filled with silence."""
 _JUMP_BACK = 1
-"""Seconds; sound that overlaps by less is cut."""
+"""Sound that overlaps by less, in seconds, is cut; by more, its clock has jumped."""
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""By the number of channels: what both encoders take."""
+"""Channel layouts that all of the encoders take, by the number of channels."""
 _QUICKTIME = {"deu": "ger", "ell": "gre", "isl": "ice", "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi"}
-"""Languages that have another name in ffmpeg's list of QuickTime's."""
+"""ISO 639-2 codes of languages that FFmpeg's list for QuickTime files has under other codes."""
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _OF_THE_FILE = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 _OF_THE_STREAM = {"encoder", "duration", "bps", "number_of_frames", "number_of_bytes", "rotate", "alpha_mode"}
@@ -39,36 +39,36 @@ _KEYS_OF_MP4 = (
     "performer season_number show sort_album sort_album_artist sort_artist sort_composer sort_name sort_show synopsis "
     "title tmpo track"
 )
-"""What iTunes has a place for."""
+"""Tags that iTunes metadata has an atom for."""
 
 
 class Remuxer:
-    """Puts all that goes with a source's pictures into a container: streams as they are, or, if need be, converted.
+    """Copier of a source's other streams into a container: as they are, or transcoded where it does not carry them.
 
     Args:
-        container: of PyAV, to which the stream of the pictures has been added, and which has not begun.
-        picture: that stream.
-        source: of all the rest.
+        container: of PyAV, with the video stream added, but no header written.
+        video: that stream.
+        source: of the other streams, the chapters and the tags.
     """
 
-    def __init__(self, container: Any, picture: Any, source: VideoReader) -> None:
+    def __init__(self, container: Any, video: Any, source: VideoReader) -> None:
         self._container = container
         self._format: str = container.format.name
         self._is_pipe = container.file is not None
         self._waiting = source.packets
         self._copies: dict[int, Any] = {}
         self._converted: dict[int, Any] = {}
-        self._sounds: dict[int, _Sound] = {}
+        self._sounds: dict[int, _AudioTranscoder] = {}
         self._ends: dict[int, int] = {}
         self._notes: list[str] = []
         self._left_out: list[str] = []
 
         container.metadata.update(_kept(source.metadata, _OF_THE_FILE))
-        picture.metadata.update(_kept(source.video_metadata, _OF_THE_STREAM))
+        video.metadata.update(_kept(source.video_metadata, _OF_THE_STREAM))
         if self._format in ANIMATIONS:
             self._left_out = [_describe(stream) for stream in source.streams]
             return
-        picture.disposition = source.video_disposition
+        video.disposition = source.video_disposition
         container.set_chapters(source.chapters)
         for stream in source.streams:
             self._add(stream)
@@ -78,7 +78,7 @@ class Remuxer:
 
     @property
     def warning(self) -> str | None:
-        """What could not be kept as it was, in one sentence without its subject; None where all was."""
+        """What is lost or transcoded, as a sentence without its subject; None where all is copied."""
         said = [f"cannot carry these of its source, which are left out: {', '.join(self._left_out)}"] * bool(
             self._left_out
         )
@@ -91,7 +91,7 @@ class Remuxer:
     def _add(self, stream: Any) -> None:
         is_known = stream.codec_context is not None
         if is_known and self._format == "matroska" and stream.disposition & Disposition.attached_pic:
-            # There, a cover is a file, and it was the first thing to be read.
+            # In Matroska, a cover is an attachment; its one packet was the first to be read.
             data = next((bytes(p) for p in self._waiting if p.stream.index == stream.index), b"")
             kind = "png" if stream.codec_context.name == "png" else "jpeg"
             self._container.add_attachment(f"cover.{kind.replace('e', '')}", f"image/{kind}", data)
@@ -107,7 +107,7 @@ class Remuxer:
             self._converted[stream.index] = copy
             self._notes.append(f"{stream.codec_context.codec.canonical_name} as {kind}")
         elif is_known and stream.type == "audio" and self._format in _SOUNDS:
-            sound = self._sounds[stream.index] = _Sound(self._container, stream, _SOUNDS[self._format])
+            sound = self._sounds[stream.index] = _AudioTranscoder(self._container, stream, _SOUNDS[self._format])
             copy = sound.stream
             self._notes.append(
                 f"{stream.codec_context.codec.canonical_name} as {copy.codec_context.codec.canonical_name}"
@@ -116,7 +116,7 @@ class Remuxer:
             self._left_out.append(_describe(stream))
             return
         tags = _kept(stream.metadata, _OF_THE_STREAM)
-        # What MP4 calls a name is the title elsewhere.
+        # The title of a stream is its "name" in MP4.
         if "name" in tags:
             tags.setdefault("title", tags.pop("name"))
         if self._format == "mov" and "language" in tags:
@@ -125,9 +125,9 @@ class Remuxer:
         copy.disposition = stream.disposition
 
     def _fits(self, stream: Any) -> bool:
-        """Whether the container carries a stream as it is, which some muxers know only when they begin."""
+        """Whether the container carries a stream as it is: tried, since some muxers tell only with the header."""
         if self._format == "mp4" and stream.codec_context.name.startswith("pcm_"):
-            # It is written as of another kind, as noise, or not at all, by what it came from.
+            # FFmpeg writes PCM into MP4 with a wrong tag, as noise, or not at all, depending on where it came from.
             return False
         nowhere: Any = _Nowhere() if self._is_pipe else io.BytesIO()
         try:
@@ -142,12 +142,12 @@ class Remuxer:
         copy = container.add_stream_from_template(stream)
         copy.disposition = stream.disposition
         if self._is_pipe and stream.codec_context.name == "aac" and not stream.codec_context.extradata:
-            # How it is encoded stands in each packet, and a pipe has no way back to write it into the head of the file.
+            # In ADTS, the configuration is in each packet: without seeking, it cannot be written to the header later.
             copy.codec_context.extradata = _aac_config(stream.codec_context)
         return copy
 
     def mux(self, packet: Any) -> None:
-        """Write a packet of the source, or nothing where its stream is left out."""
+        """Write a packet of the source, unless its stream is left out."""
         index = packet.stream.index
         if index in self._converted:
             self._convert(packet, self._converted[index])
@@ -158,7 +158,7 @@ class Remuxer:
             self._write(packet, self._copies[index])
 
     def finish(self) -> None:
-        """Write what is still to come after the last packet."""
+        """Write what transcoders still hold back."""
         for sound in self._sounds.values():
             for encoded in sound.end():
                 self._write(encoded, sound.stream)
@@ -176,12 +176,12 @@ class Remuxer:
             self._write(converted, stream)
 
     def _write(self, packet: Any, stream: Any) -> None:
-        # As the container will, for times that differ may be one there.
+        # Rescaled as the muxer does: timestamps that differ may become equal in the coarser unit.
         scale = packet.time_base / stream.time_base
         dts = round(packet.dts * scale)
         packet.pts = None if packet.pts is None else round(packet.pts * scale)
         packet.duration = round((packet.duration or 0) * scale)
-        # Damaged files repeat times, which no container takes.
+        # Damaged files repeat decoding timestamps; muxers need them to increase.
         end = self._ends.get(stream.index)
         late = 0 if end is None else max(0, end + 1 - dts)
         packet.dts = self._ends[stream.index] = dts + late
@@ -192,49 +192,49 @@ class Remuxer:
 
 
 def muxer_options(container: str, time_base: Fraction, metadata: dict[str, str]) -> dict[str, str]:
-    """How a container is to be written.
+    """Options of a container's muxer.
 
     Args:
-        container: of `livestyle.media.video.codecs.FORMATS`.
-        time_base: of the pictures, seconds.
+        container: one of the values of `FORMATS`.
+        time_base: of the video, in seconds.
         metadata: of the file.
     """
     if container not in ("mp4", "mov"):
         return {}
-    # The index in front lets a browser play the file while it loads. Its finer scale keeps the time of the first frame
-    # from being rounded to milliseconds.
+    # faststart, with the index in front, lets a browser play the file while it loads. The finer movie timescale keeps
+    # the first frame's time in the edit list from being rounded to milliseconds.
     scale = time_base.denominator
     flags = "+faststart"
-    # What has no place among iTunes' tags is written as QuickTime's, which some players do not read.
+    # Tags without an iTunes atom need QuickTime's metadata, which some players do not read.
     if any(key.lower() not in _KEYS_OF_MP4.split() for key in _kept(metadata, _OF_THE_FILE)):
         flags += "+use_metadata_tags"
     return {"movflags": flags, "movie_timescale": str(scale * -(-1000 // scale))}
 
 
 def shift(packet: Any, seconds: Fraction) -> None:
-    """Move a packet in time."""
+    """Move a packet's timestamps by seconds, rounded to its time base."""
     ticks = round(seconds / packet.time_base)
     if ticks:
         packet.pts = packet.pts + ticks if packet.pts is not None else None
         packet.dts = packet.dts + ticks if packet.dts is not None else None
 
 
-class _Sound:
-    """Encodes sound anew.
+class _AudioTranscoder:
+    """Decoder, resampler and encoder of one audio stream.
 
-    It stays with the pictures: small gaps become silence, after large ones it begins again, and where times jump back
-    it goes on. What it is like (channels, rate) may change on the way, as in broadcasts.
+    Sound stays in sync: small gaps are filled with silence, after large ones it begins again, and where timestamps jump
+    back it goes on. Sample rate and channel layout may change on the way, as in broadcasts.
 
     Args:
-        container: that it is for.
-        source: of the source, its stream.
-        codec: the encoder.
+        container: that is written.
+        source: stream that is read.
+        codec: name of the encoder.
     """
 
     def __init__(self, container: Any, source: Any, codec: str) -> None:
         decoder = source.codec_context
         layout = _LAYOUTS.get(decoder.layout.nb_channels, "stereo")
-        # Opus knows few rates, and this one is always the best.
+        # Opus runs at 48 kHz internally.
         rate = 48000 if codec == "libopus" or decoder.sample_rate not in _AAC_RATES else decoder.sample_rate
         self.stream = container.add_stream(codec, rate=rate, layout=layout)
         context = self.stream.codec_context
@@ -243,18 +243,18 @@ class _Sound:
         self._kind: tuple[Any, ...] = ()
         self._graph: Any = None
         self._waiting = av.AudioFifo()
-        # Of the source's frames, in their time base: how much later they are put, and where the next one is expected.
+        # In the time base of the source's frames: offset after jumps, and expected timestamp of the next one.
         self._shift = 0
         self._next: int | None = None
-        # Of what is encoded, in samples: where the next frame begins.
+        # In samples: timestamp of the next frame that is encoded; None where it begins anew.
         self._place: int | None = None
 
     def convert(self, packet: Any) -> list[Any]:
-        """The packets that are ready after one more of the source's; None comes after the last."""
+        """Packets that are ready after one more of the source; None comes after the last."""
         try:
             frames = self._source.codec_context.decode(packet)
         except av.FFmpegError:
-            # Damaged: a gap.
+            # A damaged packet is a gap.
             return []
         encoded = []
         for frame in frames:
@@ -262,13 +262,13 @@ class _Sound:
         return encoded
 
     def end(self) -> list[Any]:
-        """What is left."""
+        """Packets that are left after the last."""
         encoded = self.convert(None) + self._finish_graph() + self._encode(to_the_end=True)
         return encoded + (list(self.stream.encode(None)) if self._place is not None else [])
 
     def _take(self, frame: Any) -> list[Any]:
         base = frame.time_base or Fraction(1, frame.sample_rate)
-        # Of several frames in a packet, decoders give the first one's time alone.
+        # Of several frames in a packet, decoders timestamp only the first.
         pts = (self._next or 0) if frame.pts is None else frame.pts + self._shift
         encoded = []
         if self._next is not None:
@@ -301,7 +301,7 @@ class _Sound:
         return self._encode()
 
     def _pull(self) -> None:
-        """Take what the filters have ready."""
+        """Queue what the filter graph has ready."""
         while True:
             try:
                 frame = self._graph.pull()
@@ -313,15 +313,15 @@ class _Sound:
             self._waiting.write(frame)
 
     def _encode(self, to_the_end: bool = False) -> list[Any]:
-        """The packets of whole frames, and ``to_the_end`` of the rest too, with silence behind it."""
+        """Packets of whole frames, and ``to_the_end`` of the rest too, padded with silence."""
         encoded: list[Any] = []
         size = self.stream.codec_context.frame_size or 1024
         while self._place is not None and (self._waiting.samples >= size or (to_the_end and self._waiting.samples)):
             frame = self._waiting.read(min(size, self._waiting.samples))
             assert frame is not None
             if frame.samples < size:
-                # No encoder takes a short frame but as its last.
-                frame = _lengthened(frame, size)
+                # Encoders take a short frame only as their last.
+                frame = _padded(frame, size)
             frame.pts, frame.time_base = self._place, Fraction(1, frame.sample_rate)
             self._place += size
             encoded += self.stream.encode(frame)
@@ -334,7 +334,7 @@ class _Sound:
         source = graph.add_abuffer(sample_rate=rate, format=sample_format, layout=layout, time_base=base)
         resampling = "async=1"
         if self._place is not None:
-            # The rest of a gap that no filter saw; in samples of the source.
+            # Fills a gap that lies between two graphs; in samples of the source.
             begin = (self._place + self._waiting.samples) * rate // context.sample_rate
             resampling += f":first_pts={begin}"
         wanted = f"sample_fmts={context.format.name}:sample_rates={context.sample_rate}"
@@ -347,11 +347,11 @@ class _Sound:
         return graph
 
 
-def _lengthened(frame: Any, samples: int) -> Any:
-    """A frame with silence behind it."""
+def _padded(frame: Any, samples: int) -> Any:
+    """A frame padded with silence."""
     values = frame.to_ndarray()
     missing = samples - frame.samples
-    # Channels lie in rows, or one beside the other in one row.
+    # One row per channel (planar), or one row of interleaved samples (packed).
     wide = missing if frame.format.is_planar else missing * frame.layout.nb_channels
     longer = av.AudioFrame.from_ndarray(np.pad(values, ((0, 0), (0, wide))), frame.format.name, frame.layout.name)
     longer.sample_rate = frame.sample_rate
@@ -359,14 +359,14 @@ def _lengthened(frame: Any, samples: int) -> Any:
 
 
 class _Nowhere:
-    """Takes bytes as a pipe does."""
+    """File that cannot seek, as a pipe, and discards what is written."""
 
     def write(self, data: bytes) -> int:
         return len(data)
 
 
 def _aac_config(context: Any) -> bytes | None:
-    """The AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of plain AAC, the kind LC; None for what is more intricate."""
+    """AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of AAC-LC; None for other profiles."""
     channels = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 8: 7}.get(context.layout.nb_channels)
     if context.profile != "LC" or channels is None or context.sample_rate not in _AAC_RATES:
         return None
@@ -380,7 +380,7 @@ def _describe(stream: Any) -> str:
 
 
 def _kept(metadata: dict[str, str], dropped: set[str]) -> dict[str, str]:
-    """The tags that stay true; Matroska's statistics may have a language behind their names."""
+    """Tags that stay true for the new file; statistics tags of Matroska may have a language as a suffix."""
     return {
         key: value
         for key, value in metadata.items()

@@ -1,4 +1,4 @@
-"""Films through standard input and output: raw frames, and containers that go from front to back."""
+"""Videos through standard input and output: raw frames, and containers that need no seeking."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from livestyle.errors import InputError, OutputError
-from livestyle.media.frames import Frame, FrameSource, VideoSink, VideoSource
+from livestyle.media.frames import BgrImage, Frame, FrameSource, VideoSink, VideoSource
 
 from .codecs import Encoding
 from .info import VideoInfo
@@ -20,16 +20,16 @@ from .reader import VideoReader
 from .writer import VideoWriter
 
 STDIO = Path("-")
-"""What stands for standard input or output."""
+"""Path that stands for standard input or output."""
 PIXEL_FORMATS = ("bgr24", "rgb24")
-"""Of raw frames; the first one is the default."""
+"""Of raw frames, in FFmpeg's names; the first one is the default."""
 
 _INPUT = Path("standard input")
 _OUTPUT = Path("standard output")
 
 
 class RawFormat(NamedTuple):
-    """How frames without any container are: width and height in pixels, frames per second, one of `PIXEL_FORMATS`."""
+    """Format of raw frames: width and height in pixels, frames per second, one of `PIXEL_FORMATS`."""
 
     width: int
     height: int
@@ -41,7 +41,7 @@ class RawFormat(NamedTuple):
 
 
 class RawReader(VideoSource):
-    """Frames without any container, one behind the other, at a steady rate.
+    """Reader of raw frames (rawvideo): pixels without any container, at a constant rate.
 
     Args:
         stream: of bytes.
@@ -94,18 +94,18 @@ class RawReader(VideoSource):
             self._damage = f"{_INPUT} ended within a frame: {self.decoded} frames could be read"
 
     def _read(self, size: int) -> bytearray:
-        """So many bytes; less only at the end. Pipes give what they have."""
+        """So many bytes, fewer only at the end: one read of a pipe may return less."""
         data = bytearray()
         while len(data) < size and (more := self._stream.read(size - len(data))):
             data += more
         return data
 
     def close(self) -> None:
-        """Nothing is open that is not somebody else's."""
+        """The stream belongs to the caller and stays open."""
 
 
 class RawWriter(VideoSink):
-    """Writes frames without any container, one behind the other; their times are lost.
+    """Writer of raw frames (rawvideo): pixels without any container; their times are lost.
 
     Args:
         stream: of bytes.
@@ -120,11 +120,11 @@ class RawWriter(VideoSink):
         self._stream = stream
         self._is_rgb = pixel_format == "rgb24"
 
-    def write(self, image: np.ndarray, time: Fraction | float, duration: Fraction | float = 0) -> None:
-        """Take the next frame: uint8 [H, W, 3] BGR, whatever its time.
+    def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
+        """Write the next frame, uint8 [H, W, 3] BGR, whatever its time.
 
         Raises:
-            OutputError: nobody reads any more.
+            OutputError: the reader has closed the pipe.
         """
         try:
             self._stream.write((image[:, :, ::-1] if self._is_rgb else image).tobytes())
@@ -132,10 +132,10 @@ class RawWriter(VideoSink):
             raise OutputError(f"{_OUTPUT} was closed by its reader before the film was complete") from error
 
     def close(self) -> None:
-        """Give what is still held back to the reader.
+        """Flush the stream.
 
         Raises:
-            OutputError: nobody reads any more.
+            OutputError: the reader has closed the pipe.
         """
         try:
             self._stream.flush()
@@ -143,19 +143,19 @@ class RawWriter(VideoSink):
             raise OutputError(f"{_OUTPUT} was closed by its reader before the film was complete") from error
 
     def abort(self) -> None:
-        """What was written cannot be taken back."""
+        """Nothing to do: what was written to a pipe cannot be taken back."""
 
 
 def read_pipe(stream: BinaryIO, start: Fraction | None = None, end: Fraction | None = None) -> VideoReader:
-    """A film in any container that can be read from front to back, such as Matroska, NUT, MPEG-TS or fragmented MP4.
+    """Reader of a piped video, in any container that needs no seeking: Matroska, NUT, MPEG-TS, fragmented MP4 ...
 
     Args:
         stream: of bytes.
-        start: as of `VideoReader`; what lies before it is read and dropped.
+        start: as of `VideoReader`; what lies before it is decoded and dropped.
         end: as of `VideoReader`.
 
     Raises:
-        InputError: there is no such film.
+        InputError: it is no such video, see `VideoReader`.
     """
     return VideoReader(_INPUT, start, end, stream=stream)
 
@@ -166,7 +166,7 @@ def write_pipe(
     source: FrameSource | None = None,
     encoding: Encoding = Encoding(),  # noqa: B008 (it cannot be changed)
 ) -> VideoWriter:
-    """A film in Matroska, which carries all codecs and kinds of sound and subtitles and needs no seeking.
+    """Writer of a piped video, in Matroska, which carries all codecs, sound and subtitles and needs no seeking.
 
     Args:
         stream: of bytes.
@@ -181,10 +181,10 @@ def write_pipe(
 
 
 def open_stdin() -> BinaryIO:
-    """Standard input, of bytes.
+    """Standard input, binary.
 
     Raises:
-        InputError: it is the keyboard.
+        InputError: it is a terminal.
     """
     if sys.stdin.isatty():
         raise InputError("standard input is the keyboard: pipe a film into livestyle, or name a file")
@@ -192,7 +192,7 @@ def open_stdin() -> BinaryIO:
 
 
 def open_stdout() -> BinaryIO:
-    """Standard output, of bytes, without a buffer, whose rest Python would complain of when the reader has gone.
+    """Standard output, binary and unbuffered: Python would fail to flush a buffer at exit when the reader has gone.
 
     Raises:
         OutputError: it is a terminal.
@@ -205,7 +205,7 @@ def open_stdout() -> BinaryIO:
 
 
 class _Unbuffered:
-    """Writes all of the bytes at once to a descriptor, which a raw file may do in part."""
+    """Unbuffered file whose `write` takes all of the bytes; that of a raw file may write only some."""
 
     def __init__(self, descriptor: int) -> None:
         self._raw = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115 (it is not ours to close)
@@ -221,7 +221,7 @@ class _Unbuffered:
 
 
 def parse_raw(text: str) -> RawFormat:
-    """Of a text such as 640x360@30, 640x360@30000/1001 or 640x360@30:rgb24.
+    """Format from a text such as 640x360@30, 640x360@30000/1001 or 640x360@30:rgb24.
 
     Raises:
         InputError: it is none.
