@@ -202,7 +202,7 @@ def video(
     from livestyle.jobs.frame_rate import parse_rate
     from livestyle.jobs.report import print_json, print_result
     from livestyle.jobs.video import VideoOptions
-    from livestyle.media.capture.camera import parse_size
+    from livestyle.media.resize import parse_size
     from livestyle.media.video.codecs import Encoding
     from livestyle.media.video.stdio import parse_raw
     from livestyle.styles.timeline import check_crossfade, parse_time, read_styles
@@ -252,7 +252,7 @@ def image(
     """Paint pictures."""
     from livestyle.jobs.batch import ImageBatch
     from livestyle.jobs.report import print_json, print_result
-    from livestyle.media.capture.camera import parse_size
+    from livestyle.media.resize import parse_size
 
     check_look(look)
     fits = None if size is None else parse_size(size)
@@ -289,12 +289,13 @@ def demo(
 
 
 def _options_for(error: LivestyleError, arguments: Sequence[str]) -> list[str]:
-    """Those options of the verb in a command line that would put an error right."""
+    """Those options of the verb in a command line that would put an error right; of a switch that is on, its "no"."""
     command: Any = typer.main.get_command(app)
     for word in arguments:
         command = getattr(command, "commands", {}).get(word, command)
-    options = {option.name: option.opts[0] for option in command.params if option.param_type_name == "option"}
-    return [options[name] for name in error.settings if name in options]
+    options = {option.name: option for option in command.params if option.param_type_name == "option"}
+    found = [options[name] for name in error.settings if name in options]
+    return [(o.secondary_opts if o.default is True and o.secondary_opts else o.opts)[0] for o in found]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -321,7 +321,7 @@ def test_without_a_display_it_says_so(name: str, still_clip: Path) -> None:
     result = run_to_its_end(name, "--camera", str(still_clip))
     assert result.returncode == 1
     assert "no display found" in result.stderr
-    assert "livestyle video" in result.stderr
+    assert "livestyle video does without (--no-window)" in result.stderr
     assert "Traceback" not in result.stderr
 
 
