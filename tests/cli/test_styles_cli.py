@@ -4,51 +4,45 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from livestyle import StyleLibrary, Stylizer
+from livestyle import Look, Mask, Renderer, StyleLibrary, Stylizer
 from livestyle.live.config import Config
 from livestyle.live.session import open_session
 from livestyle.live.settings import Settings
 from livestyle.render.color import keep_colors
+from tests.program import IDENTITY, livestyle
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., CompletedProcess[str]]
 PAPER = 255
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs livestyle in a folder of its own; presets are kept there too."""
+    """Runs livestyle in a folder of its own, with the model of the tests; presets are kept there too."""
     monkeypatch.setenv("LIVESTYLE_PRESETS", str(tmp_path / "presets"))
 
-    def livestyle(*arguments: str, presets: str = "presets") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "livestyle", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "LIVESTYLE_PRESETS": str(tmp_path / presets), "PYTHONUTF8": "1"},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-        )
+    def run(*arguments: str, presets: str = "presets") -> CompletedProcess[str]:
+        model = () if arguments[:2] in (("styles", "remove"), ("styles", "export")) else ("--model", IDENTITY)
+        return livestyle(*arguments, *model, cwd=tmp_path, env={"LIVESTYLE_PRESETS": str(tmp_path / presets)})
 
-    return livestyle
+    return run
 
 
 @pytest.fixture
-def shipped(stylizer: Stylizer) -> list[str]:
+def shipped(identity: Stylizer) -> list[str]:
     """Names of the model's presets."""
-    return list(stylizer.model.presets())
+    return list(identity.model.presets())
 
 
-def error_of(result: subprocess.CompletedProcess[str]) -> str:
+def error_of(result: CompletedProcess[str]) -> str:
     """What it says where it says one sentence and ends."""
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
@@ -62,7 +56,7 @@ def read(path: Path) -> np.ndarray:
     return image
 
 
-def pictures_on(sheet: np.ndarray) -> list[np.ndarray]:
+def tiles_on(sheet: np.ndarray) -> list[np.ndarray]:
     """The rectangles on a sheet that are not paper and not text, row by row."""
     inked = (sheet != PAPER).any(axis=2).astype(np.uint8)
     count, _, boxes, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
@@ -71,9 +65,14 @@ def pictures_on(sheet: np.ndarray) -> list[np.ndarray]:
     return [sheet[top : top + height, left : left + width] for left, top, width, height, _ in found]
 
 
-def test_a_picture_becomes_a_preset_and_is_no_more(run: Run, picture: Path, shipped: list[str]) -> None:
+def shrunk(image: np.ndarray) -> np.ndarray:
+    """An image as large as its tile."""
+    return cv2.resize(image, (400, 225), interpolation=cv2.INTER_AREA)
+
+
+def test_an_image_becomes_a_preset_and_is_no_more(run: Run, picture: Path, shipped: list[str]) -> None:
     before = run("styles", "list").stdout.splitlines()
-    assert before == [f"{name}\tlite" for name in shipped]
+    assert before == [f"{name}\tidentity" for name in shipped]
 
     assert run("styles", "add", str(picture), "--name", "Große Welle 北斎").stdout == "added Große Welle 北斎\n"
     assert run("styles", "add", str(picture)).stdout == "added picture\n"
@@ -84,7 +83,7 @@ def test_a_picture_becomes_a_preset_and_is_no_more(run: Run, picture: Path, ship
     assert run("styles", "list").stdout.splitlines() == before
 
 
-def test_a_preset_outlives_its_picture_and_paints_like_it(run: Run, picture: Path, tmp_path: Path) -> None:
+def test_a_preset_outlives_its_image_and_paints_like_it(run: Run, picture: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "photo.png"), read(picture)[::2, ::2])
     run("image", "photo.png", "-o", "expected.png", "--style", str(picture), "--color", "content")
 
@@ -113,7 +112,7 @@ def test_the_live_program_has_ones_own_presets_after_the_models(
 ) -> None:
     run("styles", "add", str(picture), "--name", "mine")
 
-    session = open_session(Config.of(Settings(style=text.format(tmp_path)), Settings()), "cpu", None)
+    session = open_session(Config.of(Settings(style=text.format(tmp_path)), Settings()), "cpu", IDENTITY)
 
     session.folder.close()
     assert [style.name for style in session.folder.styles] == [*shipped, "mine"]
@@ -135,7 +134,7 @@ def test_a_preset_of_the_model_is_hidden_by_force_only(run: Run, picture: Path, 
     assert "is a preset of the model already" in error_of(run(*arguments))
     assert run(*arguments, "--force").returncode == 0
 
-    assert run("styles", "list").stdout.splitlines()[:2] == [f"{shipped[0]}\town", f"{shipped[1]}\tlite"]
+    assert run("styles", "list").stdout.splitlines()[:2] == [f"{shipped[0]}\town", f"{shipped[1]}\tidentity"]
 
 
 def test_presets_go_from_one_person_to_another(run: Run, picture: Path, tmp_path: Path) -> None:
@@ -159,8 +158,8 @@ def test_presets_go_from_one_person_to_another(run: Run, picture: Path, tmp_path
         (("add", "letter.jpg"), "is not a picture"),
         (("add", "picture.png", "--name", "a:b"), "cannot be the name of a preset"),
         (("add", "picture.png", "--name", ""), "cannot be the name of a preset"),
-        (("remove", "scream"), "no preset 'scream' of your own"),
-        (("export", "scream", "-o", "a.livestyle"), "no preset 'scream' of your own"),
+        (("remove", "moss"), "no preset 'moss' of your own"),
+        (("export", "moss", "-o", "a.livestyle"), "no preset 'moss' of your own"),
         (("export", "-o", "a.zip"), "end the name with one of .livestyle"),
         (("import", "letter.jpg"), "is no file of presets"),
         (("import", "missing.livestyle"), "cannot read missing.livestyle"),
@@ -169,7 +168,7 @@ def test_presets_go_from_one_person_to_another(run: Run, picture: Path, tmp_path
         (("preview", "picture.png", "-o", "nowhere/sheet.png"), "there is no folder nowhere"),
         (("preview", "picture.png", "-o", "letter.jpg"), "already exists"),
         (("preview", "picture.png", "-o", "picture.png", "--force"), "is the source itself"),
-        (("preview", "picture.png", "-o", "sheet.png", "--style", "screem"), "did you mean scream"),
+        (("preview", "picture.png", "-o", "sheet.png", "--style", "mos"), "did you mean moss"),
         (("preview", "picture.png", "-o", "sheet.png", "--color", "match"), "cannot be matched"),
         (("preview", "picture.png", "-o", "sheet.png", "--strength", "2"), "between 0 and 1"),
     ],
@@ -185,8 +184,8 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert (tmp_path / "letter.jpg").read_text() == "Dear reader"
 
 
-def test_a_sheet_shows_the_picture_and_then_all_presets(
-    run: Run, picture: Path, tmp_path: Path, stylizer: Stylizer, shipped: list[str]
+def test_a_sheet_shows_the_image_and_then_all_presets(
+    run: Run, picture: Path, tmp_path: Path, identity: Stylizer, shipped: list[str]
 ) -> None:
     run("styles", "add", str(picture), "--name", "mine")
 
@@ -194,31 +193,62 @@ def test_a_sheet_shows_the_picture_and_then_all_presets(
 
     sheet = read(tmp_path / "sheet.png")
     assert result.stdout == f"sheet.png: {sheet.shape[1]}x{sheet.shape[0]}, {len(shipped) + 1} styles\n"
-    tiles = pictures_on(sheet)
-    styles = StyleLibrary(stylizer).presets.values()
+    tiles = tiles_on(sheet)
+    styles = StyleLibrary(identity).presets.values()
     content = read(picture)
-    expected = [content, *(stylizer.stylize(content, style.stats) for style in styles)]
+    expected = [content, *(identity.stylize(content, style.stats) for style in styles)]
     assert len(tiles) == len(expected) == len(shipped) + 2
     for tile, image in zip(tiles, expected, strict=True):
         assert tile.shape == (225, 400, 3)
-        small = cv2.resize(image, (400, 225), interpolation=cv2.INTER_AREA)
-        assert np.abs(tile.astype(int) - small).mean() < 1
+        assert np.abs(tile.astype(int) - shrunk(image)).mean() < 1
 
 
-def test_a_sheet_shows_the_styles_that_are_named(run: Run, picture: Path, tmp_path: Path, stylizer: Stylizer) -> None:
-    arguments = ("--style", "kiss", "-s", "scream:0.5,kiss:0.5", "--strength", "0.5", "--color", "content")
+def test_a_sheet_shows_the_styles_that_are_named(run: Run, picture: Path, tmp_path: Path, identity: Stylizer) -> None:
+    arguments = ("--style", "dusk", "-s", "moss:0.5,dusk:0.5", "--strength", "0.5", "--color", "content")
 
     run("styles", "preview", str(picture), "-o", "sheet.png", "--device", "cpu", *arguments)
 
-    _, kiss, mixed = pictures_on(read(tmp_path / "sheet.png"))
-    content, library = read(picture), StyleLibrary(stylizer)
-    for tile, text in ((kiss, "kiss"), (mixed, "scream:0.5,kiss:0.5")):
-        painted = keep_colors(content, stylizer.stylize(content, library.find(text)[0].stats, 0.5))
-        small = cv2.resize(painted, (400, 225), interpolation=cv2.INTER_AREA)
-        assert np.abs(tile.astype(int) - small).mean() < 1
+    _, dusk, mixed = tiles_on(read(tmp_path / "sheet.png"))
+    content, library = read(picture), StyleLibrary(identity)
+    for tile, text in ((dusk, "dusk"), (mixed, "moss:0.5,dusk:0.5")):
+        painted = keep_colors(content, identity.stylize(content, library.find(text)[0].stats, 0.5))
+        assert np.abs(tile.astype(int) - shrunk(painted)).mean() < 1
 
 
-def test_a_sheet_of_pictures_can_match_their_colours(run: Run, picture: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "look"),
+    [
+        (("--mask", "left.png"), {"mask": "left.png"}),
+        (("--mask", "left.png", "--background", "moss"), {"mask": "left.png", "background": "moss"}),
+        (("--stroke-size", "4"), {"stroke_size": 4}),
+        (("--mirror",), {"mirror": True}),
+        (("--sharpness", "1"), {"sharpness": 1}),
+    ],
+)
+def test_a_sheet_has_the_look_that_is_chosen(
+    run: Run, picture: Path, tmp_path: Path, identity: Stylizer, arguments: tuple[str, ...], look: dict[str, Any]
+) -> None:
+    mask = np.zeros((30, 40), np.uint8)
+    mask[:, :20] = 255
+    cv2.imwrite(str(tmp_path / "left.png"), mask)
+
+    result = run("styles", "preview", str(picture), "-o", "sheet.png", "--style", "dusk", *arguments)
+
+    assert result.returncode == 0, result.stderr
+    content, library = read(picture), StyleLibrary(identity)
+    if "mask" in look:
+        look = {**look, "mask": Mask(tmp_path / look["mask"])}
+    if "background" in look:
+        look = {**look, "background": library[look["background"]]}
+    plain, chosen = Look(library["dusk"]), Look(library["dusk"], **look)
+    (_, tile), expected, other = (
+        tiles_on(read(tmp_path / "sheet.png")),
+        *(shrunk(Renderer(identity).render(content, each)) for each in (chosen, plain)),
+    )
+    assert np.abs(tile.astype(int) - expected).mean() < 1 < np.abs(tile.astype(int) - other).mean()
+
+
+def test_a_sheet_of_images_can_match_their_colours(run: Run, picture: Path, tmp_path: Path) -> None:
     run("styles", "add", str(picture), "--name", "mine")
     options = ("--style", "mine", "--device", "cpu")
 
@@ -227,23 +257,23 @@ def test_a_sheet_of_pictures_can_match_their_colours(run: Run, picture: Path, tm
     result = run("styles", "preview", "grey.png", "-o", "match.png", "--color", "match", *options)
 
     assert result.returncode == 0
-    tile = pictures_on(read(tmp_path / "match.png"))[1]
-    assert np.ptp(tile, axis=2).mean() < np.ptp(pictures_on(read(tmp_path / "style.png"))[1], axis=2).mean() / 2
+    tile = tiles_on(read(tmp_path / "match.png"))[1]
+    assert np.ptp(tile, axis=2).mean() < np.ptp(tiles_on(read(tmp_path / "style.png"))[1], axis=2).mean() / 2
 
 
 @pytest.mark.parametrize("size", [(4000, 300), (300, 4000), (1, 1), (30, 2000)])
-def test_a_picture_of_any_shape_has_a_sheet(run: Run, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_an_image_of_any_shape_has_a_sheet(run: Run, tmp_path: Path, size: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 200, (*size, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "photo.png"), image)
 
-    result = run("styles", "preview", "photo.png", "-o", "sheet.jpg", "--style", "kiss", "--style", "scream")
+    result = run("styles", "preview", "photo.png", "-o", "sheet.jpg", "--style", "dusk", "--style", "moss")
 
     assert result.returncode == 0
     height, width = read(tmp_path / "sheet.jpg").shape[:2]
     assert max(height, width) < 1500
 
 
-def test_each_name_stands_under_its_picture_and_only_there(run: Run, picture: Path, tmp_path: Path) -> None:
+def test_each_name_stands_under_its_image_and_only_there(run: Run, picture: Path, tmp_path: Path) -> None:
     folder = tmp_path / "styles"
     folder.mkdir()
     tall = cv2.resize(read(picture)[:, 300:340], (90, 720))
