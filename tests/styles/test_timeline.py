@@ -9,7 +9,7 @@ import pytest
 
 from livestyle import Style, StyleLibrary, mix
 from livestyle.errors import LivestyleError, StyleError
-from livestyle.styles.timeline import Timeline, parse_time, read_styles
+from livestyle.styles.timeline import Cue, Timeline, parse_time, read_styles
 
 
 @pytest.fixture
@@ -34,21 +34,21 @@ def test_each_style_shows_from_its_time_on(library: StyleLibrary, presets: list[
     one, two, three = presets
     timeline = read(library, f"{one.name}@0, {two.name}@2.5 ,{three.name}@1:00")
 
-    shown = [timeline.stats(time) for time in (0, Fraction(249, 100), Fraction(5, 2), 59.9, 60, 1e6)]
+    shown = [timeline.stats_at(time) for time in (0, Fraction(249, 100), Fraction(5, 2), 59.9, 60, 1e6)]
     assert shown == [style.stats for style in (one, one, two, two, three, three)]
 
 
 def test_what_comes_before_the_beginning_has_the_first_style(library: StyleLibrary, presets: list[Style]) -> None:
-    assert read(library, f"{presets[0].name}@0,{presets[1].name}@5").stats(-1) is presets[0].stats
+    assert read(library, f"{presets[0].name}@0,{presets[1].name}@5").stats_at(-1) is presets[0].stats
 
 
 def test_a_crossfade_begins_at_the_time_of_the_next_style(library: StyleLibrary, presets: list[Style]) -> None:
     one, two, _ = presets
     timeline = read(library, f"{one.name}@0,{two.name}@10", crossfade=2)
 
-    assert (timeline.stats(10).values == one.stats.values).all()
-    assert np.allclose(timeline.stats(10.5).values, mix([one.stats, two.stats], [0.75, 0.25]).values)
-    assert timeline.stats(12) is two.stats
+    assert (timeline.stats_at(10).values == one.stats.values).all()
+    assert np.allclose(timeline.stats_at(10.5).values, mix([one.stats, two.stats], [0.75, 0.25]).values)
+    assert timeline.stats_at(12) is two.stats
 
 
 def test_a_style_that_comes_within_a_crossfade_takes_over_without_a_jump(
@@ -56,21 +56,37 @@ def test_a_style_that_comes_within_a_crossfade_takes_over_without_a_jump(
 ) -> None:
     timeline = read(library, ",".join(f"{style.name}@{i}" for i, style in enumerate(presets)), crossfade=4)
 
-    steps = [timeline.stats(Fraction(i, 100)).values for i in range(700)]
+    steps = [timeline.stats_at(Fraction(i, 100)).values for i in range(700)]
     largest = max(abs(b - a).max() for a, b in pairwise(steps))
     assert largest < 0.02 * max(abs(style.stats.values).max() for style in presets)
+
+
+def test_a_switch_is_a_cue_that_is_added_now(presets: list[Style]) -> None:
+    one, two, three = presets
+    timeline = Timeline.of(one).switched(two, 5, crossfade=2)
+
+    assert timeline.name == two.name
+    assert timeline.stats_at(4) is one.stats
+    assert np.allclose(timeline.stats_at(6).values, mix([one.stats, two.stats], [1, 1]).values)
+    # In the middle of a crossfade it goes on from what shows.
+    again = timeline.switched(three, 6, crossfade=2)
+    assert np.allclose(again.stats_at(6).values, timeline.stats_at(6).values)
+    assert again.stats_at(8) is three.stats
+    # What no longer shows is forgotten.
+    assert again.switched(one, 20, crossfade=2).styles == (three, one)
+    assert again.switched(one, 20).cues == (Cue(20, one),)
 
 
 def test_a_mix_can_be_in_it(library: StyleLibrary, presets: list[Style]) -> None:
     one, two, three = presets
     timeline = read(library, f"{one.name}:0.5,{two.name}:1.5@0,{three.name}@2,{two.name}:1,{three.name}@3")
 
-    assert np.allclose(timeline.stats(0).values, mix([one.stats, two.stats], [0.25, 0.75]).values)
-    assert timeline.stats(2) is three.stats
-    assert np.allclose(timeline.stats(3).values, mix([two.stats, three.stats], [1, 1]).values)
+    assert np.allclose(timeline.stats_at(0).values, mix([one.stats, two.stats], [0.25, 0.75]).values)
+    assert timeline.stats_at(2) is three.stats
+    assert np.allclose(timeline.stats_at(3).values, mix([two.stats, three.stats], [1, 1]).values)
 
 
-def test_pictures_can_be_in_it_even_with_an_at_in_their_name(
+def test_images_can_be_in_it_even_with_an_at_in_their_name(
     library: StyleLibrary, presets: list[Style], picture: Path
 ) -> None:
     odd = picture.with_name("photo@2.png")
@@ -115,7 +131,7 @@ def test_a_folder_is_no_single_style(library: StyleLibrary, picture: Path) -> No
 @pytest.mark.parametrize("crossfade", [-1, float("inf"), float("nan")])
 def test_a_crossfade_out_of_range_is_refused(library: StyleLibrary, crossfade: float) -> None:
     with pytest.raises(LivestyleError, match="a crossfade takes 0 seconds or more"):
-        read_styles(library, "scream", crossfade)
+        read_styles(library, "dusk", crossfade)
 
 
 @pytest.mark.parametrize(
