@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,26 @@ Make = Callable[..., Path]
 """The fixture `make`."""
 
 
+_answers: dict[tuple[str, ...], bytes] = {}
+
+
+def ask(path: Path, *command: str) -> bytes:
+    """What a command writes that reads a file, whose name in it is ``{}``; of the same bytes, only once a session."""
+    key = (hashlib.sha256(path.read_bytes()).hexdigest(), path.suffix, *command)
+    if key not in _answers:
+        words = [str(path) if word == "{}" else word for word in command]
+        _answers[key] = subprocess.run(words, check=True, capture_output=True).stdout
+    return _answers[key]
+
+
 def probe(path: Path) -> dict[str, Any]:
     """All that ffprobe finds in a file: its format, streams, chapters, packets and decoded frames.
 
-    It runs once for each version of a file. Packets and frames of all streams are in the order of the file, each with
-    its ``stream_index``.
+    Packets and frames of all streams are in the order of the file, each with its ``stream_index``.
     """
-    version = path.stat()
-    return _probe(path, version.st_mtime_ns, version.st_size)
-
-
-@cache
-def _probe(path: Path, _modified: int, _size: int) -> dict[str, Any]:
     what = ("-show_format", "-show_streams", "-show_chapters", "-show_packets", "-show_frames")
-    command = ["ffprobe", "-v", "error", "-of", "json", *what, str(path)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    text = ask(path, "ffprobe", "-v", "error", "-of", "json", *what, "-show_data_hash", "md5", "{}")
+    found: dict[str, Any] = json.loads(text)
     both = found.pop("packets_and_frames", [])
     for name in ("packet", "frame"):
         found[f"{name}s"] = [one for one in both if one["type"] == name]
@@ -89,15 +94,19 @@ def damage(path: Path, *numbers: int) -> None:
     path.write_bytes(data)
 
 
-def md5(ffmpeg: str, path: Path, name: str) -> bytes:
-    """Of all packets of a stream, as they are encoded."""
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-map", f"0:{name}", "-c", "copy", "-f", "md5", "-"]
-    return subprocess.run(command, check=True, capture_output=True).stdout
+def md5(path: Path, name: str) -> list[str]:
+    """Of each packet of a stream, as it is encoded."""
+    return [packet["data_hash"] for packet in packets(path, name)]
+
+
+def subtitles(ffmpeg: str, path: Path) -> str:
+    """The texts of the first track, as SRT."""
+    data = ask(path, ffmpeg, "-v", "error", "-i", "{}", "-map", "0:s:0", "-copyts", "-f", "srt", "-")
+    return data.decode().replace("\r\n", "\n").strip()
 
 
 def pixels(ffmpeg: str, path: Path, width: int, height: int) -> np.ndarray:
     """What ffmpeg shows of a file: int [N, H, W, 3] RGB."""
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-vf", "scale=flags=accurate_rnd+full_chroma_int"]
-    raw = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    data = subprocess.run([*command, *raw], check=True, capture_output=True).stdout
+    exact = ("-vf", "scale=flags=accurate_rnd+full_chroma_int", "-fps_mode", "passthrough")
+    data = ask(path, ffmpeg, "-v", "error", "-i", "{}", *exact, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     return np.frombuffer(data, np.uint8).reshape(-1, height, width, 3).astype(int)

@@ -12,27 +12,31 @@ from tests.ffmpeg import Make
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[object, ...], Path]]:
-    """Where clips lie, and which there are."""
-    return tmp_path_factory.mktemp("made"), {}
+def clips(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Runs ffmpeg and gives the file that it wrote, which nobody may change: the same for the same recipe."""
+    folder = tmp_path_factory.mktemp("clips")
+    made: dict[tuple[str | bytes, ...], Path] = {}
+
+    def run(name: str, *arguments: str) -> Path:
+        # Of files that are read, the bytes count and not their names.
+        recipe = (Path(name).suffix, *(Path(a).read_bytes() if a.startswith("/") else a for a in arguments))
+        if recipe not in made:
+            path = folder / f"{len(made)}{Path(name).suffix}"
+            subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(path)], check=True)
+            made[recipe] = path
+        return made[recipe]
+
+    return run
 
 
 @pytest.fixture
-def make(ffmpeg: str, made: tuple[Path, dict[tuple[object, ...], Path]], tmp_path: Path) -> Make:
-    """Runs ffmpeg and gives the file that it wrote; the same recipe from the same inputs only once a session."""
-    folder, clips = made
+def make(clips: Make, tmp_path: Path) -> Make:
+    """As `clips`, as a file of the test's own under its name."""
 
     def run(name: str, *arguments: str) -> Path:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        # Of files that are read, the bytes count and not their names.
-        inputs = (Path(word) for word in arguments if word.startswith("/"))
-        recipe = (path.suffix, *(w for w in arguments if not w.startswith("/")), *(p.read_bytes() for p in inputs))
-        if recipe not in clips:
-            clip = folder / f"{len(clips)}{path.suffix}"
-            subprocess.run([ffmpeg, "-v", "error", "-y", *arguments, str(clip)], check=True)
-            clips[recipe] = clip
-        shutil.copyfile(clips[recipe], path)
+        shutil.copyfile(clips(name, *arguments), path)
         return path
 
     return run

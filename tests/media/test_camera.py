@@ -32,7 +32,7 @@ SAME = 6.0
 """Mean difference of two images, in grey levels, below which they show the same scene."""
 PATIENT = Timeouts(reconnect=0.05, longest_reconnect=0.2)
 """Opens again soon; does not give up soon."""
-HASTY = Timeouts(open=0.5, read=0.5, reconnect=0.05, longest_reconnect=0.2)
+HASTY = Timeouts(open=0.3, read=0.3, reconnect=0.05, longest_reconnect=0.2)
 """For sources that are silent."""
 Open = Callable[..., Camera]
 
@@ -87,9 +87,9 @@ def silent_address() -> Iterator[str]:
 
 @pytest.fixture
 def clip(tmp_path: Path, scene: np.ndarray) -> Path:
-    """One second, 15 frames."""
+    """Half a second, 15 frames."""
     path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 15.0, (192, 108))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (192, 108))
     for _ in range(15):
         writer.write(scene)
     writer.release()
@@ -139,7 +139,7 @@ def test_once_open_it_gives_frames_and_figures(start: Open, server: MjpegServer,
 
 def test_a_camera_without_a_first_frame_has_no_size_but_an_error(start: Open, silent_address: str) -> None:
     camera = start(silent_address, timeouts=HASTY)
-    with pytest.raises(InputError, match=r"no answer in 0\.5 seconds"):
+    with pytest.raises(InputError, match=r"no answer in 0\.3 seconds"):
         _ = camera.width
     assert camera.notice == ""
 
@@ -291,9 +291,9 @@ def test_a_video_at_an_address_plays_at_its_own_rate(start: Open, clip: Path) ->
     with file_server(clip.parent) as address:
         camera = start(f"{address}/{clip.name}")
         begin = camera.wait_open().time
-        # 12 frames, 15 a second.
+        # 12 frames, 30 a second.
         last = list(islice(camera, 12))[-1]
-        assert last.time - begin > 0.6
+        assert last.time - begin > 0.3
 
 
 def test_a_playlist_whose_clock_jumps_goes_on(start: Open, make: Make) -> None:
@@ -339,8 +339,8 @@ def test_a_video_plays_at_its_own_rate_and_starts_again(start: Open, clip: Path,
     begin = time.monotonic()
     frames = list(islice(start(clip), 20))
     assert all(shows(frame, scene) for frame in frames)
-    # 20 frames, 15 a second.
-    assert time.monotonic() - begin > 1.1
+    # 20 frames, 30 a second.
+    assert time.monotonic() - begin > 0.55
 
 
 def numbered(make: Make, *options: str) -> Path:
@@ -354,19 +354,19 @@ def test_no_frame_of_a_video_is_skipped_where_every_one_is_asked_for(start: Open
     with VideoReader(clip) as video:
         expected = [frame.image for frame in video]
     found = []
-    for frame in islice(start(clip, every_frame=True), 26):
+    for frame in islice(start(clip, every_frame=True), 17):
         found.append(frame.image)
         # Painting that is slower than the video.
         time.sleep(0.06)
-    assert len(expected) == 13
     # The exact pixels, and from the beginning again.
-    assert all(map(np.array_equal, found, expected * 2))
+    assert all(map(np.array_equal, found, expected + expected[:4]))
+    assert len(expected) == 13
 
 
 def test_a_video_of_which_every_frame_is_asked_for_does_not_hurry(start: Open, make: Make) -> None:
     camera = start(numbered(make), every_frame=True)
     first = camera.wait_open()
-    time.sleep(0.5)
+    time.sleep(0.3)
     # Looking is not taking.
     assert camera.latest() is camera.wait_open() is first
     times = [float(frame.time) for frame in islice(camera, 8)]

@@ -17,7 +17,7 @@ from livestyle.media.capture.timeouts import Timeouts
 from tests.mjpeg import MjpegServer
 
 IMAGE = np.full((120, 160, 3), 90, np.uint8)
-SECONDS = 0.4
+SECONDS = 0.25
 PATIENCE = 60.0
 
 
@@ -42,13 +42,13 @@ def clip(tmp_path: Path) -> Path:
 def test_a_stream_is_measured(server: MjpegServer) -> None:
     (mode,) = probe(server.address, SECONDS)
     assert (mode.width, mode.height) == (160, 120)
-    assert 5 < mode.rate < 26
+    assert 3 < mode.rate < 27
 
 
 def test_a_video_is_measured_as_it_plays(clip: Path) -> None:
     (mode,) = probe(str(clip), SECONDS)
     assert (mode.width, mode.height) == (160, 120)
-    assert 5 < mode.rate < 11
+    assert 3 < mode.rate < 12
 
 
 def test_rows_name_each_source_and_its_figures(

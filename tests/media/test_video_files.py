@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import re
 import subprocess
+from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from tests.ffmpeg import (
     pixels,
     probe,
     streams,
+    subtitles,
     tags,
     times,
 )
@@ -68,11 +73,6 @@ def sound(frequency: int) -> list[str]:
     return [part.format(frequency) for part in SOUND]
 
 
-def subtitles(ffmpeg: str, path: Path) -> str:
-    command = [ffmpeg, "-v", "error", "-i", str(path), "-map", "0:s:0", "-copyts", "-f", "srt", "-"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def copy(
     source: Path,
     target: Path,
@@ -88,10 +88,11 @@ def copy(
     return video
 
 
-@pytest.fixture
-def rich(make: Make, tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def rich(clips: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds with two sound tracks, two subtitle tracks, chapters and tags, in Matroska."""
-    srt, named_parts = tmp_path / "text.srt", tmp_path / "tags.txt"
+    folder = tmp_path_factory.mktemp("texts")
+    srt, named_parts = folder / "text.srt", folder / "tags.txt"
     srt.write_text(SRT)
     named_parts.write_text(CHAPTERS)
     inputs = [*picture(3), *sound(440), *sound(880), "-i", str(srt), "-i", str(named_parts)]
@@ -100,7 +101,26 @@ def rich(make: Make, tmp_path: Path) -> Path:
     named = ["-metadata:s:v:0", "title=Main", "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=fra"]
     named += ["-metadata:s:a:1", "title=Comments", "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=ita"]
     flags = ["-disposition:a:0", "0", "-disposition:a:1", "default", "-disposition:s:1", "forced"]
-    return make("rich.mkv", *inputs, *chosen, *codecs, *named, *flags)
+    return clips("rich.mkv", *inputs, *chosen, *codecs, *named, *flags)
+
+
+@pytest.fixture(scope="session")
+def copied(rich: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, list[str]]]:
+    """Gives, by a suffix, the copy of `rich` and the warnings that it gave; nobody may change it."""
+    folder, log = tmp_path_factory.mktemp("copied"), logging.getLogger("livestyle")
+
+    @cache
+    def run(suffix: str) -> tuple[Path, list[str]]:
+        warnings = logging.handlers.BufferingHandler(1000)
+        log.addHandler(warnings)
+        copy(rich, folder / f"out{suffix}")
+        log.removeHandler(warnings)
+        return folder / f"out{suffix}", [record.getMessage() for record in warnings.buffer]
+
+    return run
+
+
+Copied = Callable[[str], tuple[Path, list[str]]]
 
 
 def chapters(path: Path) -> list[tuple[float, float, str]]:
@@ -108,41 +128,37 @@ def chapters(path: Path) -> list[tuple[float, float, str]]:
     return [(float(c["start_time"]), float(c["end_time"]), c["tags"]["title"]) for c in found]
 
 
-def test_all_streams_are_copied_where_the_container_allows(rich: Path, tmp_path: Path, ffmpeg: str) -> None:
-    copy(rich, tmp_path / "out.mkv")
+def test_all_streams_are_copied_where_the_container_allows(rich: Path, copied: Copied, ffmpeg: str) -> None:
+    path, _ = copied(".mkv")
 
     for name in ("a:0", "a:1", "s:0", "s:1"):
-        assert md5(ffmpeg, tmp_path / "out.mkv", name) == md5(ffmpeg, rich, name)
-    assert subtitles(ffmpeg, tmp_path / "out.mkv") == subtitles(ffmpeg, rich)
+        assert md5(path, name) == md5(rich, name)
+    assert subtitles(ffmpeg, path) == subtitles(ffmpeg, rich)
 
 
-def test_copies_that_need_no_change_give_no_warning(
-    rich: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    copy(rich, tmp_path / "out.mkv")
-
-    assert not caplog.records
+def test_copies_that_need_no_change_give_no_warning(copied: Copied) -> None:
+    assert copied(".mkv")[1] == []
 
 
-@pytest.mark.parametrize("name", ["out.mkv", "out.mp4", "out.mov"])
-def test_languages_titles_and_defaults_are_kept(rich: Path, tmp_path: Path, name: str) -> None:
-    copy(rich, tmp_path / name)
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+def test_languages_titles_and_defaults_are_kept(copied: Copied, suffix: str) -> None:
+    path, _ = copied(suffix)
 
-    heard, read = streams(tmp_path / name, "a"), streams(tmp_path / name, "s")
-    assert [s["tags"]["language"] for s in heard + read] == ["ger" if name == "out.mov" else "deu", "fra", "eng", "ita"]
+    heard, read = streams(path, "a"), streams(path, "s")
+    assert [s["tags"]["language"] for s in heard + read] == ["ger" if suffix == ".mov" else "deu", "fra", "eng", "ita"]
     assert [s["disposition"]["default"] for s in heard] == [0, 1]
-    if name == "out.mkv":
-        assert streams(tmp_path / name, "v")[0]["tags"]["title"] == "Main"
+    if suffix == ".mkv":
+        assert streams(path, "v")[0]["tags"]["title"] == "Main"
         assert heard[1]["tags"]["title"] == "Comments"
         assert read[1]["disposition"]["forced"] == 1
 
 
-@pytest.mark.parametrize("name", ["out.mkv", "out.mp4", "out.mov"])
-def test_chapters_and_tags_are_kept(rich: Path, tmp_path: Path, name: str) -> None:
-    copy(rich, tmp_path / name)
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+def test_chapters_and_tags_are_kept(copied: Copied, suffix: str) -> None:
+    path, _ = copied(suffix)
 
-    assert chapters(tmp_path / name) == [(0, 1.2, "One"), (1.2, 3, "Two")]
-    kept = {key.lower(): value for key, value in tags(tmp_path / name).items()}
+    assert chapters(path) == [(0, 1.2, "One"), (1.2, 3, "Two")]
+    kept = {key.lower(): value for key, value in tags(path).items()}
     assert (kept["title"], kept["artist"]) == ("A film", "Somebody")
 
 
@@ -156,17 +172,15 @@ def test_tags_that_mp4_has_no_place_for_are_kept(make: Make, tmp_path: Path) -> 
     assert (kept["com.example.scene"], kept["title"]) == ("12", "A film")
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.webm"])
+@pytest.mark.parametrize(("suffix", "kind"), [(".mp4", "mov_text"), (".mov", "mov_text"), (".webm", "webvtt")])
 def test_text_subtitles_are_converted_where_they_cannot_be_copied(
-    rich: Path, tmp_path: Path, ffmpeg: str, caplog: pytest.LogCaptureFixture, name: str
+    rich: Path, copied: Copied, ffmpeg: str, suffix: str, kind: str
 ) -> None:
-    copy(rich, tmp_path / name)
+    path, (warning,) = copied(suffix)
 
-    assert subtitles(ffmpeg, tmp_path / name) == subtitles(ffmpeg, rich)
-    kind = "webvtt" if name == "out.webm" else "mov_text"
-    assert [s["codec_name"] for s in streams(tmp_path / name, "s")] == [kind, kind]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert f"subrip as {kind}, ass as {kind}" in caplog.text
+    assert subtitles(ffmpeg, path) == subtitles(ffmpeg, rich)
+    assert [s["codec_name"] for s in streams(path, "s")] == [kind, kind]
+    assert f"subrip as {kind}, ass as {kind}" in warning
 
 
 def test_text_of_mp4_becomes_srt_in_matroska(make: Make, rich: Path, tmp_path: Path, ffmpeg: str) -> None:
@@ -303,7 +317,7 @@ def test_a_cover_is_kept(make: Make, tmp_path: Path, ffmpeg: str, name: str) -> 
 
     for path in (tmp_path / name, tmp_path / "again.mkv"):
         assert streams(path, "v:1")[0]["disposition"]["attached_pic"] == 1
-        assert md5(ffmpeg, path, "v:1") == md5(ffmpeg, source, "v:1")
+        assert md5(path, "v:1") == md5(source, "v:1")
 
 
 @pytest.mark.parametrize(
@@ -381,14 +395,29 @@ def test_a_part_that_is_not_there_is_refused(make: Make, start: str, end: str | 
         VideoReader(source, Fraction(start), None if end is None else Fraction(end))
 
 
-@pytest.mark.parametrize("depth", ["yuv420p", "yuv420p10le", "yuv444p12le"])
-@pytest.mark.parametrize("levels", ["tv", "pc"])
-@pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
-def test_a_grey_ramp_comes_back(make: Make, tmp_path: Path, ffmpeg: str, matrix: str, levels: str, depth: str) -> None:
+RAMPS = list(product(("bt709", "smpte170m"), ("tv", "pc"), ("yuv420p", "yuv420p10le", "yuv444p12le")))
+
+
+@pytest.fixture(scope="session")
+def ramps(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str], Path]:
+    """Grey ramps by matrix, levels and depth, all made at once."""
     ramp = "color=black:size=256x64:rate=25:duration=0.2,format=gray,geq=lum=X"
-    scale = f"scale=out_color_matrix={matrix}:out_range={levels}:flags=accurate_rnd+full_chroma_int,format={depth}"
-    tagged = ["-colorspace", matrix, "-color_range", levels, "-color_primaries", matrix, "-color_trc", matrix]
-    source = make("ramp.mkv", "-f", "lavfi", "-i", ramp, "-vf", scale, *tagged, "-c:v", "ffv1")
+    folder = tmp_path_factory.mktemp("ramps")
+    paths = {kind: folder / f"{number}.mkv" for number, kind in enumerate(RAMPS)}
+    command = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", ramp]
+    for (matrix, levels, depth), path in paths.items():
+        scale = f"scale=out_color_matrix={matrix}:out_range={levels}:flags=accurate_rnd+full_chroma_int,format={depth}"
+        tagged = ["-colorspace", matrix, "-color_range", levels, "-color_primaries", matrix, "-color_trc", matrix]
+        command += ["-vf", scale, *tagged, "-c:v", "ffv1", str(path)]
+    subprocess.run(command, check=True)
+    return paths
+
+
+@pytest.mark.parametrize(("matrix", "levels", "depth"), RAMPS)
+def test_a_grey_ramp_comes_back(
+    ramps: dict[tuple[str, str, str], Path], tmp_path: Path, ffmpeg: str, matrix: str, levels: str, depth: str
+) -> None:
+    source = ramps[matrix, levels, depth]
 
     copy(source, tmp_path / "out.mp4")
 

@@ -28,7 +28,7 @@ STALL_SECONDS = 10.0
 """Socket timeout: a client that takes nothing, or asks nothing, for this long is dropped."""
 SEND_BUFFER = 128 * 1024
 """Bytes of the socket's send buffer, kept small: images that wait in it are out of date when they arrive."""
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 """How often the accepting thread looks whether it is to end."""
 PAGE = b"""<!doctype html>
 <html lang="en">
