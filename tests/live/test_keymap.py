@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from livestyle.live.keymap import KEYMAP, Action, help_rows, markdown, read_key
+from livestyle.live.keymap import KEYMAP, Action, Step, help_rows, markdown, press_of, read_key
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -14,33 +14,36 @@ def code_of(key: str) -> int:
 
 
 @pytest.mark.parametrize(("key", "action"), [(key, b.action) for b in KEYMAP for key in b.keys])
-def test_every_key_of_the_table_is_handled(key: str, action: Action) -> None:
+def test_every_key_of_the_table_is_read(key: str, action: Action | Step) -> None:
     press = read_key(code_of(key))
     assert press is not None
     assert (press.action, press.key) == (action, key)
+    assert press_of(key) == press
 
 
 def test_every_action_has_one_row_and_no_key_has_two() -> None:
     keys = [key for binding in KEYMAP for key in binding.keys]
     assert len(keys) == len(set(keys))
-    assert sorted(a.name for a in Action) == sorted(b.action.name for b in KEYMAP)
+    actions = [binding.action for binding in KEYMAP]
+    assert len(actions) == len(set(actions))
+    assert {action for action in actions if isinstance(action, Action)} == set(Action)
 
 
 @pytest.mark.parametrize(
     ("code", "action"),
     [
-        (0xFFAB, Action.STRONGER),  # keypad + of GTK
-        (0xFFAD, Action.WEAKER),
+        (0xFFAB, Step("strength")),  # keypad + of GTK
+        (0xFFAD, Step("strength", -1)),
         (0xFFB3, Action.STYLE),
         (0x100000 | 0xFFB0, Action.PLAIN),  # with Num Lock
         (0x10000 | ord("S"), Action.SNAPSHOT),  # with Shift or Caps Lock
         (ord("Q"), Action.QUIT),
     ],
 )
-def test_the_keypad_and_capitals_work_too(code: int, action: Action) -> None:
+def test_the_keypad_and_capitals_work_too(code: int, action: Action | Step) -> None:
     press = read_key(code)
     assert press is not None
-    assert press.action is action
+    assert press.action == action
 
 
 @pytest.mark.parametrize("code", [0, 9, 65363, 0x250000, ord("z"), 0xE4])

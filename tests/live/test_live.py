@@ -8,60 +8,368 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import cv2
 import numpy as np
 import pytest
+import pyvirtualcam
 
-from livestyle import StyleLibrary, Stylizer
+from livestyle import Look, Mask, OutputError, StyleLibrary, Stylizer, stylize_image
+from livestyle.cli.main import main
 from livestyle.engine.model import MANIFEST
+from livestyle.live.app import run_webcam
+from livestyle.live.config import SinkOptions
+from livestyle.live.settings import Settings, load_settings
+from livestyle.live.window import require_display, show_video
 from livestyle.media.video.reader import VideoReader
+from tests.program import IDENTITY
 
-PATIENCE = 60.0
-SIZE = (96, 72)
+from .conftest import CLIP_SIZE, PATIENCE, Terminal, distance, wait_for, write_clip
 
-MAIN = "from livestyle.cli.main import main; main()"
+PROGRAM = "from livestyle.cli.main import run_program; run_program()"
+SAME = 6.0
+"""Mean difference of two images, in grey levels, below which they show one scene (they are JPEGs)."""
+
+Serve = Callable[..., AbstractContextManager[str]]
+
+
+def snapshot_at(url: str) -> np.ndarray | None:
+    """What is served, uint8 [H, W, 3] BGR; None while there is nothing yet."""
+    try:
+        with urlopen(f"{url}snapshot.jpg", timeout=PATIENCE) as answer:
+            data = np.frombuffer(answer.read(), np.uint8)
+    except OSError:
+        return None
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def first_painting(url: str) -> np.ndarray:
+    found: list[np.ndarray] = []
+
+    def is_there() -> bool:
+        image = snapshot_at(url)
+        if image is not None:
+            found.append(image)
+        return bool(found)
+
+    wait_for(is_there, "a painting")
+    return found[0]
+
+
+@pytest.fixture
+def serve(settings_file: Path, terminal: Terminal, still: Path) -> Serve:
+    """Runs the program on a thread with settings, and the saved ones; gives the address that it serves at."""
+
+    @contextmanager
+    def run(asked: Settings | None = None, model: Path = IDENTITY, **sinks: Any) -> Iterator[str]:
+        already = terminal.text.count("serving at ")
+        asked, stop = Settings(camera=str(still)).updated(asked or Settings()), threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            options = SinkOptions(window=False, serve="0", **sinks)
+            program = pool.submit(run_webcam, asked, load_settings(), "cpu", model, options, stop)
+            try:
+                wait_for(lambda: program.done() or terminal.text.count("serving at ") > already, "its address")
+                if program.done():
+                    program.result()
+                yield terminal.text.rpartition("serving at ")[2].split()[0]
+            finally:
+                stop.set()
+            program.result(PATIENCE)
+        assert "Traceback" not in terminal.text
+
+    return run
+
+
+# -- what it is for ---------------------------------------------------------------------------------------------------
+
+
+def test_it_serves_paintings(serve: Serve, scene: np.ndarray, identity: Stylizer, terminal: Terminal) -> None:
+    with serve(Settings(style="moss")) as url:
+        image = first_painting(url)
+    moss = StyleLibrary(identity).presets["moss"]
+    assert distance(image, stylize_image(scene, Look(moss), identity)) < SAME
+    assert f"still.png at {CLIP_SIZE[0]}x{CLIP_SIZE[1]}\n" in terminal.text
+    assert "press h" not in terminal.text
+
+
+def test_record_makes_a_video_of_the_true_length(
+    serve: Serve, moving_clip: Path, tmp_path: Path, terminal: Terminal
+) -> None:
+    path = tmp_path / "video.mp4"
+    with serve(Settings(camera=str(moving_clip)), record=path):
+        wait_for(path.exists, "the recording")
+        begin = time.monotonic()
+        time.sleep(1)
+    length = time.monotonic() - begin
+    with VideoReader(path) as video:
+        frames = list(video)
+    assert 0.7 < float(frames[-1].time + frames[-1].duration) < length + 0.5
+    assert f"saved {path}, 0:0" in terminal.text
+
+
+def test_it_is_a_virtual_camera(serve: Serve, monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
+    seen: list[tuple[int, int, bool]] = []
+    closed: list[bool] = []
+
+    class Backend:
+        def __init__(self, **options: Any) -> None:
+            self._size = (options["width"], options["height"])
+
+        def close(self) -> None:
+            closed.append(True)
+
+        def device(self) -> str:
+            return "a test's camera"
+
+        def native_fourcc(self) -> None:
+            return None
+
+        def send(self, data: np.ndarray) -> None:
+            seen.append((*self._size, bool(data.any())))
+
+    monkeypatch.setattr("pyvirtualcam.camera.BACKENDS", {})
+    pyvirtualcam.register_backend("test", Backend)
+    with serve(virtual_camera=True):
+        wait_for(lambda: (*CLIP_SIZE, True) in seen, "a painting")
+    assert closed == [True]
+    assert "virtual camera: a test's camera" in terminal.text
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("background", ["original", "ink-sea"])
+def test_a_mask_divides_the_image_and_is_mirrored_with_it(
+    serve: Serve, tmp_path: Path, scene: np.ndarray, stylizer: Stylizer, background: str, mirror: bool
+) -> None:
+    mask = np.zeros((12, 16), np.uint8)
+    mask[:, :8] = 255
+    path = tmp_path / "mask.png"
+    cv2.imwrite(str(path), mask)
+    asked = Settings(style="scream", mask=str(path), background=background, fps=0.0, look={"mirror": mirror})
+    with serve(asked, stylizer.model.folder) as url:
+        shown = first_painting(url)
+    presets = StyleLibrary(stylizer).presets
+    with Mask(path) as opened:
+        look = Look(presets["scream"], mirror=mirror, mask=opened, background=presets.get(background))
+        assert distance(shown, stylize_image(scene, look, stylizer)) < SAME
+    if mirror:
+        scene = np.ascontiguousarray(scene[:, ::-1])
+    foreground = stylize_image(scene, Look(presets["scream"]), stylizer)
+    behind = scene if background == "original" else stylize_image(scene, Look(presets[background]), stylizer)
+    sides = [slice(0, CLIP_SIZE[0] // 3), slice(CLIP_SIZE[0] * 2 // 3, None)]
+    for side, own, other in zip(sides[:: -1 if mirror else 1], (foreground, behind), (behind, foreground), strict=True):
+        assert distance(shown[:, side], own[:, side]) < distance(shown[:, side], other[:, side]) / 2
+
+
+# -- saved settings ---------------------------------------------------------------------------------------------------
+
+
+def test_saved_settings_are_used_and_what_is_asked_for_wins(
+    serve: Serve, settings_file: Path, scene: np.ndarray, terminal: Terminal
+) -> None:
+    settings_file.write_text("mirror = true\nstrength = 0.0\nfps = 0\n")
+    with serve() as url:
+        assert distance(first_painting(url), scene[:, ::-1]) < SAME
+    assert terminal.text.startswith(f"fps, mirror, strength: as saved in {settings_file}\n")
+    with serve(Settings(look={"mirror": False})) as url:
+        assert distance(first_painting(url), scene) < SAME
+    assert f"\nfps, strength: as saved in {settings_file}\n" in terminal.text
+
+
+def test_a_saved_style_that_is_gone_is_no_error(
+    serve: Serve, settings_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings_file.write_text('style = "no-such-style"\n')
+    with serve() as url:
+        first_painting(url)
+    assert "no-such-style" in caplog.text
+    assert tomllib.loads(settings_file.read_text()) == {"style": "no-such-style"}
+
+
+def test_a_saved_folder_of_styles_that_is_gone_is_no_error(
+    serve: Serve, settings_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings_file.write_text('styles = "no-such-folder"\n')
+    with serve() as url:
+        first_painting(url)
+    assert "the folder of styles of your saved settings is gone: no-such-folder" in caplog.text
+
+
+def test_a_saved_mask_that_is_gone_is_no_error(
+    serve: Serve, settings_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings_file.write_text('mask = "no-such-mask.png"\nbackground = "moss"\n')
+    with serve() as url:
+        first_painting(url)
+    assert "the mask of your saved settings is left out: there is no mask no-such-mask.png" in caplog.text
+
+
+def test_a_saved_background_that_the_model_cannot_paint_is_no_error(
+    serve: Serve, tmp_path: Path, settings_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(IDENTITY, model)
+    manifest = json.loads((model / MANIFEST).read_text())
+    manifest["files"] = {name: digest for name, digest in manifest["files"].items() if "regions" not in name}
+    (model / MANIFEST).write_text(json.dumps(manifest))
+    mask = tmp_path / "mask.png"
+    cv2.imwrite(str(mask), np.zeros((8, 8), np.uint8))
+    settings_file.write_text(f'mask = "{mask}"\nbackground = "moss"\n')
+    with serve(model=model) as url:
+        first_painting(url)
+    assert "the mask of your saved settings is left out: the model in" in caplog.text
+
+
+def test_a_saved_mask_is_left_out_by_the_name_none(
+    serve: Serve, settings_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings_file.write_text('mask = "no-such-mask.png"\nbackground = "moss"\n')
+    with serve(Settings(mask="none")) as url:
+        first_painting(url)
+    assert "saved settings" not in caplog.text
+
+
+# -- what cannot be ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "--serve"),
+        (["--record", "clip.avi"], ".mp4"),
+        (["--record", "no/such/folder/film.mp4"], "there is no folder"),
+        (["--serve", "somewhere"], "not an address"),
+        (["--serve", "0", "--strength", "2"], "between 0 and 1"),
+        (["--serve", "0", "--size", "640x360", "--fps", "30"], "--size"),
+        (["--serve", "0", "--style", "no-such-style"], "no-such-style"),
+        (["--serve", "0", "--styles", "no-such-folder"], "no-such-folder"),
+        (["--serve", "0", "--background", "scream"], "a background needs a mask"),
+        (["--serve", "0", "--mask", "no-such-mask.png"], "there is no mask no-such-mask.png"),
+        (["--serve", "0", "--mask", "{clip}"], "{clip} is a video: the mask of a camera is a picture"),
+        (["--virtual-camera"], "virtual camera"),
+        (["--serve", "0", "--camera", "97"], "camera 97"),
+        (["--serve", "0", "--camera", "/dev/video97"], "/dev/video97"),
+        (["--serve", "0", "--camera", "missing.mp4"], "missing.mp4"),
+        (["--serve", "0", "--camera", "{notes}"], "{notes}"),
+        (["--serve", "0", "--camera", "http://127.0.0.1:9/stream"], "http://127.0.0.1:9/stream"),
+    ],
+)
+@pytest.mark.usefixtures("settings_file")
+def test_what_cannot_be_is_said_in_one_sentence(
+    still_clip: Path,
+    tmp_path: Path,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    text: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pyvirtualcam.camera.BACKENDS", {})
+    (tmp_path / "notes.mp4").write_text("no video")
+    names = {"clip": still_clip, "notes": tmp_path / "notes.mp4"}
+    arguments = [argument.format_map(names) for argument in arguments]
+    camera = [] if "--camera" in arguments else ["--camera", str(still_clip)]
+    assert main(["webcam", "--model", str(IDENTITY), "--no-window", *camera, *arguments]) == 1
+    lines = terminal.text.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert text.format_map(names) in lines[-1]
+    assert len(lines) < 6
+    assert "Traceback" not in terminal.text
+
+
+@pytest.mark.parametrize("name", ["", ":98765"])
+def test_without_a_display_it_says_so(
+    name: str, still: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    monkeypatch.setenv("DISPLAY", name)
+    assert main(["webcam", "--no-saved", "--camera", str(still)]) == 1
+    assert "no display found" in terminal.text
+    assert "livestyle video" in terminal.text
+
+
+def test_without_a_display_no_video_is_shown(still_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    assert not show_video(still_clip)
+
+
+def test_another_platform_of_qt_is_left_to_whoever_chose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    require_display()
+
+
+def test_when_nothing_is_left_to_write_to_it_ends(
+    moving_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: Terminal
+) -> None:
+    written: list[bool] = []
+
+    def fail(*_: object) -> None:
+        written.append(True)
+        if len(written) > 2:
+            raise OutputError("the disk is full")
+
+    monkeypatch.setattr("livestyle.media.sinks.recorder.Recorder.write", fail)
+    sinks = SinkOptions(window=False, record=tmp_path / "video.mp4")
+    with pytest.raises(OutputError, match="nothing is left to write the paintings to"):
+        run_webcam(Settings(camera=str(moving_clip)), None, "cpu", IDENTITY, sinks)
+    assert "the disk is full" in terminal.text
+
+
+# -- how it ends ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_the_command_records_until_a_signal_ends_it(
+    name: str, settings_file: Path, still_clip: Path, tmp_path: Path, terminal: Terminal
+) -> None:
+    path = tmp_path / "video.mp4"
+
+    def interrupt() -> None:
+        # From then on, the program handles signals.
+        wait_for(terminal.shows("recording to"), "the recording")
+        os.kill(os.getpid(), getattr(signal, name))
+
+    before = signal.getsignal(getattr(signal, name))
+    with ThreadPoolExecutor(1) as pool:
+        interrupting = pool.submit(interrupt)
+        arguments = ["--camera", str(still_clip), "--style", "moss", "--no-window", "--record", str(path), "--mirror"]
+        assert main(["webcam", "--model", str(IDENTITY), "--no-saved", *arguments]) == 0
+        interrupting.result()
+    assert signal.getsignal(getattr(signal, name)) is before
+    assert f"saved {path}" in terminal.text
+    with VideoReader(path) as video:
+        assert next(iter(video)).image.shape[1::-1] == CLIP_SIZE
+
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain: {what}"
-        time.sleep(0.05)
-
-
 @pytest.fixture
-def clip(tmp_path: Path, film: list[np.ndarray]) -> Path:
-    """A second of a real film, small."""
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 15.0, SIZE)
-    for image in film:
-        writer.write(cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA))
-    writer.release()
-    return path
-
-
-@pytest.fixture
-def start(clip: Path, tmp_path: Path) -> Iterator[Start]:
-    """Start ``livestyle webcam`` on the clip where there is no display; it is ended with the test."""
+def start(still_clip: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts the real program on a clip where there is no display; it is ended with the test."""
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
     environment["LIVESTYLE_SETTINGS"] = str(tmp_path / "settings.toml")
     programs: list[subprocess.Popen[str]] = []
 
-    def begin(*arguments: str, code: str = "") -> subprocess.Popen[str]:
-        main = ["-c", code] if code else ["-m", "livestyle"]
-        command = [sys.executable, *main, "webcam", "--camera", str(clip), "--no-window", *arguments]
+    def begin(*arguments: str, code: str = PROGRAM) -> subprocess.Popen[str]:
+        options = ["webcam", "--camera", str(still_clip), "--no-window", "--serve", "0", *arguments]
         programs.append(
             subprocess.Popen(
-                command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                [sys.executable, "-c", code, *options],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
             )
         )
         return programs[-1]
@@ -81,210 +389,25 @@ def url_of(program: subprocess.Popen[str]) -> str:
     pytest.fail("it does not say where it serves")
 
 
-def picture_at(url: str) -> np.ndarray | None:
-    try:
-        with urlopen(f"{url}snapshot.jpg", timeout=PATIENCE) as answer:
-            data = np.frombuffer(answer.read(), np.uint8)
-    except OSError:
-        return None
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_it_serves_paintings_until_a_signal_ends_it(start: Start, number: signal.Signals) -> None:
-    program = start("--serve", "0", "--style", "scream")
+def test_a_signal_ends_the_program_and_nohup_keeps_it_alive_when_the_terminal_closes(start: Start) -> None:
+    program = start(code=f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); {PROGRAM}")
     url = url_of(program)
-    wait_for(lambda: picture_at(url) is not None, "a painting")
-    picture = picture_at(url)
-    assert picture is not None
-    assert picture.shape == (SIZE[1], SIZE[0], 3)
-    program.send_signal(number)
+    program.send_signal(signal.SIGHUP)
+    assert first_painting(url).shape == (*CLIP_SIZE[::-1], 3)
+    assert program.poll() is None
+    program.send_signal(signal.SIGTERM)
     _, errors = program.communicate(timeout=PATIENCE)
     assert program.returncode == 0
     assert "Traceback" not in errors
 
 
-def test_nohup_keeps_it_alive_when_the_terminal_closes(start: Start) -> None:
-    program = start("--serve", "0", code="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + MAIN)
-    url = url_of(program)
-    program.send_signal(signal.SIGHUP)
-    wait_for(lambda: picture_at(url) is not None, "a painting")
-    assert program.poll() is None
-    program.terminate()
-    program.communicate(timeout=PATIENCE)
-
-
-def test_record_makes_a_film_of_the_true_length(start: Start, tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
-    program = start("--record", str(film))
-    wait_for(film.exists, "the recording")
-    begin = time.monotonic()
-    time.sleep(2)
-    program.terminate()
-    _, errors = program.communicate(timeout=PATIENCE)
-    length = time.monotonic() - begin
-    assert program.returncode == 0, errors
-    with VideoReader(film) as source:
-        frames = list(source)
-    assert 1.5 < float(frames[-1].time + frames[-1].duration) < length + 0.5
-
-
-REGISTER = """
-import sys
-import pyvirtualcam
-
-class Collector:
-    def __init__(self, **options):
-        self.size = (options["width"], options["height"])
-    def close(self):
-        print("closed")
-    def device(self):
-        return "a test's camera"
-    def native_fourcc(self):
-        return None
-    def send(self, data):
-        print("sent", self.size, bool(data.any()), flush=True)
-
-pyvirtualcam.register_backend("collector", Collector)
-from livestyle.cli.main import main
-main()
-"""
-
-
-def test_it_is_a_virtual_camera(start: Start) -> None:
-    program = start("--virtual-camera", code=REGISTER)
-    assert program.stdout is not None
-    wait_for(lambda: program.stdout is not None and program.stdout.readline() == f"sent {SIZE} True\n", "a picture")
-    program.terminate()
-    output, errors = program.communicate(timeout=PATIENCE)
-    assert program.returncode == 0, errors
-    assert output.endswith("closed\n")
-    assert "a test's camera" in errors
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        ([], "--serve"),
-        (["--record", "clip.avi"], ".mp4"),
-        (["--record", "no/such/folder/film.mp4"], "there is no folder"),
-        (["--serve", "somewhere"], "not an address"),
-        (["--serve", "0", "--strength", "2"], "between 0 and 1"),
-        (["--serve", "0", "--size", "640x360", "--fps", "30"], "--size"),
-        (["--serve", "0", "--style", "no-such-style"], "no-such-style"),
-        (["--serve", "0", "--styles", "no-such-folder"], "no-such-folder"),
-        (["--serve", "0", "--background", "scream"], "a background needs a mask"),
-        (["--serve", "0", "--mask", "no-such-mask.png"], "there is no mask no-such-mask.png"),
-        (["--serve", "0", "--mask", "clip.avi"], "clip.avi is a video: the mask of a camera is a picture"),
-        (["--virtual-camera"], "virtual camera"),
-    ],
-)
-def test_what_cannot_be_is_said_in_one_sentence(start: Start, arguments: list[str], text: str) -> None:
-    program = start(*arguments)
-    _, errors = program.communicate(timeout=PATIENCE)
-    assert program.returncode == 1
-    last = errors.strip().splitlines()[-1]
-    assert last.startswith("error: ")
-    assert text in last
-    assert "Traceback" not in errors
-
-
-def test_a_saved_style_that_is_gone_is_no_error(start: Start, tmp_path: Path) -> None:
-    path = tmp_path / "settings.toml"
-    path.write_text('style = "no-such-style"\n')
-    program = start("--serve", "0")
-    url = url_of(program)
-    wait_for(lambda: picture_at(url) is not None, "a painting")
-    program.terminate()
-    _, errors = program.communicate(timeout=PATIENCE)
-    assert "no-such-style" in errors
-    assert tomllib.loads(path.read_text()) == {"style": "no-such-style"}
-
-
-def test_what_was_saved_is_named_but_for_what_is_asked_for(start: Start, tmp_path: Path) -> None:
-    path = tmp_path / "settings.toml"
-    path.write_text("mirror = true\nstrength = 0.5\nfps = 0\n")
-    program = start("--serve", "0", "--strength", "0.7")
-    assert program.stderr is not None
-    assert program.stderr.readline() == f"mirror, fps: as saved in {path}; --no-saved leaves that out\n"
-
-
-def test_a_saved_mask_that_is_gone_is_no_error(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text('mask = "no-such-mask.png"\nbackground = "scream"\n')
-    program = start("--serve", "0")
-    url = url_of(program)
-    wait_for(lambda: picture_at(url) is not None, "a painting")
-    program.terminate()
-    _, errors = program.communicate(timeout=PATIENCE)
-    assert "the mask of your saved settings is left out: there is no mask no-such-mask.png" in errors
-
-
-def test_a_saved_background_that_the_model_cannot_paint_is_no_error(
-    start: Start, tmp_path: Path, stylizer: Stylizer
-) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(stylizer.model.folder, model)
-    manifest = json.loads((model / MANIFEST).read_text())
-    manifest["files"] = {name: digest for name, digest in manifest["files"].items() if "regions" not in name}
-    (model / MANIFEST).write_text(json.dumps(manifest))
-    cv2.imwrite(str(tmp_path / "mask.png"), np.zeros((8, 8), np.uint8))
-    (tmp_path / "settings.toml").write_text('mask = "mask.png"\nbackground = "scream"\n')
-
-    program = start("--serve", "0", "--model", str(model))
-    url = url_of(program)
-    wait_for(lambda: picture_at(url) is not None, "a painting")
-    program.terminate()
-    _, errors = program.communicate(timeout=PATIENCE)
-
-    assert "the mask of your saved settings is left out: the model in" in errors
-
-
-def test_a_saved_mask_is_left_out_by_the_name_none(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text('mask = "no-such-mask.png"\nbackground = "scream"\n')
-
-    program = start("--serve", "0", "--mask", "none")
-    url = url_of(program)
-    wait_for(lambda: picture_at(url) is not None, "a painting")
-    program.terminate()
-    _, errors = program.communicate(timeout=PATIENCE)
-
-    assert "saved settings" not in errors
-
-
-@pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("background", ["original", "ink-sea"])
-def test_a_mask_divides_the_picture_and_is_mirrored_with_it(
-    start: Start, tmp_path: Path, film: list[np.ndarray], stylizer: Stylizer, library: StyleLibrary,
-    background: str, mirror: bool,
-) -> None:  # fmt: skip
-    image = cv2.resize(film[0], (192, 144), interpolation=cv2.INTER_AREA)
-    mask = np.zeros((12, 16), np.uint8)
-    mask[:, :8] = 255
-    for name, picture in (("still.png", image), ("mask.png", mask)):
-        cv2.imwrite(str(tmp_path / name), picture)
-    program = start(
-        *("--camera", "still.png", "--serve", "0", "--fps", "0", "--style", "scream"),
-        *("--mask", "mask.png", "--background", background, "--mirror" if mirror else "--no-mirror"),
-    )
-    url = url_of(program)
-    wait_for(lambda: picture_at(url) is not None, "a painting")
-    shown = picture_at(url)
-    assert shown is not None
-    if mirror:
-        image = np.ascontiguousarray(image[:, ::-1])
-    foreground = stylizer.stylize(image, library.presets["scream"].stats)
-    behind = image if background == "original" else stylizer.stylize(image, library.presets[background].stats)
-    sides = [slice(0, 64), slice(128, None)]
-    for side, own, other in zip(sides, (foreground, behind), (behind, foreground), strict=True):
-        place = sides[1 - sides.index(side)] if mirror else side
-        far, near = (abs(shown.astype(int) - picture)[:, place].mean() for picture in (other, own))
-        assert near < far / 3
+# -- what it costs ----------------------------------------------------------------------------------------------------
 
 
 MANY_FRAMES = """
-import os, sys, threading
+import os, threading
 from livestyle.live import outputs
-from livestyle.cli.main import main
+from livestyle.cli.main import run_program
 
 count = 0
 measured = {}
@@ -304,7 +427,7 @@ def counting(self, image, time):
         os.kill(os.getpid(), 15)
 
 outputs.Outputs.write = counting
-main()
+run_program()
 """
 
 
@@ -317,16 +440,14 @@ def watch(url: str) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_ten_thousand_frames_leave_memory_and_threads_as_they_were(
-    start: Start, tmp_path: Path, film: list[np.ndarray]
+    start: Start, tmp_path: Path, scene: np.ndarray
 ) -> None:
-    path = tmp_path / "fast.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 1000.0, (64, 64))
-    for image in film * 20:
-        writer.write(cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA))
-    writer.release()
+    images = [cv2.resize(np.roll(scene, n, axis=1), (64, 64), interpolation=cv2.INTER_AREA) for n in range(150)]
+    path = write_clip(tmp_path / "fast.avi", images * 2, 1000.0)
     program = start(
-        *("--camera", str(path), "--serve", "0", "--record", str(tmp_path / "film.mp4")),
+        *("--camera", str(path), "--record", str(tmp_path / "video.mp4")),
         *("--fps", "0", "--cycle", "0.5", "--crossfade", "0.2"),
         code=MANY_FRAMES,
     )

@@ -9,24 +9,28 @@ import pytest
 from livestyle.errors import InputError, OutputError
 from livestyle.live.settings import Settings, load_settings, save_settings, settings_path
 from livestyle.render.color import ColorMode
+from livestyle.render.look import CHOICES
 
 ALL = Settings(
     camera="/dev/video1",
     style='C:\\pictures\\Die "große" Welle.jpg',
     styles="/home/somebody/styles",
-    strength=0.7,
-    stroke_size=1.5,
-    color=ColorMode.CONTENT,
     mask="/home/somebody/mask.png",
     background="original",
-    mirror=True,
-    side_by_side=False,
-    stabilise=True,
     full_screen=False,
     crossfade=0.0,
     cycle=20.0,
     size="640x360",
     fps=24.5,
+    look={
+        "strength": 0.7,
+        "stroke_size": 1.5,
+        "sharpness": 0.25,
+        "color": ColorMode.CONTENT,
+        "mirror": True,
+        "side_by_side": False,
+        "stabilise": True,
+    },
 )
 
 
@@ -49,13 +53,24 @@ def test_without_a_file_nothing_is_chosen() -> None:
 
 def test_every_setting_comes_back(path: Path) -> None:
     assert all(getattr(ALL, field.name) is not None for field in fields(ALL))
+    assert ALL.look.keys() == CHOICES.keys()
     assert save_settings(ALL) == path
     assert load_settings() == ALL
 
 
 def test_only_what_is_chosen_is_written(path: Path) -> None:
-    save_settings(Settings(strength=0.5, mirror=True))
+    save_settings(Settings(look={"strength": 0.5, "mirror": True}))
     assert tomllib.loads(path.read_text()) == {"strength": 0.5, "mirror": True}
+
+
+def test_the_file_is_flat(path: Path) -> None:
+    save_settings(ALL)
+    assert all(not isinstance(value, dict) for value in tomllib.loads(path.read_text()).values())
+
+
+def test_what_others_have_chosen_takes_the_place() -> None:
+    settings = ALL.updated(Settings(style="scream", look={"strength": 0.2}))
+    assert settings == replace(ALL, style="scream", look={**ALL.look, "strength": 0.2})
 
 
 def test_a_choice_that_is_taken_back_leaves_the_file() -> None:
@@ -66,28 +81,28 @@ def test_a_choice_that_is_taken_back_leaves_the_file() -> None:
 
 def test_a_whole_number_will_do_where_a_fraction_may_stand(path: Path) -> None:
     write(path, "strength = 1\nfps = 30\n")
-    assert load_settings() == Settings(strength=1.0, fps=30.0)
+    assert load_settings() == Settings(fps=30.0, look={"strength": 1.0})
 
 
 def test_a_colour_mode_is_one_after_loading(path: Path) -> None:
     write(path, 'color = "match"\n')
-    assert load_settings().color is ColorMode.MATCH
+    assert load_settings().look["color"] is ColorMode.MATCH
 
 
 def test_a_file_of_a_windows_editor_is_read(path: Path) -> None:
     write(path, b"\xef\xbb\xbfmirror = true\r\nstrength = 0.5\r\n")
-    assert load_settings() == Settings(mirror=True, strength=0.5)
+    assert load_settings() == Settings(look={"mirror": True, "strength": 0.5})
 
 
 def test_an_unknown_key_is_named_in_the_log_and_passed_over(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(path, 'styel = "wave"\nmirror = true\n')
-    assert load_settings() == Settings(mirror=True)
+    assert load_settings() == Settings(look={"mirror": True})
     assert [record.getMessage().split(",")[0] for record in caplog.records] == [f"{path}: there is no setting styel"]
 
 
 def test_an_unknown_key_survives_saving(path: Path) -> None:
     write(path, "[newer]\nwhen = 2027-01-01\n")
-    save_settings(Settings(mirror=True))
+    save_settings(Settings(look={"mirror": True}))
     assert "when = 2027-01-01" in path.read_text()
 
 
@@ -104,6 +119,7 @@ def test_an_unknown_key_survives_saving(path: Path) -> None:
         ('color = "sepia"', "color is one of style, content, match, not 'sepia'"),
         ("mask = 1", "mask is the name of a picture, not 1"),
         ('background = ""', "background is a text"),
+        ("sharpness = 2", "sharpness is a number between 0 and 1, not 2"),
         ("mirror = 1", "mirror is true or false, not 1"),
         ('side_by_side = "yes"', "side_by_side is true or false"),
         ("stabilise = 0", "stabilise is true or false"),
@@ -154,7 +170,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
     try:
         with pytest.raises(OutputError, match="cannot save"):
-            save_settings(Settings(mirror=True))
+            save_settings(Settings(look={"mirror": True}))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
@@ -162,10 +178,10 @@ def test_a_full_disk_leaves_the_file_that_was_there(path: Path) -> None:
 
 
 def test_a_name_that_a_text_cannot_hold_is_refused_and_leaves_the_file_that_was_there(path: Path) -> None:
-    save_settings(Settings(mirror=True))
+    save_settings(Settings(look={"mirror": True}))
     with pytest.raises(OutputError, match="is not valid UTF-8, rename it"):
         save_settings(Settings(style="caf\udce9.png"))
-    assert load_settings() == Settings(mirror=True)
+    assert load_settings() == Settings(look={"mirror": True})
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
