@@ -24,6 +24,7 @@ def livestyle(*arguments: object, cwd: Path | None = None, env: dict[str, str] |
         cwd: the folder to run in; None is this one.
         env: more of the environment.
     """
+    line = [str(argument) for argument in arguments]
     out, err = io.StringIO(), io.StringIO()
     handler = logging.StreamHandler(err)
     handler.setFormatter(logging.Formatter("warning: %(message)s"))
@@ -32,7 +33,7 @@ def livestyle(*arguments: object, cwd: Path | None = None, env: dict[str, str] |
     log.addHandler(handler)
     try:
         with redirect_stdout(out), redirect_stderr(err), chdir(cwd or "."), patch.dict(os.environ, env or {}):
-            code = main([str(argument) for argument in arguments])
+            code = main(line)
     finally:
         log.removeHandler(handler)
-    return CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+    return CompletedProcess(line, code, out.getvalue(), err.getvalue())

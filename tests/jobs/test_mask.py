@@ -144,8 +144,8 @@ def test_colours_of_the_content_and_comparing_go_with_a_mask(
     regions: dict[str, Any] = {"mask": left, "background": styles[1]}
 
     paint_images([photo], tmp_path / "plain.png", identity, styles[:1], **regions)
-    look = {"color": ColorMode.CONTENT, "side_by_side": True}
-    paint_images([photo], tmp_path / "both.png", identity, styles[:1], **regions, **look)
+    regions |= {"color": ColorMode.CONTENT, "side_by_side": True}
+    paint_images([photo], tmp_path / "both.png", identity, styles[:1], **regions)
 
     source, both = cv2.imread(str(photo)), cv2.imread(str(tmp_path / "both.png"))
     assert source is not None
@@ -157,7 +157,8 @@ def test_colours_of_the_content_and_comparing_go_with_a_mask(
 def test_matching_colours_needs_an_image_of_the_background_too(
     photo: Path, left: Path, picture: Path, tmp_path: Path, identity: Stylizer, identity_library: StyleLibrary
 ) -> None:
-    matched, options = identity_library.from_image(picture), {"mask": left, "color": ColorMode.MATCH}
+    matched = identity_library.from_image(picture)
+    options: dict[str, Any] = {"mask": left, "color": ColorMode.MATCH}
     with pytest.raises(StyleError, match="the colours of old-rose cannot be matched"):
         paint_images(
             [photo], tmp_path / "out.png", identity, [matched], background=identity_library["old-rose"], **options

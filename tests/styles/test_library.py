@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from livestyle import StyleLibrary, Stylizer, mix
-from livestyle.engine.stylizer import StyleStats
+from livestyle import StyleLibrary, StyleStats, Stylizer, mix
 from livestyle.errors import StyleError
 from livestyle.styles.presets import PresetFolder
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livestyle.engine.stylizer import StyleStats
+from livestyle import StyleStats
 from livestyle.styles.library import Style
 from livestyle.styles.mixer import Mixer
 
