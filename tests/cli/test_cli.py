@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+import livestyle.jobs.resume
 from livestyle import StyleLibrary, Stylizer, __version__
-from tests.batches import lavfi
+from tests.batches import H264, lavfi
 from tests.ffmpeg import Make, pixels
-from tests.program import IDENTITY, livestyle
+from tests.program import IDENTITY
+from tests.program import livestyle as run
 
 HEAVY = ("numpy", "cv2", "onnxruntime", "av", "torch")
 
@@ -27,7 +31,7 @@ def start(*arguments: str) -> CompletedProcess[str]:
 
 def paint(verb: str, source: Path, target: Path, *options: object) -> None:
     """Paint in the style dusk of the model of the tests."""
-    result = livestyle(verb, source, "-o", target, "--model", IDENTITY, "-s", "dusk", *options)
+    result = run(verb, source, "-o", target, "--model", IDENTITY, "-s", "dusk", *options)
     assert result.returncode == 0, result.stderr
 
 
@@ -64,14 +68,14 @@ def test_a_module_of_python_is_the_program() -> None:
 
 
 def test_the_presets_are_listed() -> None:
-    names = livestyle("styles", "list").stdout.split()
+    names = run("styles", "list").stdout.split()
     assert len(names) >= 12
 
 
 def test_without_a_style_and_a_model_the_first_preset_of_lite_is_painted(
     picture: Path, tmp_path: Path, stylizer: Stylizer, library: StyleLibrary
 ) -> None:
-    result = livestyle("image", picture, "-o", tmp_path / "out.png", "--device", "cpu")
+    result = run("image", picture, "-o", tmp_path / "out.png", "--device", "cpu")
 
     assert result.returncode == 0
     assert result.stderr.startswith(f"{stylizer.device.text}; model lite\n")
@@ -94,7 +98,7 @@ def test_without_a_style_and_a_model_the_first_preset_of_lite_is_painted(
     ],
 )
 def test_bad_input_ends_with_one_sentence_and_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    result = livestyle(*arguments, cwd=tmp_path)
+    result = run(*arguments, cwd=tmp_path)
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert result.returncode == 1
     assert len(errors) == 1
@@ -126,7 +130,7 @@ def test_a_wrong_path_is_said_before_the_model_is_loaded(
         Path(name).write_text("there")
     Path(".begun.mp4.livestyle").mkdir()
 
-    result = livestyle(*arguments, "--model", "no-such-model")
+    result = run(*arguments, "--model", "no-such-model")
 
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
@@ -135,7 +139,7 @@ def test_a_wrong_path_is_said_before_the_model_is_loaded(
 
 def test_jobs_are_said_to_share_the_threads(picture: Path, tmp_path: Path) -> None:
     options = ("--device", "cpu", "--jobs", "2", "--model", IDENTITY)
-    result = livestyle("image", picture, "-o", tmp_path / "painted", *options)
+    result = run("image", picture, "-o", tmp_path / "painted", *options)
 
     assert result.returncode == 0
     assert " (as asked), shared by up to 2 jobs; model identity\n" in result.stderr
@@ -235,3 +239,29 @@ def test_a_video_that_is_not_held_still_follows_the_light(make: Make, tmp_path: 
     still, out = (shown(ffmpeg, tmp_path / name).mean(axis=(1, 2, 3)) for name in ("still.mkv", "out.mkv"))
     # Each frame by itself has the brightness of the style; held still, it is dark where the source is.
     assert np.ptp(out) < 1 < np.ptp(still)
+
+
+def test_video_goes_on_after_ctrl_c_and_says_so_to_a_script(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(livestyle.jobs.resume, "SEGMENT_FRAMES", 10)
+    source, target = make("clip.mp4", *lavfi(26), *H264), tmp_path / "out.mp4"
+    command = ("video", source, "-o", target, "--model", IDENTITY, "--json")
+    frames, whole = iter(range(16)), Stylizer.stylize
+
+    def stylize(self: Stylizer, *arguments: Any, **options: Any) -> np.ndarray:
+        if next(frames, None) is None:
+            raise KeyboardInterrupt
+        return whole(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stylizer, "stylize", stylize)
+        stopped = run(*command)
+    assert (stopped.returncode, stopped.stdout) == (130, "")
+    assert "warning: " in stopped.stderr
+    assert "out.mp4 is unfinished, 10 frames of it are kept" in stopped.stderr
+    assert not target.exists()
+
+    result = json.loads(run(*command, "--resume").stdout)
+    assert (result["status"], result["frames"], result["resumed_frames"]) == ("done", 26, 10)
+    assert json.loads(run(*command, "--resume").stdout)["status"] == "skipped"
