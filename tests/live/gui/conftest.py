@@ -5,35 +5,21 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
 import pytest
 
-PATIENCE = 60.0
-"""Seconds until a condition counts as never coming true; these tests run on loaded machines."""
-CLIP_SIZE = (192, 108)
+from tests.live.conftest import PATIENCE, wait_for
+from tests.program import IDENTITY
+
 SCREEN = (1024, 768)
-
-T = TypeVar("T")
-
-
-def wait_for(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
-    """What ``condition`` gives as soon as it is true."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    pytest.fail(f"waited {patience:.0f} s in vain: {what}")
 
 
 class Display:
@@ -147,19 +133,17 @@ class Program:
         return self.display.screenshot()
 
     def is_on_screen(self) -> bool:
-        """Whether the window shows what it is to show: the help, when h is pressed.
+        """Whether the window shows anything.
 
-        Where there is no window manager, some windows of OpenCV's Qt never show anything, even those of a program that
-        does nothing else.
+        Where there is no window manager, some windows of OpenCV's Qt stay black, even those of a program that does
+        nothing else.
         """
-        time.sleep(4)  # The words about the snapshots go.
-        before = self.screenshot().mean()
-        self.press("h")
-        end = time.monotonic() + 5
-        while abs(self.screenshot().mean() - before) < 1 and time.monotonic() < end:
-            time.sleep(0.1)
-        self.press("h")
-        return time.monotonic() < end
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            if self.screenshot()[:360, :640].mean() > 10:
+                return True
+            time.sleep(0.05)
+        return False
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -179,28 +163,14 @@ class Program:
         assert image is not None
         return image
 
-    def wait_for_snapshot(self, fits: Callable[[np.ndarray], bool], what: str) -> np.ndarray:
-        """Snapshots until one fits."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            image = self.snapshot()
-            if fits(image):
-                return image
-            time.sleep(0.1)
-        pytest.fail(f"no snapshot in {PATIENCE:.0f} s: {what}")
-
     def wait_until_painted(self) -> None:
-        """Past the warm-up: only then does s save a picture."""
-        # Of a program that ran before in this folder.
-        before = self.snapshots()
+        """Past the warm-up, after which keys do something."""
 
-        def saved() -> bool:
+        def is_painted() -> bool:
             assert self.process.poll() is None, self.output()
-            self.press("s")
-            time.sleep(0.2)
-            return self.snapshots() != before
+            return "; press h in the window" in self.output()
 
-        wait_for(saved, "the first painting")
+        wait_for(is_painted, "the first painting")
 
     def ends(self) -> int:
         """Wait for the end and give the exit code."""
@@ -208,9 +178,6 @@ class Program:
             return self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             pytest.fail(f"it does not end; {self.output()}")
-
-    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
-        self.process.send_signal(number)
 
     def cpu_seconds(self) -> float:
         """Of all its threads so far."""
@@ -240,48 +207,13 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
     screen.close()
 
 
-@pytest.fixture(scope="session")
-def scene() -> np.ndarray:
-    """A picture whose left and right, and top and bottom, cannot be mistaken: uint8 [108, 192, 3]."""
-    width, height = CLIP_SIZE
-    image = np.zeros((height, width, 3), np.uint8)
-    image[:, : width // 2] = (40, 40, 200)
-    image[:, width // 2 :] = (200, 120, 40)
-    cv2.circle(image, (width // 4, height // 2), height // 4, (230, 230, 230), -1)
-    cv2.rectangle(image, (width * 5 // 8, height // 8), (width * 7 // 8, height // 3), (20, 160, 220), -1)
-    return image
-
-
-@pytest.fixture(scope="session")
-def still_clip(scene: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds in which nothing moves."""
-    path = tmp_path_factory.mktemp("clips") / "still.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 15.0, CLIP_SIZE)
-    for _ in range(30):
-        writer.write(scene)
-    writer.release()
-    return path
-
-
-@pytest.fixture(scope="session")
-def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three style pictures of quite different colours: 1-blue.png, 2-green.png, 3-red.png."""
-    folder = tmp_path_factory.mktemp("styles")
-    noise = np.random.default_rng(1).integers(0, 90, (64, 64, 3), np.uint8)
-    for number, name in enumerate(("blue", "green", "red")):
-        image = cv2.resize(noise, (256, 256), interpolation=cv2.INTER_CUBIC)
-        image[..., number] = np.maximum(image[..., number], 60) + 100
-        cv2.imwrite(str(folder / f"{number + 1}-{name}.png"), image)
-    return folder
-
-
 @pytest.fixture
 def start(display: Display, tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Start the program with arguments; it is ended with the test."""
     programs: list[Program] = []
 
     def begin(*arguments: str) -> Program:
-        programs.append(Program(display, tmp_path, *arguments))
+        programs.append(Program(display, tmp_path, "--model", str(IDENTITY), *arguments))
         return programs[-1]
 
     yield begin
@@ -301,13 +233,11 @@ def start_visibly(begin: Callable[[], Program]) -> Program:
 
 
 @pytest.fixture(scope="module")
-def running(
-    display: Display, still_clip: Path, style_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Program]:
-    """One program for all tests that press keys and leave it running."""
+def running(display: Display, still_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """One program for all tests that press keys and leave it running, with the real model."""
     folder = tmp_path_factory.mktemp("running")
     # On a loaded machine, paintings at other resolutions would come in between.
-    arguments = ("--camera", str(still_clip), "--styles", str(style_folder), "--fps", "0")
+    arguments = ("--camera", str(still_clip), "--fps", "0")
     program = start_visibly(lambda: Program(display, folder, *arguments))
     yield program
     program.close()
