@@ -80,7 +80,7 @@ def style(stylizer: Stylizer) -> Style:
 
 
 @pytest.fixture(scope="session")
-def film() -> list[np.ndarray]:
+def demo_frames() -> list[np.ndarray]:
     """Every tenth frame of the bundled clip, uint8 [360, 640, 3] BGR."""
     capture = cv2.VideoCapture(str(package_folder("assets") / "demo.mp4"))
     frames: list[np.ndarray] = []
@@ -92,25 +92,25 @@ def film() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def changing_light(film: list[np.ndarray]) -> list[np.ndarray]:
+def changing_light(demo_frames: list[np.ndarray]) -> list[np.ndarray]:
     """A scene whose right half is bright and dark in turns, too little for a scene cut: uint8 [180, 240, 3] BGR."""
-    bright = film[0][:180, :240]
+    bright = demo_frames[0][:180, :240]
     dark = bright.copy()
     dark[:, 120:] -= dark[:, 120:] // 4
     return [bright, dark, bright, dark]
 
 
 @pytest.fixture(scope="session")
-def frame(film: list[np.ndarray]) -> np.ndarray:
+def frame(demo_frames: list[np.ndarray]) -> np.ndarray:
     """A real frame, small and of odd sizes: uint8 [121, 203, 3] BGR."""
-    return cv2.resize(film[0], (203, 121), interpolation=cv2.INTER_AREA)
+    return cv2.resize(demo_frames[0], (203, 121), interpolation=cv2.INTER_AREA)
 
 
 @pytest.fixture
-def picture(tmp_path: Path, film: list[np.ndarray]) -> Path:
-    """A real picture file, good as a style too."""
+def image_path(tmp_path: Path, demo_frames: list[np.ndarray]) -> Path:
+    """A real image file, good as a style too."""
     path = tmp_path / "picture.png"
-    cv2.imwrite(str(path), film[5])
+    cv2.imwrite(str(path), demo_frames[5])
     return path
 
 

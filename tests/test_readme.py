@@ -24,11 +24,11 @@ def example(name: str, *arguments: Any, **options: Any) -> None:
 
 
 def test_the_example_of_the_readme_runs_as_it_is_written(
-    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    photo = cv2.imread(str(picture))
+    photo = cv2.imread(str(image_path))
     assert photo is not None
     cv2.imwrite("photo.jpg", photo)
     names: dict[str, Any] = {}
@@ -40,13 +40,13 @@ def test_the_example_of_the_readme_runs_as_it_is_written(
 
     shown: list[np.ndarray] = []
     # The picture stands in for the camera.
-    more = {"Renderer": livestyle.Renderer, "open_source": lambda _: livestyle.open_source(picture)}
+    more = {"Renderer": livestyle.Renderer, "open_source": lambda _: livestyle.open_source(image_path)}
     exec(second, names | more | {"show": shown.append})
     assert [image.shape for image in shown] == [photo.shape]
 
 
-def test_the_example_of_a_photo_paints_it(picture: Path, tmp_path: Path) -> None:
-    example("photo.py", str(picture), str(tmp_path / "out.png"), "kiss")
+def test_the_example_of_a_photo_paints_it(image_path: Path, tmp_path: Path) -> None:
+    example("photo.py", str(image_path), str(tmp_path / "out.png"), "kiss")
     assert (tmp_path / "out.png").exists()
 
 

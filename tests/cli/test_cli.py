@@ -57,9 +57,9 @@ def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
     assert not set(HEAVY) & set(loaded)
 
 
-def test_the_runtime_never_loads_torch(picture: Path, tmp_path: Path) -> None:
+def test_the_runtime_never_loads_torch(image_path: Path, tmp_path: Path) -> None:
     code = "import sys; from livestyle.cli.main import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
-    result = start("-c", code, "image", str(picture), "-o", str(tmp_path / "out.png"), "--model", str(IDENTITY))
+    result = start("-c", code, "image", str(image_path), "-o", str(tmp_path / "out.png"), "--model", str(IDENTITY))
     assert result.stdout.endswith("\n0 False\n")
 
 
@@ -73,13 +73,13 @@ def test_the_presets_are_listed() -> None:
 
 
 def test_without_a_style_and_a_model_the_first_preset_of_lite_is_painted(
-    picture: Path, tmp_path: Path, stylizer: Stylizer, library: StyleLibrary
+    image_path: Path, tmp_path: Path, stylizer: Stylizer, library: StyleLibrary
 ) -> None:
-    result = run("image", picture, "-o", tmp_path / "out.png", "--device", "cpu")
+    result = run("image", image_path, "-o", tmp_path / "out.png", "--device", "cpu")
 
     assert result.returncode == 0
     assert result.stderr.startswith(f"{stylizer.device.text}; model lite\n")
-    assert (read(tmp_path / "out.png") == stylizer.stylize(read(picture), library.first().stats)).all()
+    assert (read(tmp_path / "out.png") == stylizer.stylize(read(image_path), library.first().stats)).all()
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_bad_input_ends_with_one_sentence_and_no_traceback(arguments: tuple[str,
     ],
 )
 def test_a_wrong_path_is_said_before_the_model_is_loaded(
-    picture: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+    image_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
 ) -> None:
-    monkeypatch.chdir(picture.parent)
+    monkeypatch.chdir(image_path.parent)
     for name in ("film.mp4", "old.mp4"):
         Path(name).write_text("there")
     Path(".begun.mp4.livestyle").mkdir()
@@ -137,9 +137,9 @@ def test_a_wrong_path_is_said_before_the_model_is_loaded(
     assert words in result.stderr
 
 
-def test_jobs_are_said_to_share_the_threads(picture: Path, tmp_path: Path) -> None:
+def test_jobs_are_said_to_share_the_threads(image_path: Path, tmp_path: Path) -> None:
     options = ("--device", "cpu", "--jobs", "2", "--model", IDENTITY)
-    result = run("image", picture, "-o", tmp_path / "painted", *options)
+    result = run("image", image_path, "-o", tmp_path / "painted", *options)
 
     assert result.returncode == 0
     assert " (as asked), shared by up to 2 jobs; model identity\n" in result.stderr
@@ -155,7 +155,7 @@ MEMORY = """if True:
 """
 
 
-def test_a_file_that_needs_too_much_memory_fails_alone(picture: Path, tmp_path: Path) -> None:
+def test_a_file_that_needs_too_much_memory_fails_alone(image_path: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "huge.png"), np.zeros((4000, 4000, 4), np.uint8))
     arguments = ["image", str(tmp_path), "-o", str(tmp_path / "painted"), "--device", "cpu", "--model", str(IDENTITY)]
     runs = [
@@ -177,9 +177,9 @@ def test_a_file_that_needs_too_much_memory_fails_alone(picture: Path, tmp_path: 
     assert ["Traceback" in result.stderr for result in runs] == [False, True]
 
 
-def test_image_changes_left_and_right(picture: Path, tmp_path: Path) -> None:
-    paint("image", picture, tmp_path / "plain.png")
-    paint("image", picture, tmp_path / "out.png", "--mirror")
+def test_image_changes_left_and_right(image_path: Path, tmp_path: Path) -> None:
+    paint("image", image_path, tmp_path / "plain.png")
+    paint("image", image_path, tmp_path / "out.png", "--mirror")
 
     assert (read(tmp_path / "out.png") == read(tmp_path / "plain.png")[:, ::-1]).all()
 
@@ -197,9 +197,9 @@ def edges(image: np.ndarray) -> float:
     return float(np.abs(np.diff(image.astype(int), axis=-2)).mean())
 
 
-def test_image_is_sharpened(picture: Path, tmp_path: Path) -> None:
+def test_image_is_sharpened(image_path: Path, tmp_path: Path) -> None:
     for sharpness in (0, 0.5, 1):
-        paint("image", picture, tmp_path / f"{sharpness}.png", "--sharpness", sharpness)
+        paint("image", image_path, tmp_path / f"{sharpness}.png", "--sharpness", sharpness)
 
     none, half, full = (edges(read(tmp_path / f"{sharpness}.png")) for sharpness in (0, 0.5, 1))
     assert 1.2 * none < half < full
@@ -213,11 +213,11 @@ def test_video_is_sharpened(clip: Path, tmp_path: Path, ffmpeg: str) -> None:
     assert 1.2 * none < full
 
 
-def test_image_stands_beside_its_painting(picture: Path, tmp_path: Path) -> None:
-    paint("image", picture, tmp_path / "plain.png")
-    paint("image", picture, tmp_path / "out.png", "--side-by-side")
+def test_image_stands_beside_its_painting(image_path: Path, tmp_path: Path) -> None:
+    paint("image", image_path, tmp_path / "plain.png")
+    paint("image", image_path, tmp_path / "out.png", "--side-by-side")
 
-    assert (read(tmp_path / "out.png") == np.hstack([read(picture), read(tmp_path / "plain.png")])).all()
+    assert (read(tmp_path / "out.png") == np.hstack([read(image_path), read(tmp_path / "plain.png")])).all()
 
 
 def test_video_stands_beside_its_painting(clip: Path, tmp_path: Path, ffmpeg: str) -> None:

@@ -70,12 +70,12 @@ def shrunk(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (400, 225), interpolation=cv2.INTER_AREA)
 
 
-def test_an_image_becomes_a_preset_and_is_no_more(run: Run, picture: Path, shipped: list[str]) -> None:
+def test_an_image_becomes_a_preset_and_is_no_more(run: Run, image_path: Path, shipped: list[str]) -> None:
     before = run("styles", "list").stdout.splitlines()
     assert before == [f"{name}\tidentity" for name in shipped]
 
-    assert run("styles", "add", str(picture), "--name", "Große Welle 北斎").stdout == "added Große Welle 北斎\n"
-    assert run("styles", "add", str(picture)).stdout == "added picture\n"
+    assert run("styles", "add", str(image_path), "--name", "Große Welle 北斎").stdout == "added Große Welle 北斎\n"
+    assert run("styles", "add", str(image_path)).stdout == "added picture\n"
     listed = run("styles", "list").stdout.splitlines()
     assert listed == [*before, "Große Welle 北斎\town", "picture\town"]
 
@@ -83,12 +83,12 @@ def test_an_image_becomes_a_preset_and_is_no_more(run: Run, picture: Path, shipp
     assert run("styles", "list").stdout.splitlines() == before
 
 
-def test_a_preset_outlives_its_image_and_paints_like_it(run: Run, picture: Path, tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "photo.png"), read(picture)[::2, ::2])
-    run("image", "photo.png", "-o", "expected.png", "--style", str(picture), "--color", "content")
+def test_a_preset_outlives_its_image_and_paints_like_it(run: Run, image_path: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "photo.png"), read(image_path)[::2, ::2])
+    run("image", "photo.png", "-o", "expected.png", "--style", str(image_path), "--color", "content")
 
-    run("styles", "add", str(picture), "--name", "mine")
-    picture.unlink()
+    run("styles", "add", str(image_path), "--name", "mine")
+    image_path.unlink()
     result = run("image", "photo.png", "-o", "painted.png", "--style", "mine", "--color", "content")
 
     assert result.returncode == 0
@@ -97,10 +97,10 @@ def test_a_preset_outlives_its_image_and_paints_like_it(run: Run, picture: Path,
     assert (read(tmp_path / "painted.png") == read(tmp_path / "expected.png")).all()
 
 
-def test_the_colours_of_a_preset_of_ones_own_can_be_matched(run: Run, picture: Path, tmp_path: Path) -> None:
-    run("styles", "add", str(picture), "--name", "mine")
+def test_the_colours_of_a_preset_of_ones_own_can_be_matched(run: Run, image_path: Path, tmp_path: Path) -> None:
+    run("styles", "add", str(image_path), "--name", "mine")
 
-    result = run("image", str(picture), "-o", "painted.png", "--style", "mine", "--color", "match")
+    result = run("image", str(image_path), "-o", "painted.png", "--style", "mine", "--color", "match")
 
     assert result.returncode == 0
     assert (tmp_path / "painted.png").exists()
@@ -108,9 +108,9 @@ def test_the_colours_of_a_preset_of_ones_own_can_be_matched(run: Run, picture: P
 
 @pytest.mark.parametrize("text", ["mine", "{}/presets/mine.png"])
 def test_the_live_program_has_ones_own_presets_after_the_models(
-    run: Run, picture: Path, shipped: list[str], tmp_path: Path, text: str
+    run: Run, image_path: Path, shipped: list[str], tmp_path: Path, text: str
 ) -> None:
-    run("styles", "add", str(picture), "--name", "mine")
+    run("styles", "add", str(image_path), "--name", "mine")
 
     session = open_session(Config.of(Settings(style=text.format(tmp_path)), Settings()), "cpu", IDENTITY)
 
@@ -119,8 +119,8 @@ def test_the_live_program_has_ones_own_presets_after_the_models(
     assert session.first is session.folder.styles[-1]
 
 
-def test_the_list_is_there_as_json(run: Run, picture: Path, shipped: list[str], tmp_path: Path) -> None:
-    run("styles", "add", str(picture), "--name", "wäve")
+def test_the_list_is_there_as_json(run: Run, image_path: Path, shipped: list[str], tmp_path: Path) -> None:
+    run("styles", "add", str(image_path), "--name", "wäve")
 
     listed = json.loads(run("styles", "list", "--json").stdout)
 
@@ -128,8 +128,8 @@ def test_the_list_is_there_as_json(run: Run, picture: Path, shipped: list[str], 
     assert listed[-1] == {"name": "wäve", "own": True, "picture": str(tmp_path / "presets" / "wäve.png")}
 
 
-def test_a_preset_of_the_model_is_hidden_by_force_only(run: Run, picture: Path, shipped: list[str]) -> None:
-    arguments = ("styles", "add", str(picture), "--name", shipped[0])
+def test_a_preset_of_the_model_is_hidden_by_force_only(run: Run, image_path: Path, shipped: list[str]) -> None:
+    arguments = ("styles", "add", str(image_path), "--name", shipped[0])
 
     assert "is a preset of the model already" in error_of(run(*arguments))
     assert run(*arguments, "--force").returncode == 0
@@ -137,9 +137,9 @@ def test_a_preset_of_the_model_is_hidden_by_force_only(run: Run, picture: Path, 
     assert run("styles", "list").stdout.splitlines()[:2] == [f"{shipped[0]}\town", f"{shipped[1]}\tidentity"]
 
 
-def test_presets_go_from_one_person_to_another(run: Run, picture: Path, tmp_path: Path) -> None:
+def test_presets_go_from_one_person_to_another(run: Run, image_path: Path, tmp_path: Path) -> None:
     for name in ("wave", "北斎", "secret"):
-        run("styles", "add", str(picture), "--name", name)
+        run("styles", "add", str(image_path), "--name", name)
 
     assert run("styles", "export", "北斎", "wave", "-o", "two.livestyle").stdout == "two.livestyle: 北斎, wave\n"
     assert "already exists" in error_of(run("styles", "export", "-o", "two.livestyle"))
@@ -174,28 +174,28 @@ def test_presets_go_from_one_person_to_another(run: Run, picture: Path, tmp_path
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(
-    run: Run, picture: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
+    run: Run, image_path: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     (tmp_path / "letter.jpg").write_text("Dear reader")
 
     assert words in error_of(run("styles", *arguments))
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.jpg", picture.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.jpg", image_path.name]
     assert (tmp_path / "letter.jpg").read_text() == "Dear reader"
 
 
 def test_a_sheet_shows_the_image_and_then_all_presets(
-    run: Run, picture: Path, tmp_path: Path, identity: Stylizer, shipped: list[str]
+    run: Run, image_path: Path, tmp_path: Path, identity: Stylizer, shipped: list[str]
 ) -> None:
-    run("styles", "add", str(picture), "--name", "mine")
+    run("styles", "add", str(image_path), "--name", "mine")
 
-    result = run("styles", "preview", str(picture), "-o", "sheet.png", "--device", "cpu")
+    result = run("styles", "preview", str(image_path), "-o", "sheet.png", "--device", "cpu")
 
     sheet = read(tmp_path / "sheet.png")
     assert result.stdout == f"sheet.png: {sheet.shape[1]}x{sheet.shape[0]}, {len(shipped) + 1} styles\n"
     tiles = tiles_on(sheet)
     styles = StyleLibrary(identity).presets.values()
-    content = read(picture)
+    content = read(image_path)
     expected = [content, *(identity.stylize(content, style.stats) for style in styles)]
     assert len(tiles) == len(expected) == len(shipped) + 2
     for tile, image in zip(tiles, expected, strict=True):
@@ -203,13 +203,15 @@ def test_a_sheet_shows_the_image_and_then_all_presets(
         assert np.abs(tile.astype(int) - shrunk(image)).mean() < 1
 
 
-def test_a_sheet_shows_the_styles_that_are_named(run: Run, picture: Path, tmp_path: Path, identity: Stylizer) -> None:
+def test_a_sheet_shows_the_styles_that_are_named(
+    run: Run, image_path: Path, tmp_path: Path, identity: Stylizer
+) -> None:
     arguments = ("--style", "dusk", "-s", "moss:0.5,dusk:0.5", "--strength", "0.5", "--color", "content")
 
-    run("styles", "preview", str(picture), "-o", "sheet.png", "--device", "cpu", *arguments)
+    run("styles", "preview", str(image_path), "-o", "sheet.png", "--device", "cpu", *arguments)
 
     _, dusk, mixed = tiles_on(read(tmp_path / "sheet.png"))
-    content, library = read(picture), StyleLibrary(identity)
+    content, library = read(image_path), StyleLibrary(identity)
     for tile, text in ((dusk, "dusk"), (mixed, "moss:0.5,dusk:0.5")):
         painted = keep_colors(content, identity.stylize(content, library.find(text)[0].stats, 0.5))
         assert np.abs(tile.astype(int) - shrunk(painted)).mean() < 1
@@ -226,16 +228,16 @@ def test_a_sheet_shows_the_styles_that_are_named(run: Run, picture: Path, tmp_pa
     ],
 )
 def test_a_sheet_has_the_look_that_is_chosen(
-    run: Run, picture: Path, tmp_path: Path, identity: Stylizer, arguments: tuple[str, ...], look: dict[str, Any]
+    run: Run, image_path: Path, tmp_path: Path, identity: Stylizer, arguments: tuple[str, ...], look: dict[str, Any]
 ) -> None:
     mask = np.zeros((30, 40), np.uint8)
     mask[:, :20] = 255
     cv2.imwrite(str(tmp_path / "left.png"), mask)
 
-    result = run("styles", "preview", str(picture), "-o", "sheet.png", "--style", "dusk", *arguments)
+    result = run("styles", "preview", str(image_path), "-o", "sheet.png", "--style", "dusk", *arguments)
 
     assert result.returncode == 0, result.stderr
-    content, library = read(picture), StyleLibrary(identity)
+    content, library = read(image_path), StyleLibrary(identity)
     if "mask" in look:
         look = {**look, "mask": Mask(tmp_path / look["mask"])}
     if "background" in look:
@@ -248,12 +250,12 @@ def test_a_sheet_has_the_look_that_is_chosen(
     assert np.abs(tile.astype(int) - expected).mean() < 1 < np.abs(tile.astype(int) - other).mean()
 
 
-def test_a_sheet_of_images_can_match_their_colours(run: Run, picture: Path, tmp_path: Path) -> None:
-    run("styles", "add", str(picture), "--name", "mine")
+def test_a_sheet_of_images_can_match_their_colours(run: Run, image_path: Path, tmp_path: Path) -> None:
+    run("styles", "add", str(image_path), "--name", "mine")
     options = ("--style", "mine", "--device", "cpu")
 
-    run("styles", "preview", str(picture), "-o", "style.png", *options)
-    cv2.imwrite(str(tmp_path / "grey.png"), cv2.cvtColor(read(picture), cv2.COLOR_BGR2GRAY))
+    run("styles", "preview", str(image_path), "-o", "style.png", *options)
+    cv2.imwrite(str(tmp_path / "grey.png"), cv2.cvtColor(read(image_path), cv2.COLOR_BGR2GRAY))
     result = run("styles", "preview", "grey.png", "-o", "match.png", "--color", "match", *options)
 
     assert result.returncode == 0
@@ -273,13 +275,13 @@ def test_an_image_of_any_shape_has_a_sheet(run: Run, tmp_path: Path, size: tuple
     assert max(height, width) < 1500
 
 
-def test_each_name_stands_under_its_image_and_only_there(run: Run, picture: Path, tmp_path: Path) -> None:
+def test_each_name_stands_under_its_image_and_only_there(run: Run, image_path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "styles"
     folder.mkdir()
-    tall = cv2.resize(read(picture)[:, 300:340], (90, 720))
+    tall = cv2.resize(read(image_path)[:, 300:340], (90, 720))
     # A name that no terminal can show and no font can draw, and one that is far too long.
     for name in ("北斎 Große", os.fsdecode(b"bad \xff name"), "long " * 40):
-        cv2.imwrite(str(tmp_path / "style.png"), read(picture)[::4, ::4])
+        cv2.imwrite(str(tmp_path / "style.png"), read(image_path)[::4, ::4])
         (tmp_path / "style.png").rename(folder / f"{name}.png")
     cv2.imwrite(str(tmp_path / "tall.png"), tall)
 

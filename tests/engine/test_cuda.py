@@ -32,11 +32,11 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def test_frames_of_changing_sizes_and_styles_are_those_of_the_cpu(
-    cuda: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, film: list[np.ndarray]
+    cuda: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, demo_frames: list[np.ndarray]
 ) -> None:
     styles = list(library.presets.values())
     for number, size in enumerate([(360, 640), (121, 203), (360, 640)]):
-        frame = np.ascontiguousarray(film[number][: size[0], : size[1]])
+        frame = np.ascontiguousarray(demo_frames[number][: size[0], : size[1]])
         stats = styles[number].stats
         assert psnr(cuda.stylize(frame, stats, 0.8), exact_stylizer.stylize(frame, stats, 0.8)) > 40
 
@@ -51,9 +51,9 @@ def test_a_film_with_running_statistics_is_that_of_the_cpu(
 
 
 def test_two_styles_in_one_frame_are_those_of_the_cpu(
-    cuda: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, film: list[np.ndarray]
+    cuda: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, demo_frames: list[np.ndarray]
 ) -> None:
     first, second = (style.stats for style in list(library.presets.values())[:2])
-    mask = np.tile(np.linspace(0, 255, film[0].shape[1]).astype(np.uint8), (film[0].shape[0], 1))
-    painted = [s.stylize(film[0], first, mask=mask, background=second) for s in (cuda, exact_stylizer)]
+    mask = np.tile(np.linspace(0, 255, demo_frames[0].shape[1]).astype(np.uint8), (demo_frames[0].shape[0], 1))
+    painted = [s.stylize(demo_frames[0], first, mask=mask, background=second) for s in (cuda, exact_stylizer)]
     assert psnr(*painted) > 40

@@ -68,10 +68,10 @@ def test_the_cpu_paints_in_8_bit_integers_nearly_what_it_paints_in_float32(
 
 
 def test_a_dark_frame_is_painted_in_8_bit_integers_nearly_as_in_float32(
-    stylizer: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, film: list[np.ndarray]
+    stylizer: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, demo_frames: list[np.ndarray]
 ) -> None:
     # Its channels span a small part of what those of a bright frame span, and the first AdaIN site stretches them.
-    dark = film[0] // 4
+    dark = demo_frames[0] // 4
     for style in library.presets.values():
         painted, exact = (s.stylize(dark, style.stats).astype(float) for s in (stylizer, exact_stylizer))
         assert np.square(painted - exact).mean() < 255**2 / 10 ** (28 / 10)

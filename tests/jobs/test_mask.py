@@ -33,7 +33,7 @@ from tests.program import livestyle as run
 
 WIDTH, HEIGHT = 192, 96
 LEFT, RIGHT = (slice(None), slice(0, 64)), (slice(None), slice(128, None))
-"""Parts of a picture that are far enough from its middle."""
+"""Parts of an image that are far enough from its middle."""
 
 
 def livestyle(*arguments: object) -> CompletedProcess[str]:
@@ -51,15 +51,15 @@ def distance(first: np.ndarray, second: np.ndarray, part: tuple[slice, slice]) -
 
 
 @pytest.fixture
-def photo(tmp_path: Path, film: list[np.ndarray]) -> Path:
+def photo(tmp_path: Path, demo_frames: list[np.ndarray]) -> Path:
     path = tmp_path / "photo.png"
-    cv2.imwrite(str(path), cv2.resize(film[0], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
+    cv2.imwrite(str(path), cv2.resize(demo_frames[0], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
     return path
 
 
 @pytest.fixture
 def left(tmp_path: Path) -> Path:
-    """A mask whose left half is white, smaller than the picture."""
+    """A mask whose left half is white, smaller than the image."""
     mask = np.zeros((24, 48), np.uint8)
     mask[:, :24] = 255
     path = tmp_path / "left.png"
@@ -75,7 +75,7 @@ def styles(identity_library: StyleLibrary) -> list[Style]:
 
 @pytest.fixture
 def clip(make: Make) -> Path:
-    """Two seconds of a picture that moves, 10 frames a second, without loss."""
+    """Two seconds of an image that moves, 10 frames a second, without loss."""
     source = f"testsrc2=size={WIDTH}x{HEIGHT}:rate=10:duration=2"
     return make("clip.mkv", "-f", "lavfi", "-i", source, "-c:v", "ffv1", "-pix_fmt", "bgr0")
 
@@ -155,16 +155,16 @@ def test_colours_of_the_content_and_comparing_go_with_a_mask(
 
 
 def test_matching_colours_needs_an_image_of_the_background_too(
-    photo: Path, left: Path, picture: Path, tmp_path: Path, identity: Stylizer, identity_library: StyleLibrary
+    photo: Path, left: Path, image_path: Path, tmp_path: Path, identity: Stylizer, identity_library: StyleLibrary
 ) -> None:
-    matched = identity_library.from_image(picture)
+    matched = identity_library.from_image(image_path)
     options: dict[str, Any] = {"mask": left, "color": ColorMode.MATCH}
     with pytest.raises(StyleError, match="the colours of old-rose cannot be matched"):
         paint_images(
             [photo], tmp_path / "out.png", identity, [matched], background=identity_library["old-rose"], **options
         )
 
-    again = identity_library.from_image(picture)
+    again = identity_library.from_image(image_path)
     paint_images([photo], tmp_path / "out.png", identity, [matched], background=again, **options)
     paint_images([photo], tmp_path / "alone.png", identity, [matched], color=ColorMode.MATCH)
     assert abs(read(tmp_path / "out.png") - read(tmp_path / "alone.png")).max() <= 1
@@ -315,7 +315,7 @@ def test_a_mask_is_never_written_over(photo: Path, clip: Path, left: Path, wande
 
 @pytest.fixture
 def closed() -> Iterator[Path]:
-    """A folder that may not be entered, with a picture in it as there is one beside it."""
+    """A folder that may not be entered, with an image in it as there is one beside it."""
     with TemporaryDirectory() as name:
         folder = Path(name) / "closed"
         folder.mkdir()

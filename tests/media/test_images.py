@@ -12,18 +12,18 @@ from livestyle.files import atomic_write
 from livestyle.media.images import read_image, write_image
 
 
-def test_a_file_that_cannot_be_written_whole_is_left_as_it_was(tmp_path: Path, film: list[np.ndarray]) -> None:
+def test_a_file_that_cannot_be_written_whole_is_left_as_it_was(tmp_path: Path, demo_frames: list[np.ndarray]) -> None:
     resource = pytest.importorskip("resource")
     path = tmp_path / "image.png"
-    write_image(path, film[0])
+    write_image(path, demo_frames[0])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
     try:
         with pytest.raises(OutputError, match=r"cannot write .*image.png: File too large"):
-            write_image(path, film[1])
+            write_image(path, demo_frames[1])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert np.array_equal(read_image(path), film[0])
+    assert np.array_equal(read_image(path), demo_frames[0])
     assert [found.name for found in tmp_path.iterdir()] == ["image.png"]
 
 

@@ -124,13 +124,13 @@ def test_a_picture_that_stays_is_sent_again(server: MjpegServer) -> None:
         assert viewer.read() == viewer.read() == viewer.read()
 
 
-def test_opencv_reads_the_stream(server: MjpegServer, film: list[np.ndarray]) -> None:
-    server.write(film[0], 0)
+def test_opencv_reads_the_stream(server: MjpegServer, demo_frames: list[np.ndarray]) -> None:
+    server.write(demo_frames[0], 0)
     capture = cv2.VideoCapture(f"{server.url}stream.mjpg", cv2.CAP_FFMPEG)
     fine, image = capture.read()
     capture.release()
     assert fine
-    assert cv2.PSNR(image, film[0]) > 28
+    assert cv2.PSNR(image, demo_frames[0]) > 28
 
 
 def test_the_snapshot_is_the_newest_picture(server: MjpegServer) -> None:

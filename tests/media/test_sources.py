@@ -39,11 +39,11 @@ def test_the_sound_of_a_long_video_does_not_gather_in_memory(make: Make) -> None
         assert not source.packets
 
 
-def test_an_image_is_one_frame(tmp_path: Path, film: list[np.ndarray]) -> None:
-    cv2.imwrite(str(tmp_path / "image.png"), film[0])
+def test_an_image_is_one_frame(tmp_path: Path, demo_frames: list[np.ndarray]) -> None:
+    cv2.imwrite(str(tmp_path / "image.png"), demo_frames[0])
     with open_source(str(tmp_path / "image.png")) as source:
         (frame,) = source
-    assert np.array_equal(frame.image, film[0])
+    assert np.array_equal(frame.image, demo_frames[0])
     assert (source.width, source.height) == (640, 360)
 
 

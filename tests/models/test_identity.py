@@ -54,8 +54,8 @@ def test_two_styles_meet_at_a_mask(identity: Stylizer, frame: np.ndarray, dusk: 
 
 
 def test_frames_are_painted_alike_alone_in_a_batch_and_on_any_number_of_threads(
-    identity: Stylizer, film: list[np.ndarray], dusk: Style
+    identity: Stylizer, demo_frames: list[np.ndarray], dusk: Style
 ) -> None:
-    batch = np.stack(film[:3])
+    batch = np.stack(demo_frames[:3])
     painted = Stylizer(IDENTITY, "cpu", threads=1).stylize(batch, dusk.stats)
     assert all((one == identity.stylize(image, dusk.stats)).all() for one, image in zip(painted, batch, strict=True))

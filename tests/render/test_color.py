@@ -76,17 +76,19 @@ def test_a_painting_of_another_size_is_refused(noise: np.ndarray) -> None:
         keep_colors(noise, noise[1:])
 
 
-def test_matched_colours_have_the_mean_and_covariance_of_the_content(noise: np.ndarray, film: list[np.ndarray]) -> None:
+def test_matched_colours_have_the_mean_and_covariance_of_the_content(
+    noise: np.ndarray, demo_frames: list[np.ndarray]
+) -> None:
     # Of so little contrast that nothing leaves 0..255.
-    content = (film[0] // 3 + 80).astype(np.uint8)
+    content = (demo_frames[0] // 3 + 80).astype(np.uint8)
     mean, covariance = moments(match_colors(noise, content))
     expected_mean, expected_covariance = moments(content)
     np.testing.assert_allclose(mean, expected_mean, atol=1)
     np.testing.assert_allclose(covariance, expected_covariance, rtol=0.03, atol=5)
 
 
-def test_several_frames_are_matched_as_one_content(noise: np.ndarray, film: list[np.ndarray]) -> None:
-    small = [frame[::4, ::4] for frame in film[:3]]
+def test_several_frames_are_matched_as_one_content(noise: np.ndarray, demo_frames: list[np.ndarray]) -> None:
+    small = [frame[::4, ::4] for frame in demo_frames[:3]]
     assert np.array_equal(match_colors(noise, np.stack(small)), match_colors(noise, np.concatenate(small)))
 
 
@@ -126,11 +128,11 @@ def test_a_matched_style_is_that_of_the_matched_picture(
 
 
 def test_a_matched_style_does_not_take_the_place_of_its_picture_in_the_cache(
-    library: StyleLibrary, picture: Path, noise: np.ndarray
+    library: StyleLibrary, image_path: Path, noise: np.ndarray
 ) -> None:
-    style = library.from_image(picture)
+    style = library.from_image(image_path)
     library.matched(style, noise)
-    assert np.array_equal(library.from_image(picture).stats.values, style.stats.values)
+    assert np.array_equal(library.from_image(image_path).stats.values, style.stats.values)
 
 
 @pytest.mark.parametrize("of", ["{0}", "{0},{1}"])
@@ -141,9 +143,9 @@ def test_presets_and_mixes_have_no_colours_to_match(library: StyleLibrary, frame
 
 
 def test_a_style_picture_that_is_gone_cannot_be_matched(
-    library: StyleLibrary, picture: Path, frame: np.ndarray
+    library: StyleLibrary, image_path: Path, frame: np.ndarray
 ) -> None:
-    style = library.from_image(picture)
-    picture.unlink()
+    style = library.from_image(image_path)
+    image_path.unlink()
     with pytest.raises(StyleError, match=r"there is no picture .*picture\.png"):
         library.matched(style, frame)

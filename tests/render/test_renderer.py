@@ -81,9 +81,11 @@ def test_a_frame_is_what_the_stylizer_makes_of_it(stylizer: Stylizer, style: Sty
     assert np.array_equal(paint(stylizer, frame, style), stylizer.stylize(frame, style.stats))
 
 
-def test_a_fade_to_black_and_back_is_one_in_paint(stylizer: Stylizer, style: Style, film: list[np.ndarray]) -> None:
+def test_a_fade_to_black_and_back_is_one_in_paint(
+    stylizer: Stylizer, style: Style, demo_frames: list[np.ndarray]
+) -> None:
     shares = (0.2, 0.1, 0.05, 0, 0, 0.05, 0.1, 0.2)
-    light = [p.mean() for p in render(stylizer, [(film[0] * s).astype(np.uint8) for s in shares], Look(style))]
+    light = [p.mean() for p in render(stylizer, [(demo_frames[0] * s).astype(np.uint8) for s in shares], Look(style))]
     assert light[0] > light[1] > light[2] > light[3] == light[4] == 0
     assert light[4] < light[5] < light[6] < light[7]
 

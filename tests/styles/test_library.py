@@ -25,34 +25,38 @@ def test_the_presets_are_those_of_the_model(library: StyleLibrary, identity: Sty
 
 
 def test_an_image_is_encoded_once_and_then_comes_from_the_cache(
-    identity: Stylizer, tmp_path: Path, picture: Path
+    identity: Stylizer, tmp_path: Path, image_path: Path
 ) -> None:
     first, second = (StyleLibrary(identity, tmp_path / "cache") for _ in range(2))
-    encoded = first.from_image(picture)
-    cached = second.from_image(picture.rename(tmp_path / "renamed.png"))
+    encoded = first.from_image(image_path)
+    cached = second.from_image(image_path.rename(tmp_path / "renamed.png"))
     assert (first.encoded, second.encoded) == (1, 0)
     assert np.array_equal(encoded.stats.values, cached.stats.values)
 
 
-def test_a_changed_image_is_encoded_anew(library: StyleLibrary, picture: Path) -> None:
-    before = library.from_image(picture)
-    picture.write_bytes(_png(np.full((80, 90, 3), 200, np.uint8)))
-    assert not np.array_equal(library.from_image(picture).stats.values, before.stats.values)
+def test_a_changed_image_is_encoded_anew(library: StyleLibrary, image_path: Path) -> None:
+    before = library.from_image(image_path)
+    image_path.write_bytes(_png(np.full((80, 90, 3), 200, np.uint8)))
+    assert not np.array_equal(library.from_image(image_path).stats.values, before.stats.values)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00junk", b"not numpy at all"])
-def test_a_damaged_cache_file_is_encoded_anew(identity: Stylizer, tmp_path: Path, picture: Path, damage: bytes) -> None:
+def test_a_damaged_cache_file_is_encoded_anew(
+    identity: Stylizer, tmp_path: Path, image_path: Path, damage: bytes
+) -> None:
     library = StyleLibrary(identity, tmp_path / "cache")
-    good = library.from_image(picture)
+    good = library.from_image(image_path)
     for file in (tmp_path / "cache").iterdir():
         file.write_bytes(damage)
-    assert np.array_equal(library.from_image(picture).stats.values, good.stats.values)
+    assert np.array_equal(library.from_image(image_path).stats.values, good.stats.values)
     assert library.encoded == 2
 
 
-def test_a_cache_folder_that_cannot_be_made_is_done_without(identity: Stylizer, tmp_path: Path, picture: Path) -> None:
+def test_a_cache_folder_that_cannot_be_made_is_done_without(
+    identity: Stylizer, tmp_path: Path, image_path: Path
+) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert StyleLibrary(identity, tmp_path / "file" / "cache").from_image(picture).name == "picture"
+    assert StyleLibrary(identity, tmp_path / "file" / "cache").from_image(image_path).name == "picture"
 
 
 def test_a_folder_is_all_its_images_by_name(library: StyleLibrary, tmp_path: Path) -> None:
@@ -68,10 +72,10 @@ def test_a_mix_is_the_weighted_mean_of_its_styles(library: StyleLibrary) -> None
     np.testing.assert_allclose(mixed.stats.values, expected, rtol=1e-5)
 
 
-def test_a_mix_without_weights_is_even(library: StyleLibrary, picture: Path) -> None:
+def test_a_mix_without_weights_is_even(library: StyleLibrary, image_path: Path) -> None:
     name = next(iter(library.presets))
-    (mixed,) = library.find(f"{name},{picture}")
-    expected = (library.presets[name].stats.values + library.from_image(picture).stats.values) / 2
+    (mixed,) = library.find(f"{name},{image_path}")
+    expected = (library.presets[name].stats.values + library.from_image(image_path).stats.values) / 2
     np.testing.assert_allclose(mixed.stats.values, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -109,10 +113,10 @@ def test_an_empty_folder_is_refused(library: StyleLibrary, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def presets(tmp_path: Path, film: list[np.ndarray]) -> PresetFolder:
+def presets(tmp_path: Path, demo_frames: list[np.ndarray]) -> PresetFolder:
     """Two presets of somebody's own."""
     folder = PresetFolder(tmp_path / "presets")
-    for name, image in (("wave", film[3]), ("Große Flut", film[9])):
+    for name, image in (("wave", demo_frames[3]), ("Große Flut", demo_frames[9])):
         folder.add(name, image)
     return folder
 
@@ -128,10 +132,10 @@ def test_ones_own_presets_come_after_those_of_the_model(own: StyleLibrary, ident
 
 
 def test_a_preset_of_ones_own_is_the_style_of_its_image(
-    own: StyleLibrary, identity: Stylizer, film: list[np.ndarray]
+    own: StyleLibrary, identity: Stylizer, demo_frames: list[np.ndarray]
 ) -> None:
     (style,) = own.find("wave")
-    assert np.array_equal(style.stats.values, identity.encode_style(film[3]).values)
+    assert np.array_equal(style.stats.values, identity.encode_style(demo_frames[3]).values)
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -160,10 +164,10 @@ def test_the_colours_of_a_preset_of_ones_own_can_be_matched(own: StyleLibrary, f
 
 
 def test_a_preset_of_ones_own_takes_the_place_of_the_models(
-    own: StyleLibrary, presets: PresetFolder, identity: Stylizer, film: list[np.ndarray]
+    own: StyleLibrary, presets: PresetFolder, identity: Stylizer, demo_frames: list[np.ndarray]
 ) -> None:
     first = next(iter(identity.model.presets()))
-    presets.add(first, film[3])
+    presets.add(first, demo_frames[3])
     assert own.first() is own.presets[first] is own.find(first)[0]
     assert own.first().source == presets.folder / f"{first}.png"
     assert next(iter(own.presets)) == first

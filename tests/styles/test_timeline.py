@@ -87,10 +87,10 @@ def test_a_mix_can_be_in_it(library: StyleLibrary, presets: list[Style]) -> None
 
 
 def test_images_can_be_in_it_even_with_an_at_in_their_name(
-    library: StyleLibrary, presets: list[Style], picture: Path
+    library: StyleLibrary, presets: list[Style], image_path: Path
 ) -> None:
-    odd = picture.with_name("photo@2.png")
-    odd.write_bytes(picture.read_bytes())
+    odd = image_path.with_name("photo@2.png")
+    odd.write_bytes(image_path.read_bytes())
 
     assert read_styles(library, str(odd))[0].name == "photo@2"
     mixed = f"{odd}:0.5,{presets[0].name}:0.5"
@@ -121,11 +121,11 @@ def test_what_cannot_be_read_is_refused(library: StyleLibrary, presets: list[Sty
         read_styles(library, text.format(*(style.name for style in presets)))
 
 
-def test_a_folder_is_no_single_style(library: StyleLibrary, picture: Path) -> None:
-    picture.with_name("other.png").write_bytes(picture.read_bytes())
+def test_a_folder_is_no_single_style(library: StyleLibrary, image_path: Path) -> None:
+    image_path.with_name("other.png").write_bytes(image_path.read_bytes())
 
     with pytest.raises(StyleError, match="is a folder"):
-        read_styles(library, f"{picture.parent}@0")
+        read_styles(library, f"{image_path.parent}@0")
 
 
 @pytest.mark.parametrize("crossfade", [-1, float("inf"), float("nan")])

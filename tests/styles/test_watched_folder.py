@@ -50,7 +50,7 @@ def some_polls() -> None:
 
 
 def png(seed: int) -> bytes:
-    """A small picture of its own."""
+    """A small image of its own."""
     noise = np.random.default_rng(seed).integers(0, 255, (16, 24, 3), np.uint8)
     return bytes(cv2.imencode(".png", cv2.resize(noise, (120, 80), interpolation=cv2.INTER_CUBIC))[1])
 
@@ -339,12 +339,12 @@ def test_closing_does_not_wait_for_the_images_that_are_left(watch: Open, slow: S
 
 
 def test_the_styles_given_are_all_there_is_without_a_folder(
-    library: StyleLibrary, presets: list[Style], picture: Path
+    library: StyleLibrary, presets: list[Style], image_path: Path
 ) -> None:
-    style = library.from_image(picture)
+    style = library.from_image(image_path)
     with WatchedFolder(library, [style, *presets]) as watched:
         assert watched.styles == (style, *presets)
-        wait_for(lambda: watched.thumbnail(style) is not None, "the picture's thumbnail")
+        wait_for(lambda: watched.thumbnail(style) is not None, "the image's thumbnail")
         assert watched.take_news() == []
         assert watched.thumbnail(presets[0]) is None
 
