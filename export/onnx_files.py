@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from livestyle.engine.devices import create_session
 from livestyle.engine.model import (
     CHECKPOINT,
     MINIMUM_SIDE,
@@ -21,11 +22,13 @@ from livestyle.engine.model import (
     REGIONS_FP16,
     STYLE,
     STYLIZE,
+    STYLIZE_CONSTANT,
     STYLIZE_FP16,
     STYLIZE_INT8,
 )
 from train.networks import CompactModel, Model
 
+from .constants import add_outputs, constant_graph
 from .graphs import StyleGraph, stylize_graph
 from .quantize import OPSET, quantized_graph
 
@@ -57,9 +60,25 @@ def write_networks(model: Model, folder: Path) -> None:
 
 
 def write_int8_network(model: CompactModel, folder: Path) -> None:
-    """Write stylize.int8.onnx of a model; see `write_networks`."""
+    """Write stylize.int8.onnx of a model and its constant form; see `write_networks`."""
+    network = quantized_graph(model.stylizer)
+    add_outputs(network)
+    # A copy: storing moves weights out of the graph.
+    whole = copy.deepcopy(network)
     # Its weights are quantised in any case, so rounding them to float16 first does no harm.
-    _store(quantized_graph(model.stylizer), folder / STYLIZE_INT8, exactly=False)
+    _store(network, folder / STYLIZE_INT8, exactly=False)
+    session, size = create_session(folder / STYLIZE_INT8, "cpu"), 2 * sum(model.site_channels)
+    example = {
+        "frames": np.zeros((1, MINIMUM_SIDE, MINIMUM_SIDE, 3), np.uint8),
+        "stats": np.ones(size, np.float32),
+        "strength": np.array(1, np.float32),
+        "content_state": np.zeros(size, np.float32),
+        "momentum": np.array(0, np.float32),
+    }
+    names = [output.name for output in session.get_outputs()]
+    values = dict(zip(names, session.run(None, example), strict=True))
+    constants = {name: value for name, value in values.items() if name not in ("stylized", "next_content_state")}
+    (folder / STYLIZE_CONSTANT).write_bytes(constant_graph(whole, constants).SerializeToString())
 
 
 def _write(

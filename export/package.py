@@ -23,6 +23,7 @@ from livestyle.engine.model import (
     REGIONS_FP16,
     STYLE,
     STYLIZE,
+    STYLIZE_CONSTANT,
     STYLIZE_FP16,
     STYLIZE_INT8,
     Manifest,
@@ -84,7 +85,7 @@ def export_model(
         write_networks(rounded, work)
         parity = compare(model, rounded, work, images)
         if parity.has_int8:
-            names.append(STYLIZE_INT8)
+            names += [STYLIZE_INT8, STYLIZE_CONSTANT]
         elif parity.int8_psnr is not None:
             log.warning(
                 "the network in 8-bit integers is %.1f dB from float32, its running statistics %.0f %% off, "
@@ -113,7 +114,7 @@ def export_model(
         )
         target.mkdir(exist_ok=True)
         # Stale files of an earlier export into the same folder.
-        for name in {PRESETS, STYLIZE_INT8, CHECKPOINT}.difference(names):
+        for name in {PRESETS, STYLIZE_INT8, STYLIZE_CONSTANT, CHECKPOINT}.difference(names):
             (target / name).unlink(missing_ok=True)
         for name in names:
             os.replace(work / name, target / name)

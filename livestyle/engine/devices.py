@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from livestyle.errors import DeviceError, ModelError
 from .model import MINIMUM_SIDE
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnxruntime as ort
 
 # Before onnxruntime is imported: its telemetry assigns this machine a persistent identifier and reports usage.
@@ -99,7 +101,11 @@ def session_providers(kind: str) -> list[Any]:
 
 
 def create_session(
-    path: Path, kind: str, threads: int | None = None, shape: tuple[int, int, int] | None = None
+    path: Path,
+    kind: str,
+    threads: int | None = None,
+    shape: tuple[int, int, int] | None = None,
+    constants: Mapping[str, np.ndarray] | None = None,
 ) -> ort.InferenceSession:
     """Session of a network on one device, without fallback to another.
 
@@ -109,22 +115,27 @@ def create_session(
         threads: of the CPU; None is `default_threads`.
         shape: N, H and W of the frames, where they are fixed. CUDA needs them: shape arithmetic, which onnxruntime
             places on the CPU, is then folded into constants when the session is created.
+        constants: values of the network's external initializers, by name.
 
     Raises:
         DeviceError: CUDA does not start.
         ModelError: the CPU cannot run the network: the file is damaged or no such network.
     """
+    import numpy as np
     import onnxruntime as ort
 
     if kind == "cuda":
         preload_cuda()
     # Providers log missing libraries on stderr before the session's own log level applies.
     ort.set_default_logger_severity(4)
+    options = session_options(kind, threads, shape)
+    if constants:
+        # onnxruntime puts them into the graph before it optimises it, so kernels see constants.
+        values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in constants.values()]
+        options.add_external_initializers(list(constants), values)
     try:
         # Without enable_fallback=0, onnxruntime tries the CPU next and raises that failure, which hides the first.
-        session = ort.InferenceSession(
-            path, session_options(kind, threads, shape), session_providers(kind), enable_fallback=0
-        )
+        session = ort.InferenceSession(path, options, session_providers(kind), enable_fallback=0)
     except Exception as error:
         reason = first_line(error)
         if kind != "cuda":

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from livestyle.errors import DeviceError, ModelError
 
-from .devices import Device, create_session, first_line
-from .model import REGIONS, REGIONS_FP16, STYLIZE, STYLIZE_FP16, STYLIZE_INT8, Model
+from .devices import Device, create_session, default_threads, first_line
+from .forms import form_key, measured_speedup
+from .model import REGIONS, REGIONS_FP16, STYLIZE, STYLIZE_CONSTANT, STYLIZE_FP16, STYLIZE_INT8, Model
 
 if TYPE_CHECKING:
+    from .constant import Paint
     from .style import StyleStats
 
+MEASURED_SIZE = 180, 320
+"""Height and width of the frames that the forms of the network are timed with."""
 SHAPES_KEPT = 4
 """Frame shapes whose bindings are kept, those used last."""
 
@@ -62,6 +68,51 @@ class NetworkSession:
             self._session = create_session(self._path, device.kind, threads)
             check_shapes(self._session, self._sizes, model)
         self._bound: dict[tuple[int, ...], _Binding] = {}
+        self._threads = threads
+        self._constant_path = None
+        self.form_key = ""
+        """What the speed of the constant form depends on, see `form_key`; empty where there is no constant form."""
+        if self.samples and STYLIZE_CONSTANT in model.manifest.files:
+            self._constant_path = model.file(STYLIZE_CONSTANT)
+            self._maker = ThreadPoolExecutor(1, "constant form")
+            self.form_key = form_key(model.manifest.files[name], threads or default_threads())
+
+    def run_for_constants(
+        self, frames: np.ndarray, styles: Sequence[StyleStats], strength: float, state: np.ndarray, momentum: float
+    ) -> tuple[np.ndarray, np.ndarray, Future[Paint]]:
+        """As `run`, and the network with the weights, biases and scales of this frame, made on another thread."""
+        values = _inputs(frames, styles[0].values, strength, state, momentum)
+        with _explained(frames):
+            found = dict(zip(self._output_names, self._session.run(None, values), strict=True))
+        stylized, next_state = found.pop("stylized"), found.pop("next_content_state")
+        return stylized, next_state, self._maker.submit(self._with_constants, found, frames.shape)
+
+    def measured_speedup(self) -> float:
+        """How many times as fast the constant form is here, on small frames of noise; takes a second or less."""
+        frames = np.random.default_rng(0).integers(0, 256, (1, *MEASURED_SIZE, 3), np.uint8)
+        state = np.zeros(self._sizes["content_state"], np.float32)
+        values = _inputs(frames, np.ones(self._sizes["stats"], np.float32), 1.0, state, 0.0)
+        found = dict(zip(self._output_names, self._session.run(None, values), strict=True))
+        outputs = ["stylized", "next_content_state"]
+        constants = {name: value for name, value in found.items() if name not in outputs}
+        paint = self._with_constants(constants, frames.shape)
+        # Not by a binding, whose buffers the painting thread may be using.
+        return measured_speedup(lambda: self._session.run(outputs, values), lambda: paint(frames))
+
+    def _with_constants(self, constants: dict[str, np.ndarray], shape: tuple[int, ...]) -> Paint:
+        assert self._constant_path is not None
+        fixed = create_session(self._constant_path, "cpu", self._threads, (1, shape[1], shape[2]), constants)
+
+        def paint(frames: np.ndarray) -> np.ndarray:
+            with _explained(frames):
+                stylized: np.ndarray = fixed.run(["stylized"], {"frames": frames})[0]
+            return stylized
+
+        return paint
+
+    @property
+    def _output_names(self) -> list[str]:
+        return [output.name for output in self._session.get_outputs()]
 
     def run(
         self,
@@ -108,7 +159,9 @@ class _Binding:
             "stylized": (shape, np.uint8),
             "next_content_state": state,
         }
-        inputs, outputs = ([value.name for value in found] for found in (session.get_inputs(), session.get_outputs()))
+        inputs = [value.name for value in session.get_inputs()]
+        # Of the 8-bit network more are there, and cost nothing where nobody asks for them.
+        outputs = ["stylized", "next_content_state"]
         self._buffers: dict[str, Any] = {
             name: ort.OrtValue.ortvalue_from_shape_and_type(*sizes[name], device, 0) for name in (*inputs, *outputs)
         }
@@ -136,18 +189,36 @@ class _Binding:
         self._set("strength", np.float32(strength))
         self._set("content_state", state)
         self._set("momentum", np.float32(momentum))
-        try:
+        with _explained(frames):
             self._session.run_with_iobinding(self._binding)
-        except Exception as error:
-            size = f"{frames.shape[2]}x{frames.shape[1]}"
-            raise DeviceError(
-                f"a frame of {size} could not be painted ({first_line(error)}): try a smaller one"
-            ) from error
         # Copies: on the CPU these are views of the bound buffers, which the next frame overwrites.
         return self._buffers["stylized"].numpy().copy(), self._buffers["next_content_state"].numpy().copy()
 
     def _set(self, name: str, value: Any) -> None:
         self._buffers[name].update_inplace(np.asarray(value, order="C"))
+
+
+def _inputs(
+    frames: np.ndarray, stats: np.ndarray, strength: float, state: np.ndarray, momentum: float
+) -> dict[str, np.ndarray]:
+    """Inputs of the network in one style, by name."""
+    return {
+        "frames": frames,
+        "stats": stats,
+        "strength": np.array(strength, np.float32),
+        "content_state": state,
+        "momentum": np.array(momentum, np.float32),
+    }
+
+
+@contextmanager
+def _explained(frames: np.ndarray) -> Iterator[None]:
+    """Raises what onnxruntime raises as a `DeviceError` that names the size of the frames."""
+    try:
+        yield
+    except Exception as error:
+        size = f"{frames.shape[2]}x{frames.shape[1]}"
+        raise DeviceError(f"a frame of {size} could not be painted ({first_line(error)}): try a smaller one") from error
 
 
 def check_shapes(session: Any, sizes: dict[str, list[int]], model: Model) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from livestyle.media.frames import BgrImage
 
+    from .constant import Rest
+
 MOMENTUM = 0.8
 """Momentum of the exponential moving average of the content statistics: the share that a new frame leaves in place."""
 CUT_THRESHOLD = 28.0
@@ -56,6 +58,11 @@ class Stabilizer:
             raise InputError(f"momentum is 0 or more and below 1, not {momentum}")
         self.momentum = momentum
         self.values: np.ndarray | None = None
+        """Running content statistics, float32 [K]; None before the first frame."""
+        self.frames_since = 0
+        """Frames painted since `values` were updated: the constant form leaves them as they are."""
+        self.rest: Rest | None = None
+        """What the constant form of the network needs to know of the sequence, see `livestyle.engine.constant`."""
         self.is_flat = False
         """Whether the last frame given to `detect_scene_cut` has one colour: its statistics are rounding errors, which
         the moving average would amplify from frame to frame."""
@@ -66,20 +73,37 @@ class Stabilizer:
 
     def reset(self) -> None:
         """Forget all frames before."""
-        self.values = None
+        self.reset_statistics()
         self.is_sparse = False
         self._last_samples = None
         self._mean = None
 
     def reset_statistics(self) -> None:
         """Forget the content statistics, which depend on the style before, but not the noise reduction."""
-        self.values = None
+        self.values = self.rest = None
+        self.frames_since = 0
+
+    @property
+    def next_momentum(self) -> float:
+        """Momentum for the next frame's statistics; less where they have not been updated for some frames."""
+        return 0.0 if self.values is None else self.momentum ** (1 + self.frames_since)
+
+    @property
+    def samples(self) -> np.ndarray:
+        """Subsample of the last frame given to `detect_scene_cut`, float32 [32, 32, 3]."""
+        assert self._last_samples is not None
+        return self._last_samples
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        """State for `restore`, to go on in another process: arrays by name; what is not known yet is left out."""
+        """State for `restore`, to go on in another process: arrays by name; what is not known yet is left out.
+
+        The constant form is not part of it: it starts anew from here, as it does after `restore`.
+        """
         import numpy as np
 
+        self.rest = None
         known = {
+            "frames_since": np.array(self.frames_since),
             "values": self.values,
             "last": self._last_samples,
             "mean": self._mean,
@@ -90,6 +114,8 @@ class Stabilizer:
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Be in the state in which another stabilizer was when its `snapshot` was taken."""
         self.values = snapshot.get("values")
+        self.frames_since = int(snapshot.get("frames_since", 0))
+        self.rest = None
         self._last_samples = snapshot.get("last")
         self._mean = snapshot.get("mean")
         self.is_sparse = bool(snapshot.get("sparse", False))

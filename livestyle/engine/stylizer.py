@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from livestyle.errors import InputError, StyleError
 
+from .constant import Rest
 from .devices import Device, choose_device, create_session
+from .forms import remember_speedup, remembered_speedup
 from .model import MINIMUM_SIDE, STYLE, STYLIZE_FP16, STYLIZE_INT8, Model
 from .session import NetworkSession, check_shapes
 from .stabilizer import Stabilizer
@@ -18,6 +21,9 @@ from .style import StyleStats, scale_style_image
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
+
+WORTHWHILE_SPEEDUP = 1.05
+"""Least ratio from which on the constant form is used."""
 
 
 class Stylizer:
@@ -47,6 +53,8 @@ class Stylizer:
         )
         """The device that really runs; ``device.text`` says it in one line."""
         self._network = NetworkSession(self.model, self.device, threads)
+        self._speedup = remembered_speedup(self._network.form_key) if self._network.form_key else 0.0
+        self._measuring = Lock()
         # Both are created on first use: most runs need neither.
         self._regions_network: NetworkSession | None = None
         self._exact_network: NetworkSession | None = None
@@ -56,6 +64,36 @@ class Stylizer:
     def stats_size(self) -> int:
         """S, the number of floats in a style of this model."""
         return self.model.manifest.stats_size
+
+    @property
+    def form(self) -> str:
+        """How frames of a sequence at rest are painted: ``constant`` or ``computed``, see `livestyle.engine.constant`.
+
+        ``computed`` also until it is known which of them is faster here, see `settle_form`.
+        """
+        return "constant" if (self._speedup or 0.0) >= WORTHWHILE_SPEEDUP else "computed"
+
+    def settle_form(self, wait: bool = True) -> None:
+        """Measure which form of the network is faster on this machine, unless that is known; a second or less, once.
+
+        Args:
+            wait: for the result, so that a sequence is painted from its beginning as it will be the next time;
+                otherwise another thread measures.
+        """
+        if self._speedup is None and self._measuring.acquire(blocking=wait):
+            if wait:
+                self._measure_forms()
+            else:
+                Thread(target=self._measure_forms, name="measuring forms", daemon=True).start()
+
+    def _measure_forms(self) -> None:
+        try:
+            if self._speedup is None:
+                speedup = self._network.measured_speedup()
+                remember_speedup(self._network.form_key, speedup)
+                self._speedup = speedup
+        finally:
+            self._measuring.release()
 
     def encode_style(self, image: BgrImage) -> StyleStats:
         """Style statistics of an image; worth keeping, for they are all that a style needs.
@@ -153,7 +191,6 @@ class Stylizer:
         state: Stabilizer | None,
         mask: np.ndarray | None,
     ) -> np.ndarray:
-        values, momentum = None, 0.0
         if state is not None:
             state.detect_scene_cut(frames[0])
             frames = state.reduce_noise(frames[0])[None]
@@ -162,15 +199,41 @@ class Stylizer:
             judge.detect_sparsity(frames[0])
             if judge.is_sparse:
                 network = self._network_of_all_pixels()
-        if state is not None:
-            values = state.values
-            momentum = state.momentum if values is not None else 0.0
-        if values is None:
-            values = np.zeros(self.model.manifest.state_size, np.float32)
-        stylized, next_values = network.run(frames, styles, strength, values, momentum, mask)
-        if state is not None and not state.is_flat:
-            state.values = next_values
+        values, momentum = np.zeros(self.model.manifest.state_size, np.float32), 0.0
+        if state is None:
+            return network.run(frames, styles, strength, values, momentum, mask)[0]
+        if state.values is not None:
+            values, momentum = state.values, state.next_momentum
+        rest = self._rest(network, frames, styles, strength, state)
+        if rest is not None and (paint := rest.paint(state.samples)) is not None:
+            state.frames_since += 1
+            return paint(frames)
+        if rest is not None and rest.wants_constants:
+            stylized, next_values, form = network.run_for_constants(frames, styles, strength, values, momentum)
+            rest.renew(state.samples, form)
+        else:
+            stylized, next_values = network.run(frames, styles, strength, values, momentum, mask)
+            if rest is not None:
+                rest.computed()
+        if not state.is_flat:
+            state.values, state.frames_since = next_values, 0
         return stylized
+
+    def _rest(
+        self,
+        network: NetworkSession,
+        frames: np.ndarray,
+        styles: tuple[StyleStats, ...],
+        strength: float,
+        state: Stabilizer,
+    ) -> Rest | None:
+        """The sequence's `Rest`, a new one where it has just changed; None where there is no constant form for it."""
+        self.settle_form(wait=False)
+        if network is not self._network or self.form != "constant" or state.is_flat:
+            state.rest = None
+        elif state.rest is None or not state.rest.fits(styles, strength, frames.shape):
+            state.rest = Rest(styles, strength, frames.shape)
+        return state.rest
 
     def _network_of_all_pixels(self) -> NetworkSession:
         """The float32 network, which takes its statistics from every pixel."""

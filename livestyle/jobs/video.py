@@ -140,6 +140,7 @@ class VideoJob:
         """
         started = perf_counter()
         look = self._matched_look(stylizer)
+        stylizer.settle_form()
         with self._open() as video, reopened(look.mask, self.options.start or 0) as mask:
             look = replace(look, mask=mask)
             info = self._info(video.info)
@@ -332,6 +333,7 @@ class VideoJob:
             "length of segments": options.segment_frames,
             "model": stylizer.model.manifest.files,
             "device": stylizer.device.name,
+            "form of the network": stylizer.form,
             "version of livestyle": f"{__version__}, PyAV {av.__version__}",
         }
 

@@ -1,0 +1,81 @@
+"""Which form of the 8-bit network is faster here, measured once on each machine and remembered.
+
+The constant form is faster on most CPUs, but not where the computed one runs on matrix units that the direct
+convolution does not use (AMX). So both are timed in turns, on frames of noise, and the result is kept in the cache
+folder by CPU, number of threads, version of onnxruntime and network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from livestyle.files import atomic_write
+
+ROUNDS = 7
+"""Timed runs of each form, after one that is not counted."""
+
+
+def form_cache() -> Path:
+    """File of the remembered choices: in ``LIVESTYLE_CACHE``, or in the user's cache folder of this system."""
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("LIVESTYLE_CACHE")
+    return (Path(chosen) if chosen else user_cache_path("livestyle", appauthor=False)) / "forms.json"
+
+
+def form_key(network_checksum: str, threads: int) -> str:
+    """Key of a choice: what the speeds of the two forms depend on."""
+    import onnxruntime as ort
+
+    return f"{cpu_name()}, {threads} threads, onnxruntime {ort.__version__}, {network_checksum[:16]}"
+
+
+def cpu_name() -> str:
+    """Name of the CPU as the system gives it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def remembered_speedup(key: str) -> float | None:
+    """How many times as fast the constant form was when it was measured; None where it was not."""
+    try:
+        found = json.loads(form_cache().read_text("utf-8"))[key]
+        return float(found)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remember_speedup(key: str, speedup: float) -> None:
+    """Keep a measurement; a cache folder that cannot be written costs the next start a second and nothing else."""
+    path = form_cache()
+    with suppress(OSError):
+        try:
+            known = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        if not isinstance(known, dict):
+            known = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(json.dumps(known | {key: round(speedup, 3)}, indent=1).encode())
+
+
+def measured_speedup(computed: Callable[[], object], constant: Callable[[], object]) -> float:
+    """How many times as fast ``constant`` is: ratio of the medians of runs in turns, which load slows alike."""
+    times: dict[int, list[float]] = {0: [], 1: []}
+    for _ in range(ROUNDS + 1):
+        for which, run in enumerate((computed, constant)):
+            begin = perf_counter()
+            run()
+            times[which].append(perf_counter() - begin)
+    return median(times[0][1:]) / median(times[1][1:])
