@@ -342,7 +342,9 @@ def test_q_and_esc_quit_at_any_time(live: Live, key: str) -> None:
     live.run(person)
 
 
-def test_keys_before_the_first_painting_are_answered(live: Live, scene: np.ndarray) -> None:
+def test_keys_are_answered_before_the_first_painting_and_while_the_camera_is_silent(
+    live: Live, scene: np.ndarray
+) -> None:
     server = MjpegServer(scene)
     server.sending.clear()
     try:
@@ -354,6 +356,9 @@ def test_keys_before_the_first_painting_are_answered(live: Live, scene: np.ndarr
             server.sending.set()
             yield from waiting.painted()
             assert waiting.snapshots() == []
+            server.sending.clear()
+            yield "q"
+            pytest.fail("it waits for the camera")
 
         waiting.run(person)
     finally:
