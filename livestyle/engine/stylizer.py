@@ -250,23 +250,6 @@ class Stylizer:
         """Raise a `ModelError` where the model has no network for two styles."""
         self._network_of_regions()
 
-    def warm_up(self, height: int, width: int, regions: bool = False) -> None:
-        """Run once at a frame size, so that the first real frame is not the slow one.
-
-        Args:
-            height: of the frames, in pixels.
-            width: of the frames, in pixels.
-            regions: warm the network for two styles up.
-
-        Raises:
-            ModelError: the model has no network for two styles.
-        """
-        frame, style = np.zeros((height, width, 3), np.uint8), StyleStats(np.ones(self.stats_size, np.float32))
-        if regions:
-            self.stylize(frame, style, mask=frame[..., 0], background=style)
-        else:
-            self.stylize(frame, style)
-
 
 def check_strength(strength: float) -> None:
     """Raise an `InputError` for a strength that is not in 0..1."""

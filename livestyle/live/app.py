@@ -106,7 +106,7 @@ def run_webcam(
             outputs.add(server)
             _tell(f"serving at {server.url}")
         with (
-            Camera(config.camera, config.size, every_frame=config.rate == 0) as camera,
+            Camera(config.camera, config.size, every_frame=config.every_frame) as camera,
             closing(App(config, camera, outputs, sinks, device, model, stop)) as app,
         ):
             if sinks.window:

@@ -47,7 +47,8 @@ class Config:
     Attributes:
         camera: a camera's number, a device, a file or an address.
         size: width and height in pixels that frames are scaled down to fit in; None leaves them as they come.
-        rate: frames per second to hold by rendering smaller; 0 renders every frame at its own size.
+        rate: frames per second to hold by rendering smaller; 0 renders frames at their own size.
+        every_frame: skip no frame of a video file, however slow that is.
         style: the text of the style to begin with; None is the first one.
         styles: folder of style images; None is the presets.
         look: values for fields of `livestyle.render.look.Look`, by name; the others have their defaults.
@@ -65,6 +66,7 @@ class Config:
     camera: str
     size: tuple[int, int] | None
     rate: float
+    every_frame: bool
     style: str | None
     styles: Path | None
     look: Mapping[str, Any]
@@ -106,6 +108,7 @@ class Config:
             camera=both.camera or "0",
             size=None if size is None else parse_size(size),
             rate=rate if size is None else 0.0,
+            every_frame=rate == 0,
             style=style,
             styles=styles,
             look=both.look,

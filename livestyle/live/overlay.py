@@ -1,4 +1,4 @@
-"""What is drawn over the picture on the screen, and nowhere else: styles, notices, help and figures."""
+"""Overlay of the window: styles, notices, help and figures, drawn over the painting on the screen only."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 READABLE_SIDE = 360
-"""A picture whose short side is smaller is enlarged before anything is written on it, in pixels."""
+"""Short side in pixels to which a smaller image is enlarged before anything is written on it."""
 LINE_SHARE = 1 / 20
-"""Height of a line of text, of the picture's short side."""
+"""Height of a line of text, as a share of the image's short side."""
 TEXT_SHARE = 0.66
-"""Height of a letter with an accent, of its line; what hangs below the line comes on top."""
+"""Height of a letter with an accent, without its descender, as a share of its line."""
 SHADE = 0.25
-"""How much of the picture shines through behind text."""
+"""Share of the image that shines through behind text."""
 MOST_COLUMNS = 3
 COLUMN_GAP = 1.5
-"""Between two columns, in lines."""
+"""Gap between two columns, in heights of a line."""
 THUMBNAIL_SIDE = 2.5
-"""In lines."""
+"""Side of a thumbnail, in heights of a line."""
 WARNING_LINES = 3
+"""Lines of a warning at most."""
 KEYS = 9
-"""So many styles have a key, their number."""
+"""Styles that have a number key."""
 WHITE = (255, 255, 255)
 YELLOW = (120, 225, 255)
 RED = (60, 60, 235)
@@ -40,10 +41,10 @@ Rows = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, eq=False)
 class Thumbnail:
-    """A style in the strip; two are equal when they have one name and the very same picture.
+    """A style in the strip; two are equal when they have the same name and the same image object.
 
     Attributes:
-        name: of the style; its first letters stand in for a picture.
+        name: of the style; its first letters stand in for an image.
         image: uint8 [S, S, 3] BGR, or None.
     """
 
@@ -59,12 +60,12 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Overlay:
-    """What to draw.
+    """Contents of the overlay.
 
     Attributes:
         caption: bottom left, the style.
         strip: above it, the styles; as many as fit, so that the current one is among them.
-        current: its place in the strip.
+        current: index of the current style in the strip; -1 where it is not in it.
         notice: above that, what has just happened.
         warning: at the top, what is wrong for as long as it is.
         recording: top right beside a red dot, such as ``REC 0:12``.
@@ -84,11 +85,11 @@ class Overlay:
 
 @dataclass(frozen=True, eq=False)
 class _Box:
-    """A finished part of the overlay, kept until it changes: writing text is slow on large pictures.
+    """A drawn part of the overlay, cached until it changes: drawing text is slow on large images.
 
     Attributes:
         pixels: uint8 [H, W, 3] BGR.
-        mask: uint8 [H, W], 0 where the darkened picture shines through; None where nothing does.
+        mask: uint8 [H, W], 0 where the darkened image shines through; None makes all of it opaque.
     """
 
     pixels: np.ndarray
@@ -104,15 +105,19 @@ class _Box:
 
 
 def draw(image: np.ndarray, overlay: Overlay) -> np.ndarray:
-    """The picture (uint8 [H, W, 3] BGR) with the overlay on it; ``image`` itself is left as it is.
+    """Image with the overlay on it.
+
+    Args:
+        image: uint8 [H, W, 3] BGR; it is left as it is.
+        overlay: what to draw.
 
     Returns:
-        A new picture, larger than a small ``image``; ``image`` itself where it is large enough and nothing is drawn.
+        uint8 [H, W, 3] BGR, enlarged where ``image`` is small; ``image`` itself where nothing is drawn on a large one.
     """
     height, width = image.shape[:2]
     factor = READABLE_SIDE / min(height, width)
     if factor > 1:
-        # Also with nothing to draw: the window would scale it in its own way, and the picture would jump.
+        # Even with nothing to draw: the window would interpolate otherwise, so that the image would jump.
         image = cv2.resize(image, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_LINEAR)
         height, width = image.shape[:2]
     elif overlay == Overlay(current=overlay.current):
@@ -159,7 +164,7 @@ def _put(image: np.ndarray, box: _Box, left: int, top: int) -> None:
 
 @lru_cache(maxsize=8)
 def _label(text: str, color: Color, line: float, room: int) -> _Box:
-    """One line of text; its middle is left out where it is wider than ``room``."""
+    """One line of text, at most ``room`` pixels wide, see `_shorten`."""
     text = _shorten(_clean(text), line, room - round(line))
     pixels = _black(_text_width(text, line) + round(line), round(line * 1.5))
     _write(pixels, text, round(line / 2), line, line, color)
@@ -191,7 +196,7 @@ def _warning(text: str, line: float, room: int) -> _Box:
 
 @lru_cache(maxsize=1)
 def _panel(first: Rows, second: Rows, line: float, room: int, tall: int) -> _Box:
-    """Rows in columns, as large as they fit in ``room`` x ``tall`` pixels, and no larger than lines are elsewhere."""
+    """Rows in the number of columns that makes them largest within ``room`` x ``tall`` pixels and the usual size."""
     between = (("", ""),) if first and second else ()
     rows = [(_clean(left), _clean(right)) for left, right in (*first, *between, *second)]
     columns, factor = [rows], 0.0
@@ -204,7 +209,7 @@ def _panel(first: Rows, second: Rows, line: float, room: int, tall: int) -> _Box
             columns, factor = split, fits
     line *= factor
     while _panel_size(columns, line)[0] > room:
-        # Text does not scale quite evenly.
+        # The width of text is not quite proportional to its scale.
         line *= 0.99
     width, height = _panel_size(columns, line)
     pixels = _black(width, height)
@@ -230,7 +235,7 @@ def _column_widths(rows: list[tuple[str, str]], line: float) -> tuple[int, int]:
 
 
 def _strip(styles: tuple[Thumbnail, ...], current: int, line: float, room: int) -> _Box:
-    """The thumbnails that fit, around the current one."""
+    """The thumbnails that fit, so that the current one is among them."""
     pitch, end = _thumbnail_side(line) + round(line / 4), round(line)
     count = (room - round(line / 4)) // pitch
     if count >= len(styles):
@@ -275,7 +280,7 @@ def _thumbnail_side(line: float) -> int:
 
 
 def _arrows(pixels: np.ndarray, end: int, more: tuple[bool, bool]) -> None:
-    """Triangles at the ends beyond which there is more."""
+    """Triangles at those ends beyond which there are more styles."""
     height, width = pixels.shape[:2]
     for shown, tip, base in zip(more, (end // 4, width - end // 4), (end * 3 // 4, width - end * 3 // 4), strict=True):
         if shown:
@@ -292,7 +297,7 @@ def _shaded(pixels: np.ndarray) -> _Box:
 
 
 def _clean(text: str) -> str:
-    """What OpenCV can draw: a name of undecodable bytes would end the process, and accents come in one piece."""
+    """Text that OpenCV can draw: composed accents (NFC), and no surrogate, which would abort the process."""
     text = unicodedata.normalize("NFC", text)
     return "".join(" " if c.isspace() else c if c.isprintable() else "\ufffd" for c in text)
 
@@ -303,7 +308,7 @@ def _write(pixels: np.ndarray, text: str, left: int, bottom: float, line: float,
 
 @lru_cache(maxsize=8)
 def _scale(line: float) -> float:
-    """Font scale for a height of line."""
+    """OpenCV's font scale for a line of this height in pixels."""
     return line * TEXT_SHARE / cv2.getTextSize("Hg", FONT, 1.0, 1)[0][1]
 
 
@@ -312,7 +317,7 @@ def _text_width(text: str, line: float) -> int:
 
 
 def _shorten(text: str, line: float, room: int) -> str:
-    """The text with its middle left out, so that it is at most ``room`` pixels wide."""
+    """The text, with an ellipsis in its middle where it is wider than ``room`` pixels."""
     if _text_width(text, line) <= room:
         return text
     for kept in range(len(text) // 2, 0, -1):
@@ -323,7 +328,7 @@ def _shorten(text: str, line: float, room: int) -> str:
 
 
 def _wrap(text: str, line: float, room: int) -> list[str]:
-    """The text in rows of whole words, a few at most."""
+    """The text in rows of whole words, `WARNING_LINES` at most."""
     rows: list[str] = []
     for word in text.split():
         longer = f"{rows[-1]} {word}" if rows else word

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from livestyle.media.resize import resize
 from livestyle.render.look import Look
 from livestyle.render.renderer import Renderer
@@ -161,7 +159,7 @@ class RenderThread:
 
     def _render_all(self, stylizer: Stylizer, frame: Frame) -> None:
         renderer, previewer = Renderer(stylizer), Renderer(stylizer)
-        image, when, is_new = frame.image, float(frame.time), True
+        when, is_new = float(frame.time), True
         last_look: Look | None = None
         last: BgrImage | None = None
         scale = 1.0
@@ -169,24 +167,21 @@ class RenderThread:
             look = self.look
             assert look is not None
             if is_new or look is not last_look:
-                scale = self._resolution.scale_of(image.shape[1], image.shape[0])
+                scale = self._resolution.scale_of(frame.image.shape[1], frame.image.shape[0])
             start = time.monotonic()
-            rendered = renderer.render(image, look, time=when, scale=scale)
+            rendered = renderer.render(frame, look, time=when, scale=scale)
             if rendered is not last:
                 self._publish(rendered, frame, look, scale, start, when)
             last, last_look = rendered, look
             # The main thread may put another queue in its place.
             wanted = self._wanted
             if wanted:
-                self._preview(previewer, image, wanted.popleft())
+                self._preview(previewer, frame.image, wanted.popleft())
             newer = self._camera.latest(frame, timeout=POLL_SECONDS)
-            is_new = newer is not None and not np.array_equal(newer.image, image)
+            is_new = newer is not None
             frame = newer or frame
-            if is_new:
-                image, when = frame.image, float(frame.time)
-            else:
-                # The same frame in another look is a painting of now.
-                when = time.monotonic()
+            # The same frame in another look is a painting of now.
+            when = float(frame.time) if is_new else time.monotonic()
 
     def _publish(self, image: BgrImage, frame: Frame, look: Look, scale: float, start: float, when: float) -> None:
         end = time.monotonic()

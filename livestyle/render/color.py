@@ -88,7 +88,7 @@ def _keep_colors(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     return cv2.merge(mixed)
 
 
-def match_colors(style_image: BgrImage, content: np.ndarray) -> BgrImage:
+def match_colors(style_image: np.ndarray, content: np.ndarray) -> BgrImage:
     """Style image with the colour statistics of a content (CORAL: Sun et al. 2016; Gatys et al. 2016).
 
     An affine transform of its pixels, whitening and recolouring, gives it the mean and the covariance of the content's

@@ -67,7 +67,8 @@ class Renderer:
     ) -> BgrImage:
         """Painting of the next frame of the sequence.
 
-        The same frame object in the same look, style and mask is painted once and returned again.
+        A frame equal to the one before, in the same look, style and mask, is painted once: a still camera and the
+        repeated frames of a cartoon cost nothing.
 
         Args:
             frame: a frame, or uint8 [H, W, 3] BGR, of any size.
@@ -96,9 +97,12 @@ class Renderer:
             None if look.background is None else look.background.stats_at(time),
             None if look.mask is None else look.mask.at(time, image.shape[1], image.shape[0]),
         )
-        if self._last is not None and all(a is b for a, b in zip(inputs, self._last[0], strict=True)):
+        if self._last is not None and inputs.equal(self._last[0]):
             return self._last[1]
         painting = self._render(inputs)
+        if isinstance(frame, np.ndarray):
+            # A copy: a program that reads into one buffer changes the array before it comes again.
+            inputs = inputs._replace(image=image.copy())
         self._last = inputs, painting
         return painting
 
@@ -185,7 +189,7 @@ class Renderer:
 
 
 class _Inputs(NamedTuple):
-    """All that a painting depends on beside the frames before; compared by identity."""
+    """All that a painting depends on beside the frames before."""
 
     image: BgrImage
     look: Look
@@ -193,6 +197,17 @@ class _Inputs(NamedTuple):
     style: StyleStats
     background: StyleStats | None
     mask: np.ndarray | None
+
+    def equal(self, other: _Inputs) -> bool:
+        """Whether the same painting comes out, where nothing came between them; images may be equal copies."""
+        return (
+            self.look is other.look
+            and self.scale == other.scale
+            and self.style is other.style
+            and self.background is other.background
+            and self.mask is other.mask
+            and (self.image is other.image or np.array_equal(self.image, other.image))
+        )
 
 
 def _mirrored(image: np.ndarray) -> np.ndarray:

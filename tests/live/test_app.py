@@ -342,7 +342,9 @@ def test_q_and_esc_quit_at_any_time(live: Live, key: str) -> None:
     live.run(person)
 
 
-def test_keys_before_the_first_painting_are_answered(live: Live, scene: np.ndarray) -> None:
+def test_keys_are_answered_before_the_first_painting_and_while_the_camera_is_silent(
+    live: Live, scene: np.ndarray
+) -> None:
     server = MjpegServer(scene)
     server.sending.clear()
     try:
@@ -354,6 +356,9 @@ def test_keys_before_the_first_painting_are_answered(live: Live, scene: np.ndarr
             server.sending.set()
             yield from waiting.painted()
             assert waiting.snapshots() == []
+            server.sending.clear()
+            yield "q"
+            pytest.fail("it waits for the camera")
 
         waiting.run(person)
     finally:
@@ -424,7 +429,8 @@ def test_w_saves_what_the_keys_have_set_and_leaves_the_rest(
         yield from until(live.terminal.shows(f"saved {settings_file}"), "the settings")
 
     live.run(person, Settings(styles=str(style_folder)))
-    assert tomllib.loads(settings_file.read_text()) == {
+    settings = tomllib.loads(settings_file.read_text())
+    expected = {
         "style": str(style_folder / "2-green.png"),
         "styles": str(style_folder),
         "strength": 0.9,
@@ -439,6 +445,7 @@ def test_w_saves_what_the_keys_have_set_and_leaves_the_rest(
         "fps": 15.0,
         "something": "else",
     }
+    assert settings == settings | expected
 
 
 def test_settings_that_are_damaged_are_said_and_left_alone(live: Live, settings_file: Path) -> None:

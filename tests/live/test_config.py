@@ -34,20 +34,21 @@ def test_0_is_a_choice_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "saved", "size", "rate"),
+    ("asked", "saved", "size", "rate", "every_frame"),
     [
-        ({"size": "640x360"}, {}, (640, 360), 0.0),
-        ({}, {"size": "640x360"}, (640, 360), 0.0),
-        ({"fps": 30.0}, {"size": "640x360"}, None, 30.0),
-        ({"size": "640x360"}, {"fps": 30.0}, (640, 360), 0.0),
-        ({"size": "640x360", "fps": 0.0}, {}, (640, 360), 0.0),
+        ({"size": "640x360"}, {}, (640, 360), 0.0, False),
+        ({}, {"size": "640x360"}, (640, 360), 0.0, False),
+        ({"fps": 30.0}, {"size": "640x360"}, None, 30.0, False),
+        ({"size": "640x360"}, {"fps": 30.0}, (640, 360), 0.0, False),
+        ({"size": "640x360", "fps": 0.0}, {}, (640, 360), 0.0, True),
+        ({"fps": 0.0}, {}, None, 0.0, True),
     ],
 )
-def test_a_size_stays_and_a_rate_changes_it(
-    asked: dict[str, Any], saved: dict[str, Any], size: tuple[int, int] | None, rate: float
+def test_a_size_stays_a_rate_changes_it_and_rate_0_skips_no_frame(
+    asked: dict[str, Any], saved: dict[str, Any], size: tuple[int, int] | None, rate: float, every_frame: bool
 ) -> None:
     config = Config.of(Settings(**asked), Settings(**saved))
-    assert (config.size, config.rate) == (size, rate)
+    assert (config.size, config.rate, config.every_frame) == (size, rate, every_frame)
 
 
 def test_a_folder_that_is_asked_for_is_seen_and_not_a_saved_style(tmp_path: Path) -> None:

@@ -253,9 +253,8 @@ def test_switches_turn_over_and_say_so(key: str, name: str, messages: list[str])
     assert controls.take_messages() == messages
 
 
-def test_every_choice_of_a_look_has_a_key_and_every_such_key_a_choice() -> None:
-    stepped = {binding.action.choice for binding in KEYMAP if isinstance(binding.action, Step)}
-    assert stepped == set(CHOICES)
+def test_every_key_that_steps_changes_its_own_choice_and_no_other() -> None:
+    assert {binding.action.choice for binding in KEYMAP if isinstance(binding.action, Step)} <= set(CHOICES)
     controls = begin()
     for binding in KEYMAP:
         for key in binding.keys if isinstance(binding.action, Step) else ():

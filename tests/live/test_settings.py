@@ -2,14 +2,27 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields, replace
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from livestyle.errors import InputError, OutputError
 from livestyle.live.settings import Settings, load_settings, save_settings, settings_path
 from livestyle.render.color import ColorMode
-from livestyle.render.look import CHOICES
+from livestyle.render.look import CHOICES, DEFAULTS
+
+
+def another(name: str) -> Any:
+    """A value of a choice of a look that is not its default."""
+    default = DEFAULTS[name]
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, StrEnum):
+        return list(type(default))[1]
+    return CHOICES[name].steps[1]
+
 
 ALL = Settings(
     camera="/dev/video1",
@@ -22,15 +35,7 @@ ALL = Settings(
     cycle=20.0,
     size="640x360",
     fps=24.5,
-    look={
-        "strength": 0.7,
-        "stroke_size": 1.5,
-        "sharpness": 0.25,
-        "color": ColorMode.CONTENT,
-        "mirror": True,
-        "side_by_side": False,
-        "stabilise": True,
-    },
+    look={name: another(name) for name in CHOICES},
 )
 
 
@@ -53,7 +58,6 @@ def test_without_a_file_nothing_is_chosen() -> None:
 
 def test_every_setting_comes_back(path: Path) -> None:
     assert all(getattr(ALL, field.name) is not None for field in fields(ALL))
-    assert ALL.look.keys() == CHOICES.keys()
     assert save_settings(ALL) == path
     assert load_settings() == ALL
 

@@ -206,10 +206,19 @@ def test_a_model_without_the_network_for_two_styles_paints_one_and_says_so(
         paint(stylizer, frame, style, mask=Still(left), background=other)
 
 
-def test_the_same_frame_is_painted_once(stylizer: Stylizer, style: Style, noisy: list[np.ndarray]) -> None:
+def test_a_repeated_frame_is_painted_once(stylizer: Stylizer, style: Style, noisy: list[np.ndarray]) -> None:
     renderer, look = Renderer(stylizer), Look(style)
     renderer.render(noisy[0], look)
-    assert renderer.render(noisy[1], look) is renderer.render(noisy[1], look)
+    assert renderer.render(noisy[1], look) is renderer.render(noisy[1].copy(), look)
+
+
+def test_a_buffer_that_is_read_into_again_is_another_frame(
+    stylizer: Stylizer, style: Style, noisy: list[np.ndarray]
+) -> None:
+    renderer, look, buffer = Renderer(stylizer), Look(style, stabilise=False), noisy[0].copy()
+    renderer.render(buffer, look)
+    buffer[:] = 255 - noisy[0]
+    assert np.array_equal(renderer.render(buffer, look), paint(stylizer, 255 - noisy[0], style))
 
 
 # -- what is carried from frame to frame -------------------------------------------------------------------------------
