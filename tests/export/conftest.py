@@ -7,6 +7,6 @@ from importlib.util import find_spec
 if find_spec("torch") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
-    from tests.train.fixtures import exported, images, loss_network, options, trained, vgg19
+    from tests.train.fixtures import exported, images, loss_network, one_thread, options, trained, vgg19
 
-    __all__ = ["exported", "images", "loss_network", "options", "trained", "vgg19"]
+    __all__ = ["exported", "images", "loss_network", "one_thread", "options", "trained", "vgg19"]

@@ -26,6 +26,12 @@ from train.vgg import build_layers
 STAGES = "frame:2,encoder:2,joint:2"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Networks this small gain nothing by threads, and OpenMP's spin where other processes take their cores."""
+    torch.set_num_threads(1)
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """A folder that is made once a session, by the first of pytest-xdist's processes that needs it; only to be read."""
     root = factory.getbasetemp()
@@ -114,7 +120,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, trained: Path, demo_frame
         # frame stack chunks.
         command = [sys.executable, "-m", "export", str(trained), "-o", str(folder / "tiny")]
         command += ["--pictures", str(folder), "--presets", str(folder / "presets.toml")]
-        result = subprocess.run(command, check=False, capture_output=True, text=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
         assert result.returncode == 0, result.stderr
         assert "onnxruntime's bytes are at most" in result.stdout
 
