@@ -16,6 +16,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.train.fixtures import made_once
 from train.checkpoints import load_checkpoint
 from train.losses import LossWeights
 from train.options import TrainingOptions
@@ -45,7 +46,7 @@ def options(tmp_path_factory: pytest.TempPathFactory, images: Path, loss_network
         arch="tiny",
         content_path=[images],
         style_path=[images],
-        checkpoint=tmp_path_factory.mktemp("alone"),
+        checkpoint=tmp_path_factory.mktemp("run"),
         vgg_weights=loss_network,
         batch_size=4,
         weights=LossWeights(stillness=5.0),
@@ -61,10 +62,9 @@ def options(tmp_path_factory: pytest.TempPathFactory, images: Path, loss_network
 
 
 @pytest.fixture(scope="module")
-def alone(options: TrainingOptions) -> Path:
+def alone(options: TrainingOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run by one process."""
-    Trainer(options).run()
-    return options.checkpoint
+    return made_once(tmp_path_factory, "alone", lambda folder: Trainer(replace(options, checkpoint=folder)).run())
 
 
 def fit(options: TrainingOptions, checkpoint: Path, *more: str) -> list[str]:
@@ -95,7 +95,7 @@ def interrupted(options: TrainingOptions, tmp_path_factory: pytest.TempPathFacto
     process = start(fit(options, folder, "--devices", "2"))
     patience = time.monotonic() + 60
     while not (folder / "last.pt").is_file() and process.poll() is None and time.monotonic() < patience:
-        time.sleep(0.1)
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
     errors = finish(process)
     return folder, process.returncode, errors
@@ -107,12 +107,14 @@ def shared(options: TrainingOptions, request: pytest.FixtureRequest, tmp_path_fa
 
     The machines have one process each, as torchrun starts them.
     """
-    if request.param == "processes":
-        folder = tmp_path_factory.mktemp("processes")
+
+    def make(folder: Path) -> None:
         process = start(fit(options, folder, "--devices", "2"))
         errors = finish(process)
         assert process.returncode == 0, errors
-        return folder
+
+    if request.param == "processes":
+        return made_once(tmp_path_factory, "processes", make)
     folder = Path(request.getfixturevalue("interrupted")[0])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,13 +59,15 @@ def test_the_curves_of_training_and_held_out_loss_have_eight_points(done: Path) 
 
 
 def test_what_is_finished_is_not_repeated_and_the_report_is_the_same(
-    done: Path, images: Path, loss_network: Path
+    done: Path, images: Path, loss_network: Path, tmp_path: Path
 ) -> None:
-    before = {path.name: path.read_bytes() for path in (done / "out").iterdir()}
-    times = {path: path.stat().st_mtime_ns for path in (done / "runs").glob("*/last.pt")}
-    assert study(images, loss_network, done, 8) == 0
-    assert {path: path.stat().st_mtime_ns for path in (done / "runs").glob("*/last.pt")} == times
-    assert {path.name: path.read_bytes() for path in (done / "out").iterdir()} == before
+    folder = Path(shutil.copytree(done, tmp_path / "study"))
+    before = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
+    times = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/last.pt")}
+    assert len(times) == 12
+    assert study(images, loss_network, folder, 8) == 0
+    assert {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/last.pt")} == times
+    assert {path.name: path.read_bytes() for path in (folder / "out").iterdir()} == before
 
 
 def test_iterations_that_have_no_eighths_are_refused(
