@@ -21,7 +21,7 @@ def main(source: str, target: str) -> None:
     result = stylize_video(
         source, target, Look(timeline), stylizer, VideoOptions(resume=True), force=False, progress=True
     )
-    print(result)
+    print(result or f"{target} was complete")
 
 
 if __name__ == "__main__":

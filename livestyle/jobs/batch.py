@@ -220,7 +220,7 @@ def stylize_video(
     *,
     force: bool = False,
     progress: bool = False,
-) -> Result:
+) -> Result | None:
     """Painting of one video file, as ``livestyle video`` makes it: sound, times and all that the container carries.
 
     Args:
@@ -232,6 +232,9 @@ def stylize_video(
         force: replace a file that exists.
         progress: show a progress bar on stderr.
 
+    Returns:
+        The result; None where `VideoOptions.resume` found the target complete, which then stays as it is.
+
     Raises:
         InputError: the source is missing or cannot be read.
         StyleError: the colours of a preset or a mix are to be matched.
@@ -239,8 +242,7 @@ def stylize_video(
     """
     mask = look.mask.path if isinstance(look.mask, Mask) else None
     batch = VideoBatch([Path(source)], Path(target), options, mask=mask, force=force)
-    (result,) = batch.run(stylizer, [look], progress=progress)
-    return result
+    return next(iter(batch.run(stylizer, [look], progress=progress)), None)
 
 
 @dataclass(frozen=True)

@@ -322,7 +322,7 @@ class VideoJob:
         return {
             "source": _version(self.source),
             "style": _digest(look.style),
-            "mask": _version(look.mask.path) if isinstance(look.mask, Mask) else None,
+            "mask": [*_version(look.mask.path), str(look.mask.start)] if isinstance(look.mask, Mask) else None,
             "background": None if look.background is None else _digest(look.background),
             **choices,
             "size": None if options.size is None else list(options.size),

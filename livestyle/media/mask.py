@@ -33,13 +33,13 @@ class Mask:
         InputError: there is no such file, or it cannot be read.
     """
 
-    def __init__(self, path: Path, start: Fraction | float = 0) -> None:
+    def __init__(self, path: str | Path, start: Fraction | float = 0) -> None:
         # PyAV is not needed for the mask of a camera, which is an image.
         from .video.animation import is_animated
         from .video.reader import VideoReader
 
-        self.path = path
-        self._start = start
+        self.path = path = Path(path)
+        self.start = start
         self._video: VideoReader | None = None
         self._frames: Iterator[Frame] = iter(())
         self._next: Frame | None = None
@@ -76,7 +76,7 @@ class Mask:
         import cv2
 
         shown = None
-        while self._next is not None and self._next.time <= time + self._start:
+        while self._next is not None and self._next.time <= time + self.start:
             shown, self._next = self._next, next(self._frames, None)
         if shown is not None:
             self._grey, self._scaled = _luma(shown.image), None
@@ -109,13 +109,13 @@ def reopened(mask: T, start: Fraction | float = 0) -> Iterator[T | Mask]:
 
     Args:
         mask: a `Mask`, which is opened once more; anything else, None too, is given back.
-        start: as of `Mask`.
+        start: seconds by which it starts later than ``mask``.
 
     Raises:
         InputError: the file cannot be read any more.
     """
     if isinstance(mask, Mask):
-        with Mask(mask.path, start) as own:
+        with Mask(mask.path, mask.start + start) as own:
             yield own
     else:
         yield mask

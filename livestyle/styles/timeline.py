@@ -63,15 +63,16 @@ class Timeline:
 
     def stats_at(self, time: Fraction | float) -> StyleStats:
         """Style statistics at a time in seconds; the same object as long as no crossfade is in progress."""
-        return self._stats(max(0, bisect_right(self.cues, time, key=lambda cue: cue.start) - 1), time)
-
-    def _stats(self, last: int, time: Fraction | float) -> StyleStats:
-        cue = self.cues[last]
-        if last == 0 or time - cue.start >= cue.crossfade:
-            return cue.style.stats
-        share = float(time - cue.start) / cue.crossfade
-        # Recursive: a cue within the crossfade before it fades from that crossfade, which itself continues.
-        return mix([self._stats(last - 1, time), cue.style.stats], [1 - share, share])
+        last = max(0, bisect_right(self.cues, time, key=lambda cue: cue.start) - 1)
+        first = last
+        while first > 0 and time - self.cues[first].start < self.cues[first].crossfade:
+            first -= 1
+        stats = self.cues[first].style.stats
+        # A cue within the crossfade before it fades from that crossfade, which itself continues.
+        for cue in self.cues[first + 1 : last + 1]:
+            share = float(time - cue.start) / cue.crossfade
+            stats = mix([stats, cue.style.stats], [1 - share, share])
+        return stats
 
     def with_styles(self, styles: Sequence[Style]) -> Timeline:
         """Timeline with the same times and other styles, one for each cue."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livestyle import Look, stylize_video
+from livestyle import Look, VideoOptions, stylize_video
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.jobs.report import Outcome, print_json, print_result
@@ -40,6 +40,7 @@ def album(make: Make, tmp_path: Path) -> Path:
 def test_one_video_is_painted_by_one_call(clip: Path, tmp_path: Path, identity: Stylizer, dusk: Style) -> None:
     result = stylize_video(str(clip), str(tmp_path / "out.mp4"), Look(dusk, 0.5), identity)
 
+    assert result is not None
     assert (result.path, result.frames) == (tmp_path / "out.mp4", 10)
     paint_video(clip, tmp_path / "batch.mp4", identity, [dusk], 0.5)
     assert result.path.read_bytes() == (tmp_path / "batch.mp4").read_bytes()
@@ -47,6 +48,16 @@ def test_one_video_is_painted_by_one_call(clip: Path, tmp_path: Path, identity: 
         stylize_video(clip, tmp_path / "out.mp4", Look(dusk), identity)
     stylize_video(clip, tmp_path / "out.mp4", Look(dusk), identity, force=True)
     assert result.path.read_bytes() != (tmp_path / "batch.mp4").read_bytes()
+
+
+def test_one_video_that_is_complete_has_no_result_when_it_is_resumed(
+    clip: Path, tmp_path: Path, identity: Stylizer, dusk: Style
+) -> None:
+    out = tmp_path / "out.mp4"
+    assert stylize_video(clip, out, Look(dusk), identity, VideoOptions(resume=True)) is not None
+    before = out.stat().st_mtime_ns
+    assert stylize_video(clip, out, Look(dusk), identity, VideoOptions(resume=True)) is None
+    assert out.stat().st_mtime_ns == before
 
 
 def test_a_folder_of_videos_becomes_a_folder(album: Path, tmp_path: Path, identity: Stylizer, dusk: Style) -> None:

@@ -47,6 +47,16 @@ def test_a_mask_that_is_reopened_begins_again_and_leaves_the_other_alone(mask: M
     assert not is_left(mask.at(6, 32, 16))
 
 
+def test_a_mask_that_is_reopened_starts_where_it_did_and_where_its_job_does(mask: Mask) -> None:
+    with (
+        Mask(str(mask.path), Fraction(2, 10)) as later,
+        reopened(later) as own,
+        reopened(later, Fraction(2, 10)) as cut,
+    ):
+        assert [is_left(own.at(Fraction(n, 10), 32, 16)) for n in range(3)] == [True, True, False]
+        assert not is_left(cut.at(0, 32, 16))
+
+
 def test_no_mask_stays_none() -> None:
     with reopened(None) as own:
         assert own is None

@@ -77,6 +77,15 @@ def test_a_switch_is_a_cue_that_is_added_now(presets: list[Style]) -> None:
     assert again.switched(one, 20).cues == (Cue(20, one),)
 
 
+def test_a_key_that_is_held_down_in_a_long_crossfade_adds_thousands_of_cues(presets: list[Style]) -> None:
+    timeline = Timeline.of(presets[0])
+    for n in range(1, 3000):
+        timeline = timeline.switched(presets[n % 3], n / 100, crossfade=60)
+    assert len(timeline.cues) == 3000
+    assert np.isfinite(timeline.stats_at(30).values).all()
+    assert timeline.stats_at(100) is presets[2999 % 3].stats
+
+
 def test_a_mix_can_be_in_it(library: StyleLibrary, presets: list[Style]) -> None:
     one, two, three = presets
     timeline = read(library, f"{one.name}:0.5,{two.name}:1.5@0,{three.name}@2,{two.name}:1,{three.name}@3")

@@ -1,4 +1,4 @@
-"""Training on several processes, here two on the CPU over gloo, is what one process does."""
+"""Training on several processes, here two on the CPU over gloo, gives what one process gives."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from livestyle.errors import LivestyleError
+from tests.train.fixtures import made_once
 from train.checkpoints import load_checkpoint
 from train.losses import LossWeights
 from train.options import TrainingOptions
 from train.trainer import Trainer
 
+pytestmark = pytest.mark.train
 SETTINGS = {
+    "--arch": "tiny",
     "--batch-size": "4",
     "--max-iter": "20",
     "--save-iter": "5",
@@ -38,13 +40,13 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory, pictures: Path, loss_network: Path) -> TrainingOptions:
+def options(tmp_path_factory: pytest.TempPathFactory, images: Path, loss_network: Path) -> TrainingOptions:
     """What `SETTINGS` say."""
     return TrainingOptions(
-        arch="lite",
-        content_path=[pictures],
-        style_path=[pictures],
-        checkpoint=tmp_path_factory.mktemp("alone"),
+        arch="tiny",
+        content_path=[images],
+        style_path=[images],
+        checkpoint=tmp_path_factory.mktemp("run"),
         vgg_weights=loss_network,
         batch_size=4,
         weights=LossWeights(stillness=5.0),
@@ -60,10 +62,9 @@ def options(tmp_path_factory: pytest.TempPathFactory, pictures: Path, loss_netwo
 
 
 @pytest.fixture(scope="module")
-def alone(options: TrainingOptions) -> Path:
+def alone(options: TrainingOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run by one process."""
-    Trainer(options).run()
-    return options.checkpoint
+    return made_once(tmp_path_factory, "alone", lambda folder: Trainer(replace(options, checkpoint=folder)).run())
 
 
 def fit(options: TrainingOptions, checkpoint: Path, *more: str) -> list[str]:
@@ -94,16 +95,27 @@ def interrupted(options: TrainingOptions, tmp_path_factory: pytest.TempPathFacto
     process = start(fit(options, folder, "--devices", "2"))
     patience = time.monotonic() + 60
     while not (folder / "last.pt").is_file() and process.poll() is None and time.monotonic() < patience:
-        time.sleep(0.1)
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
     errors = finish(process)
     return folder, process.returncode, errors
 
 
-@pytest.fixture(scope="module")
-def shared(options: TrainingOptions, interrupted: tuple[Path, int, str]) -> Path:
-    """Its rest, by two machines with one process each, as torchrun starts them."""
-    folder = interrupted[0]
+@pytest.fixture(scope="module", params=["processes", pytest.param("machines", marks=pytest.mark.slow)])
+def shared(options: TrainingOptions, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the same run by two processes of one machine, or by those of `interrupted` and then two machines.
+
+    The machines have one process each, as torchrun starts them.
+    """
+
+    def make(folder: Path) -> None:
+        process = start(fit(options, folder, "--devices", "2"))
+        errors = finish(process)
+        assert process.returncode == 0, errors
+
+    if request.param == "processes":
+        return made_once(tmp_path_factory, "processes", make)
+    folder = Path(request.getfixturevalue("interrupted")[0])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -113,8 +125,8 @@ def shared(options: TrainingOptions, interrupted: tuple[Path, int, str]) -> Path
         start([*torchrun, "--node-rank", node, "-m", *fit(options, folder, "--num-nodes", "2", "--resume")])
         for node in ("0", "1")
     ]
-    errors = [finish(machine) for machine in machines]
-    assert [machine.returncode for machine in machines] == [0, 0], errors
+    ends = [finish(machine) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], ends
     return folder
 
 
@@ -143,6 +155,7 @@ def test_two_processes_give_the_weights_and_the_gradients_of_one(alone: Path, sh
         assert torch.dist(second["optimizer"]["state"][number][kept], mean) < 1e-2 * mean.norm()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_processes_after_the_same_iteration(interrupted: tuple[Path, int, str]) -> None:
     _, status, errors = interrupted
     assert status == 130, errors
@@ -156,15 +169,3 @@ def test_a_run_goes_on_with_another_number_of_processes(
     with caplog.at_level(logging.WARNING):
         assert Trainer(replace(options, checkpoint=shared, resume=True)).iteration == 20
     assert not caplog.records
-
-
-@pytest.mark.parametrize(
-    ("changed", "text"),
-    [
-        ({"devices": 3}, "--batch-size 4, that of all processes together, cannot be shared out to 3: use 3"),
-        ({"num_nodes": 2}, "--num-nodes 2 needs torchrun on each machine"),
-    ],
-)
-def test_what_cannot_be_shared_out_is_refused(changed: dict[str, int], text: str, options: TrainingOptions) -> None:
-    with pytest.raises(LivestyleError, match=text):
-        Trainer(replace(options, **changed))  # type: ignore[arg-type]

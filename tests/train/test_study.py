@@ -1,28 +1,34 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.train.fixtures import made_once
+from train.__main__ import main
 
-def study(pictures: Path, loss_network: Path, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "train", "study", "--content-path", str(pictures), "--style-path", str(pictures)]
-    command += ["--vgg-weights", str(loss_network), "--checkpoint", str(folder / "runs"), "-o", str(folder / "out")]
-    command += ["--batch-size", "2", "--cache", "1", "--pictures", "4", "--device", "cpu", *more]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+pytestmark = pytest.mark.train
 
 
-@pytest.fixture(scope="module")
-def done(pictures: Path, loss_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a study of a few iterations on a few pictures."""
-    folder = tmp_path_factory.mktemp("study")
-    result = study(pictures, loss_network, folder, "--max-iter", "8")
-    assert result.returncode == 0, result.stderr
-    return folder
+def study(images: Path, loss_network: Path, folder: Path, max_iter: int) -> int:
+    """The exit code of ``python -m train study``."""
+    paths = ["--content-path", str(images), "--style-path", str(images), "--vgg-weights", str(loss_network)]
+    paths += ["--checkpoint", str(folder / "runs"), "-o", str(folder / "out")]
+    few = ["--batch-size", "2", "--cache", "1", "--pictures", "4", "--max-iter", str(max_iter)]
+    return main(["study", *paths, *few, "--arch", "tiny", "--device", "cpu"])
+
+
+@pytest.fixture
+def done(images: Path, loss_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study of a few iterations on a few images."""
+
+    def make(folder: Path) -> None:
+        assert study(images, loss_network, folder, 8) == 0
+
+    return made_once(tmp_path_factory, "study", make)
 
 
 def test_a_study_answers_each_question_with_a_table_a_curve_and_a_sheet(done: Path) -> None:
@@ -52,18 +58,20 @@ def test_the_curves_of_training_and_held_out_loss_have_eight_points(done: Path) 
         assert all(point["training style"] > 0 for point in points)
 
 
-def test_what_is_finished_is_not_repeated_and_the_page_is_the_same(
-    done: Path, pictures: Path, loss_network: Path
+def test_what_is_finished_is_not_repeated_and_the_report_is_the_same(
+    done: Path, images: Path, loss_network: Path, tmp_path: Path
 ) -> None:
-    before = {path.name: path.read_bytes() for path in (done / "out").iterdir()}
-    times = {path: path.stat().st_mtime_ns for path in (done / "runs").glob("*/last.pt")}
-    assert study(pictures, loss_network, done, "--max-iter", "8").returncode == 0
-    assert {path: path.stat().st_mtime_ns for path in (done / "runs").glob("*/last.pt")} == times
-    assert {path.name: path.read_bytes() for path in (done / "out").iterdir()} == before
+    folder = Path(shutil.copytree(done, tmp_path / "study"))
+    before = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
+    times = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/last.pt")}
+    assert len(times) == 12
+    assert study(images, loss_network, folder, 8) == 0
+    assert {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/last.pt")} == times
+    assert {path.name: path.read_bytes() for path in (folder / "out").iterdir()} == before
 
 
-def test_iterations_that_have_no_eighths_are_refused(pictures: Path, loss_network: Path, tmp_path: Path) -> None:
-    result = study(pictures, loss_network, tmp_path, "--max-iter", "20")
-    assert result.returncode == 1
-    assert "--max-iter 20 is not a multiple of 8: use 16" in result.stderr
-    assert "Traceback" not in result.stderr
+def test_iterations_that_have_no_eighths_are_refused(
+    images: Path, loss_network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study(images, loss_network, tmp_path, 20) == 1
+    assert capsys.readouterr().err == "error: --max-iter 20 is not a multiple of 8: use 16\n"
