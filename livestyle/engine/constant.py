@@ -6,9 +6,10 @@ With the values of one frame as constants the same painting of that frame comes 
 takes its direct convolution (``MlasConvSym``), which needs constant weights and biases, and all the arithmetic on
 vectors is gone.
 
-`Rest` decides when: the computed form paints the first frames after a change; its values are then taken over, and taken
-anew where the frame's mean or contrast has drifted, or after some time. All of that depends on the frames alone, so a
-sequence comes out the same each time.
+`Rest` decides when. The computed form paints the first frames after a change; its values are then taken over. Every
+painting's mean and contrast are compared with those of the painting whose values were taken: AdaIN gives a painting the
+style's, however the frame is, so they drift where the constants no longer fit. The computed form then paints that frame
+instead, and gives new constants. All of that depends on the frames alone: a sequence comes out the same each time.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 SETTLING_FRAMES = 8
 """Frames that the computed form paints after a change: the moving average of the statistics has then seen enough."""
-RENEWAL_FRAMES = 50
+RENEWAL_FRAMES = 25
 """Frames after which the constants are taken anew even where nothing has drifted."""
-MAX_DRIFT = 1.5
-"""Grey levels by which the mean or the standard deviation of a colour channel may differ from when the constants were
-taken. More would show as a step when they are renewed."""
-QUICK_FRAMES = 8
-"""Constants that drift away sooner than this are not worth taking: the computed form goes on for a while."""
+MAX_DRIFT = 2.0
+"""Grey levels by which the mean or the standard deviation of a painting's colour channel may differ from those of the
+painting whose constants are used. On real videos the two forms then differ by 1 to 2 levels on average."""
+QUICK_FRAMES = 3
+"""Constants that drift away within so many frames are not worth taking: the computed form goes on for a while."""
 
 Paint = Callable[[np.ndarray], np.ndarray]
 """Paints frames, uint8 [1, H, W, 3], with constants."""
@@ -49,13 +50,13 @@ class Rest:
         self._styles = tuple(styles)
         self._strength = strength
         self._shape = shape
-        self._frames = 0
+        self._settled = 0
         self._used = 0
-        self._look: np.ndarray | None = None
+        self._moments: np.ndarray | None = None
         self._paint: Future[Paint] | None = None
 
     def fits(self, styles: Sequence[StyleStats], strength: float, shape: tuple[int, ...]) -> bool:
-        """Whether a frame is painted as those before it."""
+        """Whether a frame is painted in the same way as those before it."""
         return (
             len(styles) == len(self._styles)
             and all(a is b for a, b in zip(styles, self._styles, strict=True))
@@ -63,46 +64,45 @@ class Rest:
             and shape == self._shape
         )
 
-    def paint(self, samples: np.ndarray) -> Paint | None:
-        """The constant form for the next frame; None where the computed form is to paint it.
+    def paint(self, frames: np.ndarray) -> np.ndarray | None:
+        """Painting of the next frame by the constant form; None where the computed form is to paint it.
 
         Args:
-            samples: subsample of the frame, float32 [n, m, 3].
+            frames: uint8 [1, H, W, 3].
         """
-        if self._paint is None:
-            return None
-        assert self._look is not None
-        if np.abs(_look(samples) - self._look).max() > MAX_DRIFT:
-            if self._used < QUICK_FRAMES:
-                # What moves as fast as this is better off with values of its own for each frame.
-                self._paint, self._frames = None, 0
-            return None
-        if self._used >= RENEWAL_FRAMES:
+        if self._paint is None or self._used >= RENEWAL_FRAMES:
             return None
         self._used += 1
-        return self._paint.result()
+        painted = self._paint.result()(frames)
+        assert self._moments is not None
+        if np.abs(_moments(painted) - self._moments).max() <= MAX_DRIFT:
+            return painted
+        if self._used <= QUICK_FRAMES:
+            self._paint, self._settled = None, 0
+        return None
 
     @property
     def wants_constants(self) -> bool:
         """Whether the computed form is to give the constants of the frame that it paints next."""
-        return self._frames + 1 >= SETTLING_FRAMES
+        return self._settled + 1 >= SETTLING_FRAMES
 
     def computed(self) -> None:
         """Count a frame that the computed form has painted."""
-        self._frames += 1
+        self._settled += 1
 
-    def renew(self, samples: np.ndarray, paint: Future[Paint]) -> None:
+    def renew(self, painted: np.ndarray, paint: Future[Paint]) -> None:
         """Take the constants of the frame that the computed form has just painted.
 
         Args:
-            samples: subsample of that frame.
-            paint: the constant form, which is being made on another thread until the next frame comes.
+            painted: its painting, uint8 [1, H, W, 3].
+            paint: the constant form, which is made on another thread until the next frame comes.
         """
-        self._frames += 1
-        self._look, self._paint, self._used = _look(samples), paint, 0
+        self._settled += 1
+        self._moments, self._paint, self._used = _moments(painted), paint, 0
 
 
-def _look(samples: np.ndarray) -> np.ndarray:
+def _moments(painted: np.ndarray) -> np.ndarray:
     """Mean and standard deviation of each colour channel, [6]."""
-    pixels = samples.reshape(-1, 3)
-    return np.concatenate([pixels.mean(0), pixels.std(0)])
+    import cv2
+
+    return np.concatenate(cv2.meanStdDev(painted[0])).ravel()

@@ -88,12 +88,6 @@ class Stabilizer:
         """Momentum for the next frame's statistics; less where they have not been updated for some frames."""
         return 0.0 if self.values is None else self.momentum ** (1 + self.frames_since)
 
-    @property
-    def samples(self) -> np.ndarray:
-        """Subsample of the last frame given to `detect_scene_cut`, float32 [32, 32, 3]."""
-        assert self._last_samples is not None
-        return self._last_samples
-
     def snapshot(self) -> dict[str, np.ndarray]:
         """State for `restore`, to go on in another process: arrays by name; what is not known yet is left out.
 

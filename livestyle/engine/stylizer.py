@@ -205,12 +205,12 @@ class Stylizer:
         if state.values is not None:
             values, momentum = state.values, state.next_momentum
         rest = self._rest(network, frames, styles, strength, state)
-        if rest is not None and (paint := rest.paint(state.samples)) is not None:
+        if rest is not None and (painted := rest.paint(frames)) is not None:
             state.frames_since += 1
-            return paint(frames)
+            return painted
         if rest is not None and rest.wants_constants:
             stylized, next_values, form = network.run_for_constants(frames, styles, strength, values, momentum)
-            rest.renew(state.samples, form)
+            rest.renew(stylized, form)
         else:
             stylized, next_values = network.run(frames, styles, strength, values, momentum, mask)
             if rest is not None:

@@ -94,7 +94,7 @@ def test_light_that_changes_slowly_is_followed(
 def test_constants_that_drift_away_at_once_are_not_taken_again_for_a_while(style: Style) -> None:
     rest, form = Rest((style.stats,), 1.0, (1, 96, 160, 3)), Future[Paint]()
     form.set_result(lambda frames: frames)
-    dark, bright = (np.full((32, 32, 3), level, np.float32) for level in (50, 60))
+    dark, bright = (np.full((1, 96, 160, 3), level, np.uint8) for level in (50, 60))
     for _ in range(SETTLING_FRAMES - 1):
         assert not rest.wants_constants
         rest.computed()
