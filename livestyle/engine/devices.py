@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +89,22 @@ def session_options(
         options.intra_op_num_threads = threads or default_threads()
         # Spin waits would take the cores that capture, display and encoding need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # One arena for all sessions: those of the two forms are never at work at once.
+        share_cpu_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
     for name, size in zip("NHW", shape or (), strict=False):
         options.add_free_dimension_override_by_name(name, size)
     return options
+
+
+@cache
+def share_cpu_arena() -> None:
+    """Create the CPU memory arena that sessions share where they are told to; once a process."""
+    import onnxruntime as ort
+
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    # As much as is asked for: the default doubles the arena each time, and the peak with it.
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, 1, -1, -1))
 
 
 def session_providers(kind: str) -> list[Any]:

@@ -10,9 +10,9 @@ from threading import Event, Thread
 from time import perf_counter
 from typing import Generic, TypeVar
 
-READ_AHEAD = 4
+READ_AHEAD = 3
 """Capacity of the reader's queue, in items."""
-WRITE_BEHIND = 4
+WRITE_BEHIND = 3
 """Capacity of the writer's queue, in items."""
 
 _POLL_SECONDS = 0.1
