@@ -90,8 +90,8 @@ class Look:
             64 pixels at least, and the painting enlarged; below full strength the detail that this costs comes back
             from the frame.
         sharpness: 0..1, of unsharp masking of the painting.
-        color: whose colours the painting has. The renderer takes those of MATCH to be in the style already, see
-            `livestyle.styles.matching.match_look`.
+        color: whose colours the painting has, a `ColorMode` or its text. The renderer takes those of MATCH to be in the
+            style already, see `livestyle.styles.matching.match_look`.
         mirror: left and right change places, in the frame, its mask and so the painting.
         side_by_side: the frame to the left of its painting.
         stabilise: hold a sequence still, with running statistics and temporal noise reduction, see
@@ -146,7 +146,10 @@ class Look:
     def __post_init__(self) -> None:
         for name, choice in CHOICES.items():
             value = getattr(self, name)
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(DEFAULTS[name], StrEnum):
+                # Python programs write color="content".
+                object.__setattr__(self, name, check_choice(name, value))
+            elif isinstance(value, int | float) and not isinstance(value, bool):
                 choice.check(value)
         if self.background is not None and self.mask is None:
             raise InputError("a background needs a mask that says where it is")
