@@ -49,7 +49,6 @@ class Choice:
         low: least value of a number.
         high: greatest value of a number.
         steps: values that keys go through, in their order; a switch and an enumeration need none.
-        needs_time: whether it matters only where frames follow one another.
         on_painting: whether a key that changes it shows the painting where the plain camera is on.
     """
 
@@ -58,7 +57,6 @@ class Choice:
     low: float = 0.0
     high: float = 0.0
     steps: tuple[float, ...] = ()
-    needs_time: bool = False
     on_painting: bool = False
 
     def check(self, value: Any) -> None:
@@ -137,7 +135,6 @@ class Look:
         True,
         "Hold the painting still when the light changes, and take noise away.",
         "stabiliser",
-        needs_time=True,
     )
     plain: bool = False
     mask: MaskOverTime | None = None
