@@ -132,9 +132,7 @@ class Look:
     mirror: bool = _choice(False, "Left and right change places.", "mirror")
     side_by_side: bool = _choice(False, "The source on the left of its painting.", "side by side")
     stabilise: bool = _choice(
-        True,
-        "Hold the painting still when the light changes, and take noise away.",
-        "stabiliser",
+        True, "Hold the painting still when the light changes, and take noise away.", "stabiliser"
     )
     plain: bool = False
     mask: MaskOverTime | None = None
