@@ -40,8 +40,9 @@ def test_the_example_of_the_readme_runs_as_it_is_written(
 
     shown: list[np.ndarray] = []
     # The picture stands in for the camera.
-    more = {"Renderer": livestyle.Renderer, "open_source": lambda _: livestyle.open_source(image_path)}
-    exec(second, names | more | {"show": shown.append})
+    opened = livestyle.open_source(image_path)
+    monkeypatch.setattr(livestyle, "open_source", lambda _: opened)
+    exec(second, names | {"show": shown.append})
     assert [image.shape for image in shown] == [photo.shape]
 
 

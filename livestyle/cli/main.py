@@ -17,6 +17,7 @@ import typer
 from livestyle import __version__
 from livestyle.errors import LivestyleError
 
+from .bench import bench
 from .options import (
     BackgroundOption,
     DeviceOption,
@@ -286,6 +287,9 @@ def demo(
     stylizer, library = load(model, device)
     for result in batch.run(stylizer, looks_of(library, style), progress=True, done=print_result):
         show_video(result.path)
+
+
+app.command()(bench)
 
 
 def _options_for(error: LivestyleError, arguments: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +62,7 @@ def preview(
     from livestyle.jobs.paths import check_taken, check_target
     from livestyle.media.images import SUFFIXES, read_image, write_image
     from livestyle.render.look import Look
+    from livestyle.styles.matching import check_matching
     from livestyle.styles.regions import find_background
 
     check_look(look)
@@ -72,6 +74,8 @@ def preview(
     styles = [found for text in style for found in library.find(text)] if style else list(library.presets.values())
     behind = find_background(background, library.find)
     first = Look(styles[0] if styles else library.first(), mask=opened, background=behind, **look)
+    for each in styles:
+        check_matching(replace(first, style=each))
     console = Console(stderr=True)
     shown = track(styles, "painting", console=console, transient=True, disable=not console.is_terminal)
     sheet = contact_sheet(image, picture.name, shown, first, stylizer)

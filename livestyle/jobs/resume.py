@@ -28,8 +28,6 @@ from livestyle.media.video.writer import VideoWriter
 SEGMENT_FRAMES = 250
 """Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
 
-_NO_IMAGE = np.empty((0, 0, 3), np.uint8)
-
 
 class SegmentStore:
     """Store of the complete segments of an unfinished video, in a hidden folder beside its target.
@@ -226,9 +224,9 @@ class SegmentedWriter(VideoSink):
         self._encoder = _SegmentEncoder(setup, self._store)
         return self._encoder
 
-    def write(self, image: BgrImage | None, time: Fraction | float, duration: Fraction | float = 0) -> None:
-        """Take the next frame, see `VideoWriter.write`; ``image`` may be None where the segment is in the store."""
-        self._writer.write(_NO_IMAGE if image is None else image, time, duration)
+    def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
+        """Take the next frame, see `VideoWriter.write`; ``image`` is ignored where the segment is in the store."""
+        self._writer.write(image, time, duration)
 
     def end_segment(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Complete a segment; the next frame begins another.

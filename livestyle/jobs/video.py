@@ -94,6 +94,10 @@ class VideoOptions:
 
     def __post_init__(self) -> None:
         check_size(self.size)
+        for name in ("fps", "start", "end"):
+            self._make_exact(name)
+        if self.segment_frames < 1:
+            raise InputError(f"a segment has at least one frame, not {self.segment_frames}")
         if self.fps is not None:
             check_rate(self.fps)
         if (self.start or 0) < 0:
@@ -102,6 +106,15 @@ class VideoOptions:
             raise InputError(
                 f"the end at {float(self.end):g} s is not behind the start at {float(self.start or 0):g} s"
             )
+
+    def _make_exact(self, name: str) -> None:
+        """Make a number of a Python program a Fraction: 29.97 as it is written, and not its binary approximation."""
+        value = getattr(self, name)
+        if value is not None:
+            try:
+                object.__setattr__(self, name, Fraction(str(value)))
+            except ValueError:
+                raise InputError(f"{name} is a number, not {value!r}") from None
 
 
 @dataclass(frozen=True)

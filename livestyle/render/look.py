@@ -49,7 +49,6 @@ class Choice:
         low: least value of a number.
         high: greatest value of a number.
         steps: values that keys go through, in their order; a switch and an enumeration need none.
-        needs_time: whether it matters only where frames follow one another.
         on_painting: whether a key that changes it shows the painting where the plain camera is on.
     """
 
@@ -58,7 +57,6 @@ class Choice:
     low: float = 0.0
     high: float = 0.0
     steps: tuple[float, ...] = ()
-    needs_time: bool = False
     on_painting: bool = False
 
     def check(self, value: Any) -> None:
@@ -90,8 +88,8 @@ class Look:
             64 pixels at least, and the painting enlarged; below full strength the detail that this costs comes back
             from the frame.
         sharpness: 0..1, of unsharp masking of the painting.
-        color: whose colours the painting has. The renderer takes those of MATCH to be in the style already, see
-            `livestyle.styles.matching.match_look`.
+        color: whose colours the painting has, a `ColorMode` or its text. The renderer takes those of MATCH to be in the
+            style already, see `livestyle.styles.matching.match_look`.
         mirror: left and right change places, in the frame, its mask and so the painting.
         side_by_side: the frame to the left of its painting.
         stabilise: hold a sequence still, with running statistics and temporal noise reduction, see
@@ -134,10 +132,7 @@ class Look:
     mirror: bool = _choice(False, "Left and right change places.", "mirror")
     side_by_side: bool = _choice(False, "The source on the left of its painting.", "side by side")
     stabilise: bool = _choice(
-        True,
-        "Hold the painting still when the light changes, and take noise away.",
-        "stabiliser",
-        needs_time=True,
+        True, "Hold the painting still when the light changes, and take noise away.", "stabiliser"
     )
     plain: bool = False
     mask: MaskOverTime | None = None
@@ -146,7 +141,10 @@ class Look:
     def __post_init__(self) -> None:
         for name, choice in CHOICES.items():
             value = getattr(self, name)
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(DEFAULTS[name], StrEnum):
+                # Python programs write color="content".
+                object.__setattr__(self, name, check_choice(name, value))
+            elif isinstance(value, int | float) and not isinstance(value, bool):
                 choice.check(value)
         if self.background is not None and self.mask is None:
             raise InputError("a background needs a mask that says where it is")

@@ -77,7 +77,8 @@ class Renderer:
             scale: share of width and height to paint at, 0..1, for speed; 64 pixels are the least.
 
         Returns:
-            uint8 [H, W, 3] BGR, or [H, 2 W, 3] side by side; it may be the frame's own array where nothing is painted.
+            uint8 [H, W, 3] BGR, or [H, 2 W, 3] side by side. Draw on a copy only: for a repeated frame the same array
+            comes back, and where nothing is painted it is the frame's own.
 
         Raises:
             InputError: ``frame`` is no such array, or the mask does not fit it.

@@ -263,6 +263,17 @@ def test_a_sheet_of_images_can_match_their_colours(run: Run, image_path: Path, t
     assert np.ptp(tile, axis=2).mean() < np.ptp(tiles_on(read(tmp_path / "style.png"))[1], axis=2).mean() / 2
 
 
+def test_a_preset_that_cannot_be_matched_is_refused_before_anything_is_painted(
+    run: Run, image_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livestyle.jobs.contact_sheet.contact_sheet", lambda *_: pytest.fail("it was painted"))
+    styles = ("--style", str(image_path), "--style", "dusk")
+
+    result = run("styles", "preview", str(image_path), "-o", "sheet.png", "--color", "match", *styles)
+
+    assert "cannot be matched" in error_of(result)
+
+
 @pytest.mark.parametrize("size", [(4000, 300), (300, 4000), (1, 1), (30, 2000)])
 def test_an_image_of_any_shape_has_a_sheet(run: Run, tmp_path: Path, size: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 200, (*size, 3), np.uint8)

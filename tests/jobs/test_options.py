@@ -133,6 +133,12 @@ def test_the_style_changes_at_its_time(
     assert nearer.tolist() == [True] * 6 + [False] * 4
 
 
+def test_plain_numbers_are_taken_as_they_are_written() -> None:
+    numbers: dict[str, Any] = {"fps": 29.97, "start": 1, "end": 2.5}
+    options = VideoOptions(**numbers)
+    assert (options.fps, options.start, options.end) == (Fraction(2997, 100), Fraction(1), Fraction(5, 2))
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -142,6 +148,8 @@ def test_the_style_changes_at_its_time(
         {"start": Fraction(-1)},
         {"start": Fraction(2), "end": Fraction(2)},
         {"end": Fraction(0)},
+        {"end": float("nan")},
+        {"segment_frames": 0},
     ],
 )
 def test_options_out_of_range_are_refused(values: dict[str, Any]) -> None:

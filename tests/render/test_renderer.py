@@ -297,12 +297,17 @@ def test_a_restored_renderer_goes_on_to_the_same_bytes(
         ({"stroke_size": 17}, "the stroke size is between 1 and 16"),
         ({"stroke_size": float("nan")}, "the stroke size is between 1 and 16"),
         ({"sharpness": 1.1}, "sharpness is between 0 and 1"),
+        ({"color": "grey"}, "color is one of style, content, match"),
         ({"background": mix}, "needs a mask"),
     ],
 )
 def test_a_look_that_cannot_be_is_refused(style: Style, choices: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         Look(style, **choices)
+
+
+def test_a_colour_mode_may_be_its_text(style: Style) -> None:
+    assert Look(style, color="content").color is ColorMode.CONTENT  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

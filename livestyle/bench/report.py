@@ -1,0 +1,152 @@
+"""Report of a bench run: the machine, the settings and every measurement; as JSON for later comparisons."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from livestyle.errors import InputError, OutputError
+from livestyle.files import atomic_write
+
+from .machine import Machine
+
+FORMAT = 1
+"""Version of the JSON file; no other one is read."""
+TITLES = {
+    "engine": "engine: bytes in, bytes out, style at rest",
+    "video": "video: a file painted into a file",
+    "live": "live: the live loop, a file not paced, no window",
+}
+"""Of tables and plots, by scope."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One candidate in one scope at one size.
+
+    Attributes:
+        scope: ``engine``, ``video`` or ``live``.
+        candidate: name of the model, or of a peer's file.
+        device: that really ran it, such as ``cpu``.
+        precision: number format of its convolutions: ``int8``, ``float16`` or ``float32``.
+        form: of the network: ``computed``, ``constant``, or both; of a peer it is empty.
+        size: width and height of the frames in pixels, such as ``640x360``.
+        runs: number of frames that count.
+        p10: percentile of the time of a frame, in milliseconds. Of ``video`` and ``live`` a frame's time is that from
+            it to the next one.
+        p50: the same, the median.
+        p90: the same.
+        p99: the same.
+        frames_per_second: of ``engine`` by the median; of ``video`` frames by the time of the whole job.
+        peak_mib: largest resident memory of the process, in MiB; None of ``engine`` and where the system does not tell.
+        gmac: work of the convolutions for one frame, in 10^9 multiply-accumulates; None where there is none.
+        share: of the machine's ceiling in this precision that is reached, 0..1; None where either is unknown.
+    """
+
+    scope: str
+    candidate: str
+    device: str
+    precision: str
+    form: str
+    size: str
+    runs: int
+    p10: float
+    p50: float
+    p90: float
+    p99: float
+    frames_per_second: float
+    peak_mib: float | None = None
+    gmac: float | None = None
+    share: float | None = None
+
+    @property
+    def network(self) -> str:
+        """Where, in which numbers and in which form the network ran, such as ``cpu int8 constant``."""
+        return " ".join(filter(None, (self.device.partition("-")[0], self.precision, self.form)))
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes measurements of two reports the same one."""
+        return self.scope, self.candidate, self.device, self.size
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the figures depend on, beside the machine.
+
+    Attributes:
+        threads: of the CPU.
+        warm_up: frames before the first one that counts.
+        noise: standard deviation of the noise on the engine's frames, in grey levels.
+    """
+
+    threads: int
+    warm_up: int
+    noise: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Report of a bench run.
+
+    Attributes:
+        date: UTC, ISO 8601.
+        livestyle: its version.
+        onnxruntime: its version.
+        machine: that was measured.
+        settings: what the figures depend on.
+        ceilings: GMAC/s of a large matrix product on the CPU, by precision.
+        measurements: by scope, then by size.
+    """
+
+    date: str
+    livestyle: str
+    onnxruntime: str
+    machine: Machine
+    settings: Settings
+    ceilings: dict[str, float]
+    measurements: list[Measurement]
+
+    @property
+    def text(self) -> str:
+        """Description of the run for people, one line."""
+        threads = f"{self.settings.threads} thread{'s' if self.settings.threads != 1 else ''}"
+        return f"livestyle {self.livestyle}, onnxruntime {self.onnxruntime}, {threads}; {self.date}"
+
+    def write(self, path: Path) -> None:
+        """Write the JSON file; one that is there is replaced.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+        try:
+            with atomic_write(path) as file:
+                file.write(text.encode())
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Report of a JSON file.
+
+        Raises:
+            InputError: it cannot be read, or is no report of this version.
+        """
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if content.pop("format") != FORMAT:
+                raise ValueError("it is of another version")
+            machine = {**content.pop("machine")}
+            return cls(
+                machine=Machine(**{**machine, "instructions": tuple(machine["instructions"])}),
+                settings=Settings(**content.pop("settings")),
+                measurements=[Measurement(**values) for values in content.pop("measurements")],
+                **content,
+            )
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} is no result of livestyle bench that can be read ({error})") from error
