@@ -292,14 +292,22 @@ def demo(
 app.command()(bench)
 
 
-def _options_for(error: LivestyleError, arguments: Sequence[str]) -> list[str]:
-    """Those options of the verb in a command line that would put an error right; of a switch that is on, its "no"."""
+def _options_for(settings: Sequence[str], arguments: Sequence[str]) -> str:
+    """Options of these names that the verb in a command line has, as " (--a, --b)"; of a switch that is on its "no"."""
     command: Any = typer.main.get_command(app)
     for word in arguments:
         command = getattr(command, "commands", {}).get(word, command)
     options = {option.name: option for option in command.params if option.param_type_name == "option"}
-    found = [options[name] for name in error.settings if name in options]
-    return [(o.secondary_opts if o.default is True and o.secondary_opts else o.opts)[0] for o in found]
+    found = [options[name] for name in settings if name in options]
+    names = [(o.secondary_opts if o.default is True and o.secondary_opts else o.opts)[0] for o in found]
+    return f" ({', '.join(names)})" if names else ""
+
+
+class _WithOptions(logging.Formatter):
+    """Formatter of warnings; those that carry ``settings`` get the options of these names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record) + _options_for(getattr(record, "settings", ()), sys.argv[1:])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -311,8 +319,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(arguments, prog_name="livestyle")
     except LivestyleError as error:
-        options = _options_for(error, sys.argv[1:] if arguments is None else arguments)
-        print(f"error: {error} ({', '.join(options)})" if options else f"error: {error}", file=sys.stderr)
+        options = _options_for(error.settings, sys.argv[1:] if arguments is None else arguments)
+        print(f"error: {error}{options}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -328,7 +336,9 @@ def run_program() -> NoReturn:
         # Names of files and styles are anything, and some terminals are ASCII.
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.addLevelName(logging.WARNING, "warning")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithOptions("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if os.environ.get("LIVESTYLE_DEBUG"):
         # Tracebacks of unforeseen errors.
         logging.getLogger("livestyle").setLevel(logging.DEBUG)

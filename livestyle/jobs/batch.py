@@ -241,6 +241,8 @@ def stylize_video(
         OutputError: the result exists, or cannot be written.
     """
     mask = look.mask.path if isinstance(look.mask, Mask) else None
+    if is_folder(Path(source)):
+        raise InputError(f"{source} is a folder: name one video, or use VideoBatch for several")
     batch = VideoBatch([Path(source)], Path(target), options, mask=mask, force=force)
     return next(iter(batch.run(stylizer, [look], progress=progress)), None)
 

@@ -277,11 +277,13 @@ class VideoJob:
     def _explain_rest(self, store: SegmentStore | None, error: BaseException) -> None:
         """Say what is kept of a video that was not completed."""
         if store is not None and store.finished:
-            how = "resuming and forcing it" if self.path.exists() else "resuming it"
-            if self.path.exists() and self.is_one_of_several:
-                how += ", which paints those that are complete again"
             kept = store.finished * self.options.segment_frames
-            log.warning("%s is unfinished, %d frames of it are kept: go on by %s", self.path, kept, how)
+            text, settings = "%s is unfinished, %d frames of it are kept: go on by resuming it", ["resume"]
+            if self.path.exists():
+                text, settings = f"{text}, with force", ["resume", "force"]
+                if self.is_one_of_several:
+                    text += ", which paints those that are complete again"
+            log.warning(text, self.path, kept, extra={"settings": settings})
         elif isinstance(error, KeyboardInterrupt) and self.path != STDIO:
             log.warning("%s was interrupted, and nothing of it is kept", self.path)
 

@@ -146,8 +146,11 @@ class Look:
                 object.__setattr__(self, name, check_choice(name, value))
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 choice.check(value)
+        for style in (self.style, self.background):
+            if style is not None and not hasattr(style, "stats_at"):
+                raise InputError(f"{style!r} is no style: take StyleLibrary(stylizer)[{style!r}]")
         if self.background is not None and self.mask is None:
-            raise InputError("a background needs a mask that says where it is")
+            raise InputError("a background needs a mask that says where it is", setting="mask")
 
     def stepped(self, name: str, step: int) -> Look:
         """The look after a key: the choice ``name`` at its next (1) or previous (-1) value.

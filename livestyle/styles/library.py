@@ -131,12 +131,13 @@ class StyleLibrary:
         normal = normalize_name(name)
         return self._own_style(normal) if normal in self._own_images else self._shipped.get(normal)
 
-    def from_image(self, path: Path) -> Style:
+    def from_image(self, path: str | Path) -> Style:
         """Style of an image file, from the cache or encoded now.
 
         Raises:
             StyleError: the file is missing or is not an image.
         """
+        path = Path(path)
         try:
             data = path.read_bytes()
         except OSError as error:

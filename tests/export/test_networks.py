@@ -14,7 +14,16 @@ import torch
 from export.onnx_files import rounded_to_float16, write_networks
 from livestyle import Model
 from livestyle.engine.devices import create_session, session_options
-from livestyle.engine.model import REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZE_FP16, STYLIZE_INT8
+from livestyle.engine.model import (
+    REGIONS,
+    REGIONS_FP16,
+    STYLE,
+    STYLIZE,
+    STYLIZE_CONSTANT,
+    STYLIZE_FP16,
+    STYLIZE_INT8,
+)
+from livestyle.errors import ModelError
 from train.networks import build_model
 
 pytestmark = pytest.mark.train
@@ -92,10 +101,40 @@ def test_the_contract_is_kept_in_names_types_and_shapes(
         ("momentum", "tensor(float)", []),
         *more,
     ]
-    assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [
-        ("stylized", "tensor(uint8)", [count, "H", "W", 3]),
-        ("next_content_state", "tensor(float)", [size]),
-    ]
+    painting, state, *constants = ((o.name, o.type, o.shape) for o in session.get_outputs())
+    assert painting == ("stylized", "tensor(uint8)", [count, "H", "W", 3])
+    assert state == ("next_content_state", "tensor(float)", [size])
+    assert {name.rstrip("0123456789") for name, *_ in constants} == (
+        {"weight", "scale", "bias"} if name == STYLIZE_INT8 else set()
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64, 3), (1, 121, 203, 3)])
+def test_the_constant_form_paints_a_frame_as_the_network_whose_constants_it_has(
+    model: Model, frame: np.ndarray, shape: tuple[int, ...]
+) -> None:
+    size = model.manifest.stats_size
+    image = np.resize(frame, shape)
+    feeds = {
+        "frames": image,
+        "stats": np.linspace(0.1, 1, size, dtype=np.float32),
+        "strength": np.array(0.7, np.float32),
+        "content_state": np.zeros(size, np.float32),
+        "momentum": np.array(0, np.float32),
+    }
+    computed = create_session(model.file(STYLIZE_INT8), "cpu")
+    names = [output.name for output in computed.get_outputs()]
+    values = dict(zip(names, computed.run(None, feeds), strict=True))
+    expected = values.pop("stylized")
+    del values["next_content_state"]
+    fixed = (1, shape[1], shape[2])
+    constant = create_session(model.file(STYLIZE_CONSTANT), "cpu", shape=fixed, constants=values)
+    assert np.array_equal(constant.run(None, {"frames": image})[0], expected)
+
+
+def test_the_constant_form_does_not_start_without_its_constants(model: Model) -> None:
+    with pytest.raises(ModelError, match="cannot be run"):
+        create_session(model.file(STYLIZE_CONSTANT), "cpu")
 
 
 @pytest.mark.slow

@@ -72,6 +72,8 @@ class Recorder:
     def __init__(self, stylizer: Stylizer, fail: BaseException | None = None) -> None:
         self.model = stylizer.model
         self.device = stylizer.device
+        self.form = stylizer.form
+        self.settle_form = stylizer.settle_form
         self.states: list[Stabilizer | None] = []
         self.fail = fail
 

@@ -23,7 +23,6 @@ from livestyle import (
     StyleLibrary,
     Stylizer,
     Timeline,
-    mix,
 )
 from livestyle.engine.model import MANIFEST, REGIONS, find_model
 from livestyle.media.frames import Frame
@@ -298,7 +297,8 @@ def test_a_restored_renderer_goes_on_to_the_same_bytes(
         ({"stroke_size": float("nan")}, "the stroke size is between 1 and 16"),
         ({"sharpness": 1.1}, "sharpness is between 0 and 1"),
         ({"color": "grey"}, "color is one of style, content, match"),
-        ({"background": mix}, "needs a mask"),
+        ({"background": StyleStats(np.ones(3))}, "needs a mask"),
+        ({"background": "ink-sea"}, r"'ink-sea' is no style: take StyleLibrary"),
     ],
 )
 def test_a_look_that_cannot_be_is_refused(style: Style, choices: dict[str, Any], words: str) -> None:
