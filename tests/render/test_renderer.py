@@ -21,6 +21,7 @@ from livestyle import (
     Renderer,
     Style,
     StyleLibrary,
+    StyleStats,
     Stylizer,
     Timeline,
 )
