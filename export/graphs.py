@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from train.adain import Running
-from train.networks import ClassicStylizer, CompactStylizer, Model, UpsampleConv
+from train.eighth import EighthStylizer
+from train.layers import UpsampleConv
+from train.networks import ClassicStylizer, CompactStylizer, Model
 
 
 class StyleGraph(nn.Module):
@@ -25,7 +27,8 @@ class StyleGraph(nn.Module):
 
 
 class PlainStylizeGraph(nn.Module):
-    """Graph of stylize.onnx, without optimisations: the reference for parity, and the graph that ``classic`` ships.
+    """Graph of stylize.onnx, without optimisations: the reference for parity, and the graph that ships of
+    ``classic`` and of the second design.
 
     frames uint8 [N, H, W, 3] BGR, stats, strength, content_state, momentum -> stylized, next_content_state. With a
     mask, uint8 [N, H, W], ``stats`` are those of two styles, [2, S]; see `livestyle.engine.model`.
@@ -34,7 +37,7 @@ class PlainStylizeGraph(nn.Module):
     output is cropped back.
     """
 
-    def __init__(self, stylizer: ClassicStylizer | CompactStylizer, half: bool = False) -> None:
+    def __init__(self, stylizer: ClassicStylizer | CompactStylizer | EighthStylizer, half: bool = False) -> None:
         super().__init__()
         self.stylizer = copy.deepcopy(stylizer)
         self.dtype = torch.float16 if half else torch.float32
@@ -175,7 +178,7 @@ def stem_index(size: int, multiple: int) -> Tensor:
     return torch.minimum(rows, 2 * (size - 1) - rows)
 
 
-def stylize_graph(stylizer: ClassicStylizer | CompactStylizer, half: bool = False) -> nn.Module:
+def stylize_graph(stylizer: ClassicStylizer | CompactStylizer | EighthStylizer, half: bool = False) -> nn.Module:
     """The graph of stylize.onnx for a network, in float32 or with float16 convolutions."""
     if isinstance(stylizer, CompactStylizer):
         return CompactStylizeGraph(stylizer, half)

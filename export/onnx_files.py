@@ -26,7 +26,7 @@ from livestyle.engine.model import (
     STYLIZE_FP16,
     STYLIZE_INT8,
 )
-from train.networks import CompactModel, Model
+from train.networks import CompactModel, Model, measured_channels
 
 from .constants import add_outputs, constant_graph
 from .graphs import StyleGraph, stylize_graph
@@ -41,12 +41,12 @@ def write_networks(model: Model, folder: Path) -> None:
 
     If the model's checkpoint is in the folder, the weights that it also holds are read from there (external data).
     """
-    size = 2 * sum(model.site_channels)
+    size, state_size = 2 * sum(model.site_channels), 2 * sum(measured_channels(model))
     height, width = (torch.export.Dim(name, min=MINIMUM_SIDE, max=16384) for name in "HW")
     image = torch.zeros(MINIMUM_SIDE + 5, MINIMUM_SIDE + 14, 3, dtype=torch.uint8)
     _write(StyleGraph(model), (image,), folder / STYLE, ["image"], ["stats"], {"image": {0: height, 1: width}})
     frames = image.expand(2, -1, -1, -1).contiguous()
-    inputs = (frames, torch.ones(size), torch.tensor(1.0), torch.zeros(size), torch.tensor(0.0))
+    inputs = (frames, torch.ones(size), torch.tensor(1.0), torch.zeros(state_size), torch.tensor(0.0))
     names = ["frames", "stats", "strength", "content_state", "momentum"]
     dims: dict[str, Any] = dict.fromkeys(names)
     dims["frames"] = {0: torch.export.Dim("N", min=1, max=256), 1: height, 2: width}

@@ -35,7 +35,7 @@ from livestyle.errors import LivestyleError
 from livestyle.media.images import decode_image
 from train.checkpoints import load_model
 from train.data import ImageFile, find_images
-from train.networks import CompactModel
+from train.networks import CompactModel, CompactStylizer, measured_channels
 
 from .onnx_files import rounded_to_float16, write_int8_network, write_networks, write_safetensors
 from .parity import Parity, compare
@@ -81,7 +81,8 @@ def export_model(
             # The classic model contains torchvision's VGG, whose weights are not ours to redistribute.
             write_safetensors(rounded, content["arch"], content["iteration"], work / CHECKPOINT)
             names.append(CHECKPOINT)
-            write_int8_network(rounded, work)
+            if isinstance(rounded.stylizer, CompactStylizer):
+                write_int8_network(rounded, work)
         write_networks(rounded, work)
         parity = compare(model, rounded, work, images)
         if parity.has_int8:
@@ -101,7 +102,7 @@ def export_model(
             arch=content["arch"],
             contract=CONTRACT_VERSION,
             stats_size=2 * sum(model.site_channels),
-            state_size=2 * sum(model.site_channels),
+            state_size=2 * sum(measured_channels(model)),
             files={name: checksum(work / name) for name in names},
             metrics={
                 **measured,

@@ -15,7 +15,7 @@ from livestyle.engine.devices import create_session
 from livestyle.engine.model import REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZE_FP16, STYLIZE_INT8
 from livestyle.engine.style import scale_style_image
 from livestyle.errors import LivestyleError
-from train.networks import Model
+from train.networks import Model, measured_channels
 
 from .graphs import PlainStylizeGraph, StyleGraph
 
@@ -82,7 +82,7 @@ def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndar
     largest, style_error, psnr, int8_psnr, int8_state_error = 0, 0.0, float("inf"), float("inf"), 0.0
     style_graph = StyleGraph(model).eval()
     trained, reference = (PlainStylizeGraph(m.stylizer).eval() for m in (model, rounded))
-    state = np.zeros(2 * sum(model.site_channels), np.float32)
+    state = np.zeros(2 * sum(measured_channels(model)), np.float32)
     for index, (height, width) in enumerate(PARITY_SIZES):
         frame = cv2.resize(images[index % len(images)], (width, height), interpolation=cv2.INTER_AREA)
         frames = np.stack([frame, np.ascontiguousarray(frame[:, ::-1])])
@@ -112,7 +112,7 @@ def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndar
             halved, half_state = sessions[half_name].run(None, given)
             psnr = min(psnr, _psnr(halved, unrounded))
             if (
-                not _is_same_state(next_state, expected_state, model.site_channels)
+                not _is_same_state(next_state, expected_state, measured_channels(model))
                 or not _state_error(half_state, expected_state) <= LARGEST_FP16_STATE_ERROR
             ):
                 raise LivestyleError(

@@ -24,7 +24,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from train.adain import SITE_EPSILON
-from train.networks import CompactStylizer, UpsampleConv
+from train.eighth import EighthStylizer
+from train.layers import UpsampleConv
+from train.networks import CompactStylizer
 
 from .graphs import CompactStylizeGraph, MergedUpsampleConv
 
@@ -76,8 +78,10 @@ class Sums:
     sample: str
 
 
-def quantized_graph(stylizer: CompactStylizer) -> onnx.ModelProto:
+def quantized_graph(stylizer: CompactStylizer | EighthStylizer) -> onnx.ModelProto:
     """The graph of stylize.int8.onnx, with the contract of stylize.onnx for one frame at a time."""
+    if isinstance(stylizer, EighthStylizer):
+        raise NotImplementedError("the second design is not exported in 8-bit integers yet")
     return _Builder(stylizer).model()
 
 

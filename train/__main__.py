@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +58,18 @@ def fit(
         float,
         typer.Option(min=0.1, max=1, help="Exponent of the style loss of each pair; below 1 for better medians."),
     ] = 1.0,
+    style_octaves: Annotated[
+        int, typer.Option(min=1, max=3, help="Style loss at so many sizes, each half of the one before.")
+    ] = 1,
+    balanced_style: Annotated[
+        bool, typer.Option("--balanced-style", help="Divide each style loss by the scale of its style.")
+    ] = False,
+    normalized_content: Annotated[
+        bool, typer.Option("--normalized-content", help="Content loss on features with normalised channels.")
+    ] = False,
+    identity_weight: Annotated[
+        float, typer.Option(min=0, help="Weight of the difference from an image that is stylized by itself.")
+    ] = 0.0,
     optimizer: Annotated[
         str, typer.Option(help="muon: Muon for the frame path's convolutions and AdamW for the rest; or adamw for all.")
     ] = "muon",
@@ -84,7 +96,11 @@ def fit(
         float, typer.Option(min=0, max=1, help="Share of the pairs trained at a strength below 1.")
     ] = 0.15,
     stages: Annotated[
-        str, typer.Option(help="Shares of the run: frame path, style encoder, both together (all but classic).")
+        str,
+        typer.Option(
+            help="Shares of the run: frame path, style encoder, both together; or the frame path with a style encoder "
+            "that stays (frozen), or as a teacher paints (distill). All but classic."
+        ),
     ] = "frame:0.5,encoder:0.25,joint:0.25",
     start_from: Annotated[
         Path | None,
@@ -92,6 +108,15 @@ def fit(
             help="Start from the weights of a checkpoint or a model folder; "
             "a larger architecture may start from a smaller one (Net2Net)."
         ),
+    ] = None,
+    encoder_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start with the style encoder of a checkpoint or a model folder, for the stages frozen and distill."
+        ),
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Checkpoint or model folder whose outputs the stage distill learns.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --checkpoint.")] = False,
     device: Device = "auto",
@@ -113,8 +138,10 @@ def fit(
     from .options import TrainingOptions
     from .trainer import Trainer
 
-    names = ("content_weight", "style_weight", "tv_weight", "stillness_weight", "style_power")
-    weights = LossWeights(*(given.pop(name) for name in names))
+    weights = LossWeights(**{
+        field.name: given.pop(field.name if field.name in given else f"{field.name}_weight")
+        for field in fields(LossWeights)
+    })  # fmt: skip
     Trainer(TrainingOptions(**given, weights=weights)).run()
 
 

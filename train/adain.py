@@ -73,15 +73,29 @@ class SitePass:
         self._offset = 0
 
     def __call__(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        start, self._offset = self._offset, self._offset + 2 * channels
+        return self.measured(x)[0]
+
+    def measured(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The output of the next site, and the statistics that it was given: means, then deviations."""
         own = torch.cat(site_statistics(x), dim=1)
         if self.running is not None:
-            own = running_statistics(own, self.running.state[start : self._offset], self.running.momentum)
+            state = self.running.state[self._offset : self._offset + own.shape[1]]
+            own = running_statistics(own, state, self.running.momentum)
             self.next_states.append(own[-1])
-        target = own + self.strength * (self.style[..., start : self._offset] - own)
-        scale = target[..., channels:] / own[:, channels:]
-        shift = target[..., :channels] - own[:, :channels] * scale
+        target = self.target(own)
+        return self.normalize(x, own, target), target
+
+    def target(self, own: Tensor) -> Tensor:
+        """The statistics of the next site, between ``own`` (at strength 0) and the style's: means, then deviations."""
+        start, self._offset = self._offset, self._offset + own.shape[-1]
+        return own + self.strength * (self.style[..., start : self._offset] - own)
+
+    def normalize(self, x: Tensor, own: Tensor, target: Tensor) -> Tensor:
+        """``x`` with statistics ``own`` scaled and shifted to ``target``, or to both styles' with a mask."""
+        mean, deviation = own.chunk(2, dim=-1)
+        target_mean, target_deviation = target.chunk(2, dim=-1)
+        scale = target_deviation / deviation
+        shift = target_mean - mean * scale
         if self._shares is None:
             return x * scale[:, :, None, None].to(x.dtype) + shift[:, :, None, None].to(x.dtype)
         shares = next(self._shares).flatten(2).to(x.dtype)

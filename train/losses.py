@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,11 @@ from torch import Tensor
 
 from .vgg import TAPS, channel_statistics, split_statistics
 
+USUAL_ENERGY = 27.0
+"""Mean over styles of the sum over taps of their statistics' mean squares."""
+LEAST_DEVIATION = 0.1
+"""Added to the deviations that features are normalised by: most channels are silent on most images."""
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -17,6 +23,13 @@ class LossWeights:
 
     The style loss of each pair is first raised to ``style_power``. A power below 1 shifts weight from pairs with a high
     style loss to pairs with a low one.
+
+    Attributes:
+        style_octaves: sizes at which the style loss is taken, each half of the one before: 3 is 1, 1/2 and 1/4. Their
+            mean counts.
+        balanced_style: divide the style loss of each pair by `style_balance`.
+        normalized_content: content loss on features whose channels are normalised, as in `normalized_features`.
+        identity: weight of the difference from the content where the content is its own style.
     """
 
     content: float = 1.0
@@ -24,6 +37,10 @@ class LossWeights:
     tv: float = 0.0
     stillness: float = 0.0
     style_power: float = 1.0
+    style_octaves: int = 1
+    balanced_style: bool = False
+    normalized_content: bool = False
+    identity: float = 0.0
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -44,6 +61,28 @@ def style_loss(features: dict[str, Tensor], target: Tensor) -> Tensor:
         own_mean, own_deviation = channel_statistics(features[name])
         total = total + (own_mean - mean).square().mean(1) + (own_deviation - deviation).square().mean(1)
     return total
+
+
+def style_balance(target: Tensor, channels: Sequence[int]) -> Tensor:
+    """The scale of style losses for a style, relative to a style of `USUAL_ENERGY`, one value per image: [N].
+
+    After the balanced loss of Cheng et al. (2021, "Style-aware normalized loss"): the style loss grows with the square
+    of a style's statistics, so that without it a few harsh styles decide what is learned.
+
+    Args:
+        target: as for `style_loss`.
+        channels: of the taps.
+    """
+    parts = split_statistics(target, channels).values()
+    energy = sum(mean.square().mean(1) + deviation.square().mean(1) for mean, deviation in parts)
+    assert isinstance(energy, Tensor)
+    return energy / USUAL_ENERGY
+
+
+def normalized_features(features: Tensor) -> Tensor:
+    """Features with mean 0 and deviation 1 in each channel of each image, where content does not fight style."""
+    mean, deviation = channel_statistics(features)
+    return (features.float() - mean[:, :, None, None]) / (deviation[:, :, None, None] + LEAST_DEVIATION)
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from livestyle.errors import LivestyleError
 
+from .layers import ReflectConv, ResidualBlock
 from .networks import (
+    ARCHITECTURES,
     STYLE_CODE_SIZE,
+    Architecture,
     CompactModel,
     CompactStylizer,
-    ReflectConv,
-    ResidualBlock,
     StyleEncoder,
     StyleHead,
 )
@@ -38,13 +39,17 @@ def enlarge(small: CompactModel, arch: str, seed: int = 1) -> CompactModel:
         seed: of the shares, and of the weights of new blocks that have no effect yet.
 
     Raises:
-        LivestyleError: the architecture is smaller than that of ``small`` in some respect.
+        LivestyleError: one of the two is of the second design, or the architecture is smaller than that of ``small`` in
+            some respect.
     """
+    if not (isinstance(ARCHITECTURES[arch], Architecture) and isinstance(small.stylizer, CompactStylizer)):
+        raise LivestyleError("a model of the second design starts from none of another architecture")
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         large = CompactModel(arch, small.vgg_divisor)
         if any(new < old for old, new in zip(_sizes(small), _sizes(large), strict=True)):
             raise LivestyleError(f"{arch} is smaller than the model to start from, and a model can only grow")
+        assert isinstance(large.stylizer, CompactStylizer)
         _enlarge_stylizer(small.stylizer, large.stylizer)
         _enlarge_style_encoder(small.style_encoder, large.style_encoder)
         _enlarge_style_head(small.style_head, large.style_head)
@@ -54,6 +59,7 @@ def enlarge(small: CompactModel, arch: str, seed: int = 1) -> CompactModel:
 
 def _sizes(model: CompactModel) -> list[int]:
     stylizer = model.stylizer
+    assert isinstance(stylizer, CompactStylizer)
     channels = [stylizer.site_channels[0], stylizer.site_channels[-1]]
     blocks = [len(stylizer.encoder), len(stylizer.decoder)]
     return [*channels, *blocks, *_widths(model.style_encoder), len(model.style_encoder.convs[-1])]  # type: ignore[arg-type]

@@ -18,47 +18,13 @@ from torch import Tensor, nn
 from livestyle.errors import LivestyleError
 
 from .adain import Running, SitePass
-from .operations import reflect_pad
+from .eighth import EighthArchitecture, EighthStylizer
+from .layers import ReflectConv, ResidualBlock, UpsampleConv
 from .vgg import CHANNELS, STATISTICS_SIZE, ReflectPad, build_layers, channel_statistics
 
 STYLE_CODE_SIZE = 256
-
-
-class ReflectConv(nn.Module):
-    """A convolution with reflection padding; zero padding would give frames a dark or light rim."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__()
-        self.pad = kernel // 2
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(reflect_pad(x, self.pad))
-
-
-class UpsampleConv(ReflectConv):
-    """Nearest-neighbour upsampling to twice the size, then the convolution."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions and a skip connection; with ``sites``, each convolution is followed by an AdaIN site."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = ReflectConv(channels, channels)
-        self.second = ReflectConv(channels, channels)
-
-    def forward(self, x: Tensor, sites: SitePass | None = None) -> Tensor:
-        y = self.first(x)
-        if sites is not None:
-            y = sites(y)
-        y = self.second(F.relu(y))
-        if sites is not None:
-            y = sites(y)
-        return x + y
+HEAD_WIDTH = 512
+"""Hidden units of the style head of the second design."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +46,14 @@ class Architecture:
     style_depth: int
 
 
-ARCHITECTURES = {
+ARCHITECTURES: dict[str, Architecture | EighthArchitecture] = {
     "lite": Architecture(24, 64, 2, 2, (32, 64, 128, 192), 3),
     "full": Architecture(96, 128, 4, 5, (48, 96, 192, 256), 3),
+    # The second design, in training.
+    "lite2": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3),
+    "lite2-without-skip": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, skip=False),
+    "full2": EighthArchitecture(32, 96, 192, 1, 3, (48, 96, 192, 256), 3),
+    "tiny2": EighthArchitecture(8, 16, 16, 1, 1, (8, 16, 24, 32), 2),
     # For tests and first tries: trains and exports in seconds, and is too small to stylize well.
     "tiny": Architecture(8, 32, 1, 1, (8, 16, 24, 32), 2),
 }
@@ -156,10 +127,11 @@ class CompactStylizer(nn.Module):
 class StyleHead(nn.Module):
     """From a style code to style statistics: a mean and a positive deviation for each channel of each AdaIN site."""
 
-    def __init__(self, site_channels: list[int]) -> None:
+    def __init__(self, site_channels: list[int], hidden: int = 0) -> None:
         super().__init__()
         self.site_channels = site_channels
-        self.linear = nn.Linear(STYLE_CODE_SIZE, 2 * sum(site_channels))
+        self.hidden = nn.Linear(STYLE_CODE_SIZE, hidden) if hidden else None
+        self.linear = nn.Linear(hidden or STYLE_CODE_SIZE, 2 * sum(site_channels))
         with torch.no_grad():
             self.linear.weight.mul_(0.3)
             self.linear.bias.zero_()
@@ -167,7 +139,10 @@ class StyleHead(nn.Module):
     def forward(self, code: Tensor) -> Tensor:
         """Style statistics [N, S] of style codes [N, STYLE_CODE_SIZE]."""
         parts: list[Tensor] = []
-        raw = self.linear(F.silu(code)).float()
+        x = F.silu(code)
+        if self.hidden is not None:
+            x = F.silu(self.hidden(x))
+        raw = self.linear(x).float()
         for index, part in enumerate(raw.split([c for c in self.site_channels for _ in range(2)], dim=1)):
             # The shifted softplus of 0 is a deviation of 1.
             parts.append(part if index % 2 == 0 else F.softplus(part + 0.5413) + 1e-3)
@@ -274,9 +249,13 @@ class CompactModel(nn.Module):
         super().__init__()
         architecture = ARCHITECTURES[arch]
         self.vgg_divisor = divisor
-        self.stylizer = CompactStylizer(architecture)
+        self.stylizer: CompactStylizer | EighthStylizer
+        if isinstance(architecture, EighthArchitecture):
+            self.stylizer, head_width = EighthStylizer(architecture), HEAD_WIDTH
+        else:
+            self.stylizer, head_width = CompactStylizer(architecture), 0
         self.style_encoder = StyleEncoder(architecture.style_widths, architecture.style_depth)
-        self.style_head = StyleHead(self.stylizer.site_channels)
+        self.style_head = StyleHead(self.stylizer.site_channels, head_width)
         self.statistics_reader = LossStatisticsReader(STATISTICS_SIZE // divisor)
 
     @property
@@ -345,6 +324,16 @@ class ClassicModel(nn.Module):
 Model = CompactModel | ClassicModel
 
 
+def measured_channels(model: Model) -> list[int]:
+    """Channels of the sites that normalise by statistics of the frame, which come first: those with a running state."""
+    stylizer = model.stylizer
+    return (
+        stylizer.site_channels[: stylizer.measured_sites]
+        if isinstance(stylizer, EighthStylizer)
+        else stylizer.site_channels
+    )
+
+
 def check_architecture(arch: str) -> None:
     """Refuse a name that is no architecture.
 
@@ -354,6 +343,14 @@ def check_architecture(arch: str) -> None:
     names = [*ARCHITECTURES, "classic"]
     if arch not in names:
         raise LivestyleError(f"there is no architecture {arch!r}: choose one of {', '.join(names)}")
+
+
+def stylizer_multiple(arch: str) -> int:
+    """The number of pixels of which the sides of an architecture's frames are multiples."""
+    if arch == "classic":
+        return ClassicStylizer.multiple
+    is_new = isinstance(ARCHITECTURES[arch], EighthArchitecture)
+    return EighthStylizer.multiple if is_new else CompactStylizer.multiple
 
 
 def build_model(arch: str, divisor: int = 1) -> Model:

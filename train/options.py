@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from livestyle.errors import LivestyleError
 
 from .losses import LossWeights
-from .networks import ClassicStylizer, CompactStylizer, check_architecture
+from .networks import check_architecture, stylizer_multiple
 from .processes import check_processes
 from .schedule import parse_stages
 
@@ -58,6 +59,8 @@ class TrainingOptions:
     partial_strength: float = 0.15
     stages: str = "frame:0.5,encoder:0.25,joint:0.25"
     start_from: Path | None = None
+    encoder_from: Path | None = None
+    teacher: Path | None = None
     resume: bool = False
     device: str = "auto"
     devices: int = 1
@@ -78,7 +81,7 @@ class TrainingOptions:
             raise LivestyleError(f"--optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.precision not in PRECISIONS:
             raise LivestyleError(f"--precision is one of {', '.join(PRECISIONS)}, not {self.precision!r}")
-        multiple = ClassicStylizer.multiple if self.arch == "classic" else CompactStylizer.multiple
+        multiple = stylizer_multiple(self.arch)
         if self.crop % multiple:
             raise LivestyleError(
                 f"--crop {self.crop} is not a multiple of {multiple}: use {self.crop // multiple * multiple}"
@@ -87,7 +90,9 @@ class TrainingOptions:
             raise LivestyleError(
                 "--batch-size 1 is too small: the style encoder is normalised over batches of 2 or more"
             )
-        parse_stages(self.stages, self.max_iter, self.arch)
+        stages = parse_stages(self.stages, self.max_iter, self.arch)
+        if self.teacher is None and any(stage.name == "distill" for stage in stages):
+            raise LivestyleError("a stage distill needs a model to learn from: give --teacher one")
         check_processes(self.devices, self.num_nodes, self.batch_size, choose_device(self.device))
 
     def as_text(self) -> dict[str, str]:
@@ -98,6 +103,8 @@ class TrainingOptions:
         """Names of the options that differ from those of a checkpoint and make this another run than that one."""
         # Checkpoints from before --optimizer existed were trained with AdamW.
         before = {"optimizer": "adamw", **saved}
+        # Nor do they name the weights of losses that came later.
+        before["weights"] = str(asdict(LossWeights()) | literal_eval(before.get("weights", "{}")))
         changed = {name for name, text in self.as_text().items() if before.get(name, text) != text}
         return sorted(changed - FREE_OPTIONS)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from livestyle.errors import LivestyleError
 
+STAGES = ("frame", "encoder", "joint", "frozen", "distill")
 WARM_UP = 200
 """Iterations over which the learning rate rises at the start of a stage, at most a tenth of the stage."""
 
@@ -16,7 +17,8 @@ class Stage:
     """A part of a run, from iteration ``start`` up to but not including ``end``.
 
     ``frame`` trains the frame path on the loss network's statistics of the style image, ``encoder`` distils these into
-    the style encoder, ``joint`` trains both together.
+    the style encoder, ``joint`` trains both together. ``frozen`` trains the frame path on the codes of a style encoder
+    that stays as it is, ``distill`` does the same with the outputs of a teacher in place of the loss network.
     """
 
     name: str
@@ -41,7 +43,7 @@ def parse_stages(text: str, max_iter: int, arch: str) -> list[Stage]:
             value = float(share)
         except ValueError:
             value = 0.0
-        if name not in {"frame", "encoder", "joint"} or not 0 < value < math.inf:
+        if name not in STAGES or not 0 < value < math.inf:
             raise LivestyleError(f"cannot read the stage {item!r}: write --stages frame:0.5,encoder:0.25,joint:0.25")
         parts.append((name, value))
     total = sum(value for _, value in parts)

@@ -6,6 +6,7 @@ import logging
 import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -62,6 +63,7 @@ class Trainer:
 
     Attributes:
         iteration: number of iterations done.
+        cpu_seconds: time of all cores that the run took before this process, less what the process took before it.
         validation: loss terms on held-out images at the last validation, as its stage computes them.
 
     Raises:
@@ -83,6 +85,8 @@ class Trainer:
         self.model = build_model(options.arch, network.divisor)
         saved = self._saved()
         start = None if saved is not None or options.start_from is None else self._start_from(options.start_from)
+        if saved is None and options.encoder_from is not None:
+            self._take_encoder(options.encoder_from)
         sources = ImageSources.find(options)
         several = options.devices * options.num_nodes > 1
         self.fabric = Fabric(
@@ -110,11 +114,13 @@ class Trainer:
         if several and isinstance(self.model, CompactModel):
             self.model.style_encoder.norm = WholeBatchNorm(self.model.style_encoder.norm, self.fabric)
         self.model.to(self.device).to(memory_format=torch.channels_last)
-        step = TrainingStep(self.model, network, options.weights)
+        teacher = None if options.teacher is None else self._load_other(options.teacher)[0]
+        step = TrainingStep(self.model, network, options.weights, teacher)
         self.optimizer = ConvolutionMuon(self._groups(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step, self.wrapped_optimizer = self.fabric.setup(step, self.optimizer)
         self.average = WeightAverage(self.model)
         self.iteration = 0
+        self.cpu_seconds = -time.process_time()
         self.best = math.inf
         self.overflows = 0
         self.validation: dict[str, float] = {}
@@ -162,10 +168,14 @@ class Trainer:
             {"params": list(self.model.style_encoder.parameters()), "base": rate, "side": "encoder"},
         ]
 
+    def _load_other(self, path: Path) -> tuple[Model, dict[str, Any]]:
+        """The model and the other content of a checkpoint or a model folder."""
+        folder_file = path / "model.safetensors"
+        return load_model(folder_file if folder_file.is_file() else path, self.model.vgg_divisor)
+
     def _start_from(self, path: Path) -> dict[str, Any]:
         """Take the weights of a checkpoint or a model folder, enlarged if need be; returns its other content."""
-        folder_file = path / "model.safetensors"
-        model, content = load_model(folder_file if folder_file.is_file() else path, self.model.vgg_divisor)
+        model, content = self._load_other(path)
         if content["arch"] != self.options.arch:
             if not (isinstance(model, CompactModel) and isinstance(self.model, CompactModel)):
                 raise LivestyleError(f"{path} is a model of {content['arch']}, not of {self.options.arch}")
@@ -173,6 +183,18 @@ class Trainer:
         self._check_divisor(model.vgg_divisor, path)
         self.model.load_state_dict(model.state_dict())
         return content
+
+    def _take_encoder(self, path: Path) -> None:
+        """Take the style encoder of a checkpoint or a model folder."""
+        other, _ = self._load_other(path)
+        if not (isinstance(other, CompactModel) and isinstance(self.model, CompactModel)):
+            raise LivestyleError(f"the models of {path} and of {self.options.arch} have no style encoder in common")
+        try:
+            self.model.style_encoder.load_state_dict(other.style_encoder.state_dict())
+        except RuntimeError as error:
+            raise LivestyleError(
+                f"the style encoder of {path} is of another size than that of {self.options.arch}"
+            ) from error
 
     def _calibrate(self, model: CompactModel, network: LossNetwork, fit: bool) -> None:
         """Standardise the statistics reader's input and, with ``fit``, fit it to a trained style encoder's codes."""
@@ -205,6 +227,7 @@ class Trainer:
         self.fabric.strategy.precision.load_state_dict(saved["precision"])
         torch.set_rng_state(saved["random"])
         self.iteration = saved["iteration"]
+        self.cpu_seconds += saved.get("cpu_seconds", 0.0)
         # A loss under other options does not compare with those to come.
         self.best = math.inf if changed else saved["best"]
         self.validation = saved.get("validation", {})
@@ -216,6 +239,7 @@ class Trainer:
             "options": self.options.as_text(),
             "iteration": self.iteration,
             "last_iteration": self.options.max_iter,
+            "cpu_seconds": self.cpu_seconds + time.process_time(),
             "best": self.best,
             "validation": self.validation,
             "model": self.model.state_dict(),

@@ -16,9 +16,10 @@ from livestyle.errors import LivestyleError
 from train.adain import running_statistics
 from train.checkpoints import load_model
 from train.data import CropSource, find_images, to_float
+from train.layers import ReflectConv
 from train.losses import noisy_window, stillness_loss
 from train.net2net import enlarge
-from train.networks import ARCHITECTURES, CompactModel, ReflectConv
+from train.networks import ARCHITECTURES, CompactModel
 from train.operations import ReflectPadBySlices, channel_moments, reflect_pad
 from train.optimizer import ConvolutionMuon
 from train.options import TrainingOptions

@@ -1,0 +1,115 @@
+"""The stylizer of the second design: its core works at an eighth of the frame's size, with demodulated sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .adain import Running, SitePass
+from .demodulation import DemodulatedConv, Expected
+from .layers import ReflectConv, ResidualBlock, UpsampleConv
+
+
+@dataclass(frozen=True)
+class EighthArchitecture:
+    """The sizes of a compact model of the second design.
+
+    Attributes:
+        half, quarter, core: channels of the stylizer at half, quarter and eighth resolution.
+        encoder_blocks, decoder_blocks: residual blocks of the core before and after the first site.
+        style_widths, style_depth: see `train.networks.Architecture`.
+        skip: add the features at quarter resolution, normalised at a site of their own, on the way up.
+    """
+
+    half: int
+    quarter: int
+    core: int
+    encoder_blocks: int
+    decoder_blocks: int
+    style_widths: tuple[int, ...]
+    style_depth: int
+    skip: bool = True
+
+
+class DemodulatedBlock(nn.Module):
+    """Two convolutions, each with a demodulated site, and a skip connection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = DemodulatedConv(ReflectConv(channels, channels, bias=False))
+        self.second = DemodulatedConv(ReflectConv(channels, channels, bias=False))
+
+    def forward(self, x: Tensor, sites: SitePass, expected: Expected) -> tuple[Tensor, Expected]:
+        y, given = self.first(x, sites, expected)
+        y, given = self.second(F.relu(y), sites, given.relu())
+        return x + y, expected + given
+
+
+class EighthStylizer(nn.Module):
+    """The stylizer of the second design, with the interface of `train.networks.CompactStylizer`.
+
+    Strokes need a wide field: most convolutions work at an eighth of the frame's size, where AdaIN's decoder begins.
+    Only the first sites, of the core's input and of the skip connection, normalise by statistics of the frame; those
+    behind are demodulated (`DemodulatedConv`). The way down is by 4x4 kernels, since 3x3 kernels of stride 2 see
+    odd and even shifts differently.
+    """
+
+    multiple = 8
+
+    def __init__(self, architecture: EighthArchitecture) -> None:
+        super().__init__()
+        half, quarter, core = architecture.half, architecture.quarter, architecture.core
+        self.stem = ReflectConv(12, half)
+        self.down_quarter = ReflectConv(half, quarter, kernel=4, stride=2)
+        self.down_core = ReflectConv(quarter, core, kernel=4, stride=2)
+        self.encoder = nn.ModuleList(ResidualBlock(core) for _ in range(architecture.encoder_blocks))
+        self.decoder = nn.ModuleList(DemodulatedBlock(core) for _ in range(architecture.decoder_blocks))
+        self.up_quarter = DemodulatedConv(UpsampleConv(core, quarter, bias=False))
+        self.up_half = DemodulatedConv(UpsampleConv(quarter, half, bias=False))
+        self.out = ReflectConv(half, 12)
+        self.skip = architecture.skip
+        self.measured_sites = 2 if self.skip else 1
+        first = [core, quarter] if self.skip else [core]
+        self.site_channels = [*first, *[core] * (2 * architecture.decoder_blocks), quarter, half]
+        with torch.no_grad():
+            # ICNR (Aitken et al. 2017): the four pixels of each block start out equal, which no weave has to unlearn.
+            phases = self.out.conv.weight.unflatten(0, (3, 4))
+            phases.copy_(phases[:, :1].expand_as(phases).clone())
+            assert self.out.conv.bias is not None
+            self.out.conv.bias.zero_()
+
+    def forward(
+        self,
+        frames: Tensor,
+        style: Tensor,
+        strength: Tensor,
+        running: Running | None = None,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `CompactStylizer.forward`; the running state is that of the `measured_sites` first sites alone."""
+        masks = None
+        if mask is not None:
+            half, quarter, core = (F.avg_pool2d(mask, size) for size in (2, 4, 8))
+            decoder = 2 * len(self.decoder)
+            masks = [core, *[quarter] * self.skip, *[core] * decoder, quarter, half]
+        sites = SitePass(style, strength, running, masks)
+        x = F.relu(self.stem(F.pixel_unshuffle((frames - 0.5) * 4, 2)))
+        fine = F.relu(self.down_quarter(x))
+        x = F.relu(self.down_core(fine))
+        for block in self.encoder:
+            x = block(x)
+        x, target = sites.measured(x)
+        expected = Expected.of_target(target)
+        if self.skip:
+            fine, target_fine = sites.measured(fine)
+        for block in self.decoder:
+            x, expected = block(x, sites, expected)
+        x, expected = self.up_quarter(F.relu(x), sites, expected.relu())
+        if self.skip:
+            x, expected = x + fine, expected + Expected.of_target(target_fine)
+        x, _ = self.up_half(F.relu(x), sites, expected.relu())
+        x = self.out(F.relu(x))
+        return F.pixel_shuffle(x, 2) * 0.25 + 0.5, sites.next_state() if running is not None else None
