@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +69,8 @@ class NetworkSession:
             self._session = create_session(self._path, device.kind, threads)
             check_shapes(self._session, self._sizes, model)
         self._bound: dict[tuple[int, ...], _Binding] = {}
+        # Data race: threads of a web server share a stylizer, and with it the bound buffers.
+        self._lock = Lock()
         self._threads = threads
         self._constant_path = None
         self.form_key = ""
@@ -128,6 +131,18 @@ class NetworkSession:
         Raises:
             DeviceError: the device cannot run the network at this size, for instance for want of memory.
         """
+        with self._lock:
+            return self._run(frames, tuple(styles), strength, state, momentum, mask)
+
+    def _run(
+        self,
+        frames: np.ndarray,
+        styles: tuple[StyleStats, ...],
+        strength: float,
+        state: np.ndarray,
+        momentum: float,
+        mask: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         shape = frames.shape
         binding = self._bound.pop(shape, None)
         if binding is None:
@@ -137,7 +152,7 @@ class NetworkSession:
                 # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
                 del self._bound[next(iter(self._bound))]
         self._bound[shape] = binding
-        return binding.run(frames, tuple(styles), strength, state, momentum, mask)
+        return binding.run(frames, styles, strength, state, momentum, mask)
 
 
 class _Binding:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,16 @@ def test_frames_of_changing_sizes_are_painted_as_each_alone(
     alone = [Stylizer(device="cpu").stylize(image, style.stats) for image in sizes]
     for image, expected in [*zip(sizes, alone, strict=True), *zip(sizes, alone, strict=True)]:
         assert np.array_equal(stylizer.stylize(image, style.stats), expected)
+
+
+def test_threads_that_share_a_stylizer_get_each_their_own_painting(
+    stylizer: Stylizer, style: Style, frame: np.ndarray
+) -> None:
+    frames = [np.roll(frame, 17 * number, axis=1) for number in range(4)]
+    alone = [stylizer.stylize(image, style.stats) for image in frames]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda n: stylizer.stylize(frames[n % 4], style.stats), range(40)))
+    assert all(np.array_equal(image, alone[n % 4]) for n, image in enumerate(together))
 
 
 def test_running_statistics_hold_a_still_object_when_the_light_changes(
