@@ -196,6 +196,34 @@ def average(
 
 
 @app.command()
+def probe(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs, checkpoints or model folders; the first is the reference.")
+    ],
+    content_path: Contents,
+    style_path: Styles,
+    vgg_weights: VggWeights = None,
+    every: Annotated[int, typer.Option(min=1, help="Use every n-th image, sorted by name; 1: all.")] = 3,
+    side: Annotated[int, typer.Option(min=64, help="Short side of the images in pixels.")] = 256,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for probes.json and probes.md, the table.")
+    ] = None,
+) -> None:
+    """Compare short runs on the same pairs: losses, stability, cost, and how far chance goes."""
+    from .probe import markdown
+    from .probe import probe as measure
+
+    probes = measure(runs, content_path, style_path, vgg_weights, every=every, side=side)
+    table = markdown(probes)
+    if output is not None:
+        _make_folder(output)
+        figures = {name: asdict(found) for name, found in probes.items()}
+        (output / "probes.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        (output / "probes.md").write_text(table, encoding="utf-8")
+    print(table, end="")
+
+
+@app.command()
 def evaluate(
     models: Annotated[
         list[str],

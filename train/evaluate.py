@@ -125,9 +125,9 @@ def evaluate(
     adapters = [find_adapter(text, network) for text in models]
     names = [adapter.name for adapter in adapters]
     distance = _lpips() if lpips else None
-    contents, styles = _load(content)[::every], _load(style)[::every]
+    contents, styles = load_images(content)[::every], load_images(style)[::every]
     stills = find_images(content)[::6]
-    targets = [_statistics(network, image) for image in styles]
+    targets = [style_target(network, image) for image in styles]
     rates = _rates(adapters, contents[0], styles[0])
     reports: dict[str, Report] = {}
     with Progress(console=Console(stderr=True)) as progress:
@@ -138,20 +138,13 @@ def evaluate(
             figures: list[tuple[float, float, float, float]] = []
             thumbnails: list[np.ndarray] = []
             for image in contents:
-                with torch.inference_mode():
-                    features = network(_tensor(image))["relu4_1"]
+                features = content_features(network, image)
                 for code, target in zip(codes, targets, strict=True):
                     stylized = adapter.stylize(image, code)
                     if sheet is not None:
                         thumbnails.append(thumbnail(stylized))
-                    with torch.inference_mode():
-                        taps = network(_tensor(stylized))
-                        figures.append((
-                            float(style_loss(taps, target)),
-                            float(content_loss(taps["relu4_1"], features)),
-                            ssim(luma(stylized), luma(image)),
-                            distance(stylized, image) if distance is not None else math.nan,
-                        ))  # fmt: skip
+                    apart = distance(stylized, image) if distance is not None else math.nan
+                    figures.append((*measure_pair(network, stylized, image, features, target), apart))
                     progress.advance(task)
             single = video = stability(partial(_one_by_one, adapter), stills, codes)
             style_ratio = 1.0
@@ -364,9 +357,10 @@ def ssim(first: np.ndarray, second: np.ndarray) -> float:
     return float(score.mean())
 
 
-def _load(paths: Sequence[Path]) -> list[np.ndarray]:
+def load_images(paths: Sequence[Path], side: int = QUALITY_SIDE) -> list[np.ndarray]:
+    """The images of folders or tar files, sorted by name, as `prepare` makes them; refuses damaged ones."""
     try:
-        return [prepare(p) for p in sorted(find_images(paths), key=lambda p: p.name)]
+        return [prepare(p, side) for p in sorted(find_images(paths), key=lambda p: p.name)]
     except OSError as error:
         raise LivestyleError(f"a picture to measure on is damaged: {error}") from error
 
@@ -376,6 +370,31 @@ def _tensor(image: np.ndarray) -> Tensor:
     return values.contiguous(memory_format=torch.channels_last)
 
 
-def _statistics(network: LossNetwork, image: np.ndarray) -> Tensor:
-    with torch.inference_mode():
-        return statistics_vector(network(_tensor(image)))
+@torch.inference_mode()
+def style_target(network: LossNetwork, image: np.ndarray) -> Tensor:
+    """The loss network's statistics of a style image, uint8 [H, W, 3] RGB."""
+    return statistics_vector(network(_tensor(image)))
+
+
+@torch.inference_mode()
+def content_features(network: LossNetwork, image: np.ndarray) -> Tensor:
+    """relu4_1 of a content image, uint8 [H, W, 3] RGB."""
+    return network(_tensor(image))["relu4_1"]
+
+
+@torch.inference_mode()
+def measure_pair(
+    network: LossNetwork, stylized: np.ndarray, image: np.ndarray, features: Tensor, target: Tensor
+) -> tuple[float, float, float]:
+    """Style loss, content loss and SSIM of a stylized image.
+
+    Args:
+        network: the loss network.
+        stylized: uint8 [H, W, 3] RGB.
+        image: the content, likewise.
+        features: its `content_features`.
+        target: the `style_target` of the style image.
+    """
+    taps = network(_tensor(stylized))
+    losses = float(style_loss(taps, target)), float(content_loss(taps["relu4_1"], features))
+    return (*losses, ssim(luma(stylized), luma(image)))
