@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SETTLING_FRAMES = 8
 """Frames that the computed form paints after a change: the moving average of the statistics has then seen enough."""
-RENEWAL_FRAMES = 25
+RENEWAL_FRAMES = 50
 """Frames after which the constants are taken anew even where nothing has drifted."""
 MAX_DRIFT = 2.0
 """Grey levels by which the mean or the standard deviation of a painting's colour channel may differ from those of the
