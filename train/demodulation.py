@@ -58,6 +58,19 @@ class Expected:
         return Expected(mean, (self.variance[..., None, :] * weight.square().sum(dim=(2, 3))).sum(-1))
 
 
+class MeasuredConv(nn.Module):
+    """A convolution with an AdaIN site behind it, which measures the frame; the alternative to `DemodulatedConv`."""
+
+    def __init__(self, layer: ReflectConv) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, sites: SitePass, _: Expected) -> tuple[Tensor, Expected]:
+        """As `DemodulatedConv.forward`."""
+        y, target = sites.measured(self.layer(x))
+        return y, Expected.of_target(target)
+
+
 class DemodulatedConv(nn.Module):
     """A convolution with a demodulated site behind it.
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .adain import Running, SitePass
-from .demodulation import DemodulatedConv, Expected
+from .demodulation import DemodulatedConv, Expected, MeasuredConv
 from .layers import ReflectConv, ResidualBlock, UpsampleConv
 
 
@@ -22,6 +22,7 @@ class EighthArchitecture:
         encoder_blocks, decoder_blocks: residual blocks of the core before and after the first site.
         style_widths, style_depth: see `train.networks.Architecture`.
         skip: add the features at quarter resolution, normalised at a site of their own, on the way up.
+        demodulated: the sites behind the first ones are demodulated; else they measure the frame as those do.
     """
 
     half: int
@@ -32,15 +33,19 @@ class EighthArchitecture:
     style_widths: tuple[int, ...]
     style_depth: int
     skip: bool = True
+    demodulated: bool = True
 
 
-class DemodulatedBlock(nn.Module):
-    """Two convolutions, each with a demodulated site, and a skip connection."""
+SiteConv = type[DemodulatedConv] | type[MeasuredConv]
 
-    def __init__(self, channels: int) -> None:
+
+class StyledBlock(nn.Module):
+    """Two convolutions, each with a site behind it, and a skip connection."""
+
+    def __init__(self, channels: int, kind: SiteConv) -> None:
         super().__init__()
-        self.first = DemodulatedConv(ReflectConv(channels, channels, bias=False))
-        self.second = DemodulatedConv(ReflectConv(channels, channels, bias=False))
+        self.first = kind(ReflectConv(channels, channels, bias=False))
+        self.second = kind(ReflectConv(channels, channels, bias=False))
 
     def forward(self, x: Tensor, sites: SitePass, expected: Expected) -> tuple[Tensor, Expected]:
         y, given = self.first(x, sites, expected)
@@ -62,18 +67,19 @@ class EighthStylizer(nn.Module):
     def __init__(self, architecture: EighthArchitecture) -> None:
         super().__init__()
         half, quarter, core = architecture.half, architecture.quarter, architecture.core
+        kind: SiteConv = DemodulatedConv if architecture.demodulated else MeasuredConv
         self.stem = ReflectConv(12, half)
         self.down_quarter = ReflectConv(half, quarter, kernel=4, stride=2)
         self.down_core = ReflectConv(quarter, core, kernel=4, stride=2)
         self.encoder = nn.ModuleList(ResidualBlock(core) for _ in range(architecture.encoder_blocks))
-        self.decoder = nn.ModuleList(DemodulatedBlock(core) for _ in range(architecture.decoder_blocks))
-        self.up_quarter = DemodulatedConv(UpsampleConv(core, quarter, bias=False))
-        self.up_half = DemodulatedConv(UpsampleConv(quarter, half, bias=False))
+        self.decoder = nn.ModuleList(StyledBlock(core, kind) for _ in range(architecture.decoder_blocks))
+        self.up_quarter = kind(UpsampleConv(core, quarter, bias=False))
+        self.up_half = kind(UpsampleConv(quarter, half, bias=False))
         self.out = ReflectConv(half, 12)
         self.skip = architecture.skip
-        self.measured_sites = 2 if self.skip else 1
         first = [core, quarter] if self.skip else [core]
         self.site_channels = [*first, *[core] * (2 * architecture.decoder_blocks), quarter, half]
+        self.measured_sites = len(first if architecture.demodulated else self.site_channels)
         with torch.no_grad():
             # ICNR (Aitken et al. 2017): the four pixels of each block start out equal, which no weave has to unlearn.
             phases = self.out.conv.weight.unflatten(0, (3, 4))

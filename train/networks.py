@@ -52,6 +52,7 @@ ARCHITECTURES: dict[str, Architecture | EighthArchitecture] = {
     # The second design, in training.
     "lite2": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3),
     "lite2-without-skip": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, skip=False),
+    "lite2-measured": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, demodulated=False),
     "full2": EighthArchitecture(32, 96, 192, 1, 3, (48, 96, 192, 256), 3),
     "tiny2": EighthArchitecture(8, 16, 16, 1, 1, (8, 16, 24, 32), 2),
     # For tests and first tries: trains and exports in seconds, and is too small to stylize well.
@@ -133,6 +134,9 @@ class StyleHead(nn.Module):
         self.hidden = nn.Linear(STYLE_CODE_SIZE, hidden) if hidden else None
         self.linear = nn.Linear(hidden or STYLE_CODE_SIZE, 2 * sum(site_channels))
         with torch.no_grad():
+            if self.hidden is not None:
+                # Styles are to differ at the start as much as without the hidden layer.
+                self.hidden.weight.mul_(4)
             self.linear.weight.mul_(0.3)
             self.linear.bias.zero_()
 
