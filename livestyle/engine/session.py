@@ -132,27 +132,18 @@ class NetworkSession:
             DeviceError: the device cannot run the network at this size, for instance for want of memory.
         """
         with self._lock:
-            return self._run(frames, tuple(styles), strength, state, momentum, mask)
-
-    def _run(
-        self,
-        frames: np.ndarray,
-        styles: tuple[StyleStats, ...],
-        strength: float,
-        state: np.ndarray,
-        momentum: float,
-        mask: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        shape = frames.shape
-        binding = self._bound.pop(shape, None)
-        if binding is None:
-            session = self._session or create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]))
-            binding = _Binding(session, self._device, shape, self._sizes)
-            if len(self._bound) == SHAPES_KEPT:
-                # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
-                del self._bound[next(iter(self._bound))]
-        self._bound[shape] = binding
-        return binding.run(frames, styles, strength, state, momentum, mask)
+            shape = frames.shape
+            binding = self._bound.pop(shape, None)
+            if binding is None:
+                session = self._session or create_session(
+                    self._path, self._device, shape=(shape[0], shape[1], shape[2])
+                )
+                binding = _Binding(session, self._device, shape, self._sizes)
+                if len(self._bound) == SHAPES_KEPT:
+                    # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
+                    del self._bound[next(iter(self._bound))]
+            self._bound[shape] = binding
+            return binding.run(frames, tuple(styles), strength, state, momentum, mask)
 
 
 class _Binding:

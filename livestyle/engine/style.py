@@ -49,11 +49,13 @@ def mix(styles: Sequence[StyleStats], weights: Sequence[float]) -> StyleStats:
         weights: as many, 0 or more, not all 0; they are divided by their sum.
 
     Raises:
-        StyleError: the weights do not fit.
+        StyleError: the weights do not fit, or the styles are of different models.
     """
     total = sum(weights)
     if len(styles) != len(weights) or not styles:
         raise StyleError(f"a mix takes one weight a style, not {len(weights)} for {len(styles)}")
+    if len({style.values.shape for style in styles}) > 1:
+        raise StyleError("the styles of a mix are of one model, and these have different numbers of statistics")
     if min(weights) < 0 or not 0 < total < float("inf"):
         raise StyleError("the weights of a mix are 0 or more, and not all 0")
     return StyleStats(np.average([s.values for s in styles], axis=0, weights=weights))

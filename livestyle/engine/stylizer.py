@@ -139,8 +139,8 @@ class Stylizer:
             uint8, the shape of ``frames``.
 
         Raises:
-            InputError: ``frames`` or ``mask`` is no such array, ``strength`` is out of range, or only one of ``mask``
-                and ``background`` is given.
+            InputError: ``frames`` or ``mask`` is no such array, ``strength`` is out of range, only one of ``mask`` and
+                ``background`` is given, or the state is of another model.
             StyleError: a style belongs to another model.
             ModelError: the model has no network for two styles.
         """
@@ -149,6 +149,11 @@ class Stylizer:
         self._check_style(style)
         if background is not None:
             self._check_style(background)
+        known = None if state is None else state.values
+        if known is not None and known.shape != (self.model.manifest.state_size,):
+            raise InputError(
+                "the state is of a sequence that another model has painted: take a new Stabilizer for this one"
+            )
         if (mask is None) != (background is None):
             raise InputError("a background needs a mask that says where it is, and a mask a background")
         if mask is not None:

@@ -249,19 +249,23 @@ class StyleLibrary:
         )
 
     def _read_cache(self, key: str) -> np.ndarray | None:
+        """Statistics kept under a key; None where there are none, or not of the model's size, whatever the file is."""
+        path = self._cache / f"{key}.f32"
         try:
-            values = np.load(self._cache / f"{key}.npy", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            # Its size is looked at before anything is read; a device or a pipe is no cache file.
+            if not path.is_file() or path.stat().st_size != 4 * self._stylizer.stats_size:
+                return None
+            values = np.frombuffer(path.read_bytes(), "<f4").astype(np.float32)
+        except (OSError, ValueError):
             return None
-        fits = values.shape == (self._stylizer.stats_size,) and values.dtype == np.float32
-        return values if fits and np.isfinite(values).all() else None
+        return values if values.shape == (self._stylizer.stats_size,) and np.isfinite(values).all() else None
 
     def _write_cache(self, key: str, values: np.ndarray) -> None:
         # A read-only home or a full disk costs encoding the image again next time, and nothing else.
         with suppress(OSError):
             self._cache.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self._cache / f"{key}.npy") as file:
-                np.save(file, values)
+            with atomic_write(self._cache / f"{key}.f32") as file:
+                file.write(values.astype("<f4").tobytes())
 
 
 def source_image(style: Style) -> Path:

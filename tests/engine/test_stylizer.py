@@ -241,6 +241,18 @@ def test_a_style_of_another_model_is_refused(stylizer: Stylizer, frame: np.ndarr
         stylizer.stylize(frame, StyleStats(np.ones(5, np.float32)))
 
 
+def test_a_state_of_another_model_is_refused(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
+    state = Stabilizer()
+    state.values = np.zeros(5, np.float32)
+    with pytest.raises(InputError, match="another model has painted"):
+        stylizer.stylize(frame, style.stats, state=state)
+
+
+def test_styles_of_two_models_cannot_be_mixed() -> None:
+    with pytest.raises(StyleError, match="of one model"):
+        mix([StyleStats(np.ones(5)), StyleStats(np.ones(6))], [1, 1])
+
+
 @pytest.fixture
 def two(library: StyleLibrary) -> tuple[StyleStats, StyleStats]:
     """Two styles that are far apart."""

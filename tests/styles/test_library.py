@@ -40,14 +40,16 @@ def test_a_changed_image_is_encoded_anew(library: StyleLibrary, image_path: Path
     assert not np.array_equal(library.from_image(image_path).stats.values, before.stats.values)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00junk", b"not numpy at all"])
+@pytest.mark.parametrize("damage", [b"", b"of another length", b"\xff\xff\xff\xff", b"PK\x05\x06" + bytes(18)])
 def test_a_damaged_cache_file_is_encoded_anew(
     identity: Stylizer, tmp_path: Path, image_path: Path, damage: bytes
 ) -> None:
     library = StyleLibrary(identity, tmp_path / "cache")
     good = library.from_image(image_path)
     for file in (tmp_path / "cache").iterdir():
-        file.write_bytes(damage)
+        # The third is of the right length where it is repeated, and no number.
+        length = 4 * identity.stats_size
+        file.write_bytes((damage * length)[:length] if damage.startswith(b"\xff") else damage)
     assert np.array_equal(library.from_image(image_path).stats.values, good.stats.values)
     assert library.encoded == 2
 
