@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from livestyle.engine.model import CHECKPOINT
 from livestyle.errors import LivestyleError
 
 from .networks import Model, build_model, vgg_divisor
@@ -76,15 +77,16 @@ def load_model(path: Path, divisor: int = 1) -> tuple[Model, dict[str, Any]]:
     """The model with the averaged weights of a checkpoint, in evaluation mode, and the checkpoint's content.
 
     Args:
-        path: a checkpoint, the folder of a run, or the safetensors file of a model folder.
+        path: a checkpoint, the folder of a run, or a model folder or its safetensors file.
         divisor: width divisor of the loss network (see `train.vgg`) that the statistics reader is built for, where the
             file has no statistics reader: that of a model folder.
 
     Raises:
         LivestyleError: the file is missing or is neither.
     """
-    if path.suffix == ".safetensors":
-        return _load_shipped(path, divisor)
+    shipped = path / CHECKPOINT if (path / CHECKPOINT).is_file() else path
+    if shipped.suffix == ".safetensors":
+        return _load_shipped(shipped, divisor)
     checkpoint = load_checkpoint(path)
     try:
         model = build_model(checkpoint["arch"], vgg_divisor(checkpoint["average"]))

@@ -88,9 +88,8 @@ def probe(
     probes: dict[str, Probe] = {}
     reference: np.ndarray | None = None
     for run in runs:
-        path = run / "model.safetensors" if (run / "model.safetensors").is_file() else run
-        adapter = CheckpointAdapter(path)
-        model, saved = load_model(path)
+        adapter = CheckpointAdapter(run)
+        model, saved = load_model(run)
         codes = [adapter.encode(image) for image in styles]
         # [contents, styles, (style loss, content loss, SSIM)]
         figures = np.array([

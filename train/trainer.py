@@ -110,11 +110,12 @@ class Trainer:
                 self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
             elif start is None or "options" not in start:
                 # DDP broadcasts the first process's weights when the step is set up.
-                self.processes.run_on_first(partial(self._calibrate, self.model, network, fit=start is not None))
+                fit = start is not None or options.encoder_from is not None
+                self.processes.run_on_first(partial(self._calibrate, self.model, network, fit=fit))
         if several and isinstance(self.model, CompactModel):
             self.model.style_encoder.norm = WholeBatchNorm(self.model.style_encoder.norm, self.fabric)
         self.model.to(self.device).to(memory_format=torch.channels_last)
-        teacher = None if options.teacher is None else self._load_other(options.teacher)[0]
+        teacher = None if options.teacher is None else load_model(options.teacher, network.divisor)[0]
         step = TrainingStep(self.model, network, options.weights, teacher)
         self.optimizer = ConvolutionMuon(self._groups(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step, self.wrapped_optimizer = self.fabric.setup(step, self.optimizer)
@@ -168,14 +169,9 @@ class Trainer:
             {"params": list(self.model.style_encoder.parameters()), "base": rate, "side": "encoder"},
         ]
 
-    def _load_other(self, path: Path) -> tuple[Model, dict[str, Any]]:
-        """The model and the other content of a checkpoint or a model folder."""
-        folder_file = path / "model.safetensors"
-        return load_model(folder_file if folder_file.is_file() else path, self.model.vgg_divisor)
-
     def _start_from(self, path: Path) -> dict[str, Any]:
         """Take the weights of a checkpoint or a model folder, enlarged if need be; returns its other content."""
-        model, content = self._load_other(path)
+        model, content = load_model(path, self.model.vgg_divisor)
         if content["arch"] != self.options.arch:
             if not (isinstance(model, CompactModel) and isinstance(self.model, CompactModel)):
                 raise LivestyleError(f"{path} is a model of {content['arch']}, not of {self.options.arch}")
@@ -186,7 +182,7 @@ class Trainer:
 
     def _take_encoder(self, path: Path) -> None:
         """Take the style encoder of a checkpoint or a model folder."""
-        other, _ = self._load_other(path)
+        other, _ = load_model(path, self.model.vgg_divisor)
         if not (isinstance(other, CompactModel) and isinstance(self.model, CompactModel)):
             raise LivestyleError(f"the models of {path} and of {self.options.arch} have no style encoder in common")
         try:
