@@ -17,6 +17,7 @@ from livestyle.engine.stylizer import check_image, check_mask
 from livestyle.media.resize import resize
 
 from .color import ColorMode, keep_colors
+from .upsampling import guided_upsample
 
 if TYPE_CHECKING:
     from livestyle.engine.style import StyleStats
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 FAINT_DEVIATION = 10.0
 """Standard deviation of a frame's colours, in grey levels, from which on it is painted in full. A photograph of bare
 asphalt has 12; the end of a fade to black, a covered lens and an empty wall have less."""
+GUIDED_SCALE = 0.55
+"""Share of a frame's width up to which a painting is enlarged with the frame as a guide; above, nobody sees it."""
 SHARPEN_RADIUS = 1 / 360
 """Standard deviation of the Gaussian of unsharp masking, of the short side."""
 SHARPEN_AMOUNT = 1.5
@@ -226,17 +229,22 @@ def _padded(image: np.ndarray) -> np.ndarray:
 
 
 def _enlarged(painted: BgrImage, reduced: BgrImage, whole: BgrImage, strength: float) -> BgrImage:
-    """A painting of the reduced frame at the whole frame's size.
+    """A painting of the reduced frame at the whole frame's size, see `guided_upsample`.
 
     Below full strength the detail that reducing has cost comes back from the frame, as much as strength lacks.
     """
+    import cv2
+
     height, width = whole.shape[:2]
-    enlarged = resize(painted, width, height)
+    if painted.shape[1] <= GUIDED_SCALE * width:
+        enlarged = guided_upsample(painted, reduced, whole, strength)
+    else:
+        enlarged = resize(painted, width, height)
     if strength == 1:
         return enlarged
-    detail = whole.astype(np.float32) - resize(reduced, width, height)
-    blended: BgrImage = np.rint(enlarged + (1 - strength) * detail).clip(0, 255).astype(np.uint8)
-    return blended
+    lost = 1 - strength
+    detail = cv2.addWeighted(whole, lost, resize(reduced, width, height), -lost, 0, dtype=cv2.CV_32F)
+    return cast("BgrImage", cv2.add(enlarged, detail, dtype=cv2.CV_8U))
 
 
 def _sharpen(painted: BgrImage, sharpness: float) -> None:

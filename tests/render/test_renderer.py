@@ -27,7 +27,9 @@ from livestyle import (
 )
 from livestyle.engine.model import MANIFEST, REGIONS, find_model
 from livestyle.media.frames import Frame
+from livestyle.media.resize import resize
 from livestyle.render.color import keep_colors
+from livestyle.render.upsampling import guided_upsample
 
 
 class Still:
@@ -97,13 +99,19 @@ def test_an_even_wall_does_not_boil(stylizer: Stylizer, style: Style) -> None:
     assert np.abs(after - before).mean() < 2 * np.abs(walls[-1].astype(int) - walls[-2]).mean()
 
 
+@pytest.mark.parametrize("stroke_size", [1.6, 2])
 def test_broad_strokes_are_those_of_a_smaller_frame_enlarged(
-    stylizer: Stylizer, style: Style, frame: np.ndarray
+    stylizer: Stylizer, style: Style, frame: np.ndarray, stroke_size: float
 ) -> None:
-    large = cv2.resize(frame, (200, 160), interpolation=cv2.INTER_CUBIC)
-    painted = paint(stylizer, large, style, stroke_size=2)
-    smaller = stylizer.stylize(cv2.resize(large, (100, 80), interpolation=cv2.INTER_AREA), style.stats)
-    assert np.array_equal(painted, cv2.resize(smaller, (200, 160), interpolation=cv2.INTER_CUBIC))
+    """From about half the width on with the frame as the guide."""
+    large = resize(frame, 200, 160)
+    painted = paint(stylizer, large, style, stroke_size=stroke_size)
+    reduced = resize(large, round(200 / stroke_size), round(160 / stroke_size))
+    smaller = stylizer.stylize(reduced, style.stats)
+    bicubic = cv2.resize(smaller, (200, 160), interpolation=cv2.INTER_CUBIC)
+    expected = bicubic if stroke_size < 2 else guided_upsample(smaller, reduced, large)
+    assert np.array_equal(painted, expected)
+    assert abs(painted.astype(int) - bicubic).mean() < 1
 
 
 def test_a_scale_paints_as_broad_strokes_do(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
