@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -49,17 +49,20 @@ def guided_upsample(painted: BgrImage, reduced: BgrImage, frame: BgrImage, amoun
     import cv2
 
     height, width = frame.shape[:2]
-    small, large = cv2.cvtColor(reduced, cv2.COLOR_BGR2GRAY), cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    small, large = (cast("BgrImage", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)) for image in (reduced, frame))
     blurred, result = resize(small, width, height), resize(painted, width, height)
     slope = cv2.resize(_slopes(painted, small), (width, height), interpolation=cv2.INTER_LINEAR)
-    # uint8 saturates at 0, which is the soft threshold of each sign.
-    brighter = cv2.subtract(cv2.subtract(large, blurred), (FINE_LEVELS,))
-    darker = cv2.subtract(cv2.subtract(blurred, large), (FINE_LEVELS,))
+    # uint8 saturates at 0: each sign by itself.
+    brighter, darker = cv2.subtract(large, blurred), cv2.subtract(blurred, large)
     for rows in _strips(height, width):
-        detail = cv2.subtract(brighter[rows], darker[rows], dtype=cv2.CV_32F)
+        detail = cv2.subtract(_thresholded(brighter[rows]), _thresholded(darker[rows]), dtype=cv2.CV_32F)
         added = cv2.multiply(slope[rows], cv2.merge([detail] * 3), scale=amount)
         cv2.add(result[rows], added, dst=result[rows], dtype=cv2.CV_8U)
     return result
+
+
+def _thresholded(levels: np.ndarray) -> np.ndarray:
+    return np.asarray(levels - np.minimum(levels, FINE_LEVELS))
 
 
 def _slopes(painted: BgrImage, luma: np.ndarray) -> np.ndarray:
@@ -95,4 +98,4 @@ def _slope(painted: BgrImage, luma: np.ndarray) -> np.ndarray:
     color_variance = mean(colors * colors) - mean_colors * mean_colors + FLAT_VARIANCE
     slope = covariance / guide_variance
     slope *= np.minimum(slope * covariance / color_variance, 1)
-    return np.clip(mean(slope), -STEEPEST, STEEPEST)
+    return np.asarray(np.clip(mean(slope), -STEEPEST, STEEPEST))
