@@ -6,10 +6,15 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from export.package import export_model
+from livestyle import Model
+from livestyle.engine.stabilizer import Stabilizer
+from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import LivestyleError
 from train.adain import Running
 from train.checkpoints import load_checkpoint, load_model
@@ -126,3 +131,23 @@ def test_a_style_encoder_of_another_size_is_refused(options: TrainingOptions, tr
 def test_the_two_designs_do_not_start_from_each_other(options: TrainingOptions, trained: Path) -> None:
     with pytest.raises(LivestyleError, match="a model of the second design starts from none"):
         Trainer(replace(options, arch="tiny2", start_from=trained))
+
+
+@pytest.mark.slow
+def test_the_second_design_is_exported_with_the_running_state_of_its_first_sites(
+    options: TrainingOptions, trained: Path, images: Path, tmp_path: Path
+) -> None:
+    options = replace(options, arch="tiny2", stages="frozen:1", max_iter=2, encoder_from=trained)
+    Trainer(options).run()
+    parity = export_model(options.checkpoint, tmp_path / "mine", [images], None, None)
+    assert parity.largest <= 1
+    manifest = Model.load(tmp_path / "mine").manifest
+    model = load_model(options.checkpoint)[0]
+    assert (manifest.stats_size, manifest.state_size) == (
+        2 * sum(model.site_channels),
+        2 * sum(measured_channels(model)),
+    )
+    stylizer = Stylizer(tmp_path / "mine", "cpu")
+    frame = np.random.default_rng(1).integers(256, size=(70, 90, 3), dtype=np.uint8)
+    stylized = stylizer.stylize(frame, stylizer.encode_style(frame), state=Stabilizer())
+    assert stylized.shape == frame.shape
