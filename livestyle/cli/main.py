@@ -186,6 +186,12 @@ def video(
             help="Frames on standard input and output are bare: bgr24 for 640x360@25, or 640x360@25:rgb24.",
         ),
     ] = None,
+    video_track: Annotated[
+        int | None, typer.Option(help="Of several videos in a file, this one, from 1; else the default, or largest.")
+    ] = None,
+    deinterlace: Annotated[
+        str, typer.Option(help="auto, off, frame (one of two fields, as auto) or field (one of each).")
+    ] = "auto",
     resume: Annotated[
         bool,
         typer.Option(
@@ -218,6 +224,8 @@ def video(
         encoding=Encoding(codec, crf, preset, hardware),
         raw=None if raw is None else parse_raw(raw),
         resume=resume,
+        video_track=video_track,
+        deinterlace=deinterlace,
     )
     opened = open_mask(mask, background)
     batch = VideoBatch(

@@ -11,6 +11,7 @@
 * ``resumed_frames``: number of frames that an earlier run had rendered
 * ``concealed_frames``: number of damaged frames of the source, each replaced by the last good one
 * ``damage``: what could not be read of the source, in one sentence
+* ``notes``: what of a video was left out, converted or repaired, in sentences: those that are warned of
 * ``slowest_stage``: bottleneck of a video: ``decoding``, ``painting`` or ``encoding``
 * ``error``: why it failed, in one sentence
 """
@@ -49,6 +50,7 @@ class Result:
         load: utilisation of the stages; None for an image.
         concealed: number of damaged frames of the source, each replaced by the last good one.
         damage: one sentence on what could not be read; None where nothing was damaged.
+        notes: sentences on what was left out, converted or repaired.
     """
 
     source: Path
@@ -62,6 +64,7 @@ class Result:
     load: StageLoad | None = None
     concealed: int = 0
     damage: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def frames_per_second(self) -> float:
@@ -83,6 +86,7 @@ class Result:
             resumed_frames=self.resumed,
             concealed_frames=self.concealed,
             damage=self.damage,
+            notes=list(self.notes),
             slowest_stage=self.load and self.load.slowest,
         )
 
@@ -158,7 +162,7 @@ def _stream_of(done: Outcome) -> TextIO:
 
 def _record(status: str, path: Path, source: Path, style: str, **known: Any) -> dict[str, Any]:
     fields = ("width", "height", "frames", "seconds", "frames_per_second", "resumed_frames", "concealed_frames")
-    unknown = dict.fromkeys((*fields, "damage", "slowest_stage", "error"))
+    unknown = dict.fromkeys((*fields, "damage", "notes", "slowest_stage", "error"))
     return {"status": status, "path": str(path), "source": str(source), "style": style, **unknown, **known}
 
 

@@ -228,6 +228,11 @@ class SegmentedWriter(VideoSink):
         """Take the next frame, see `VideoWriter.write`; ``image`` is ignored where the segment is in the store."""
         self._writer.write(image, time, duration)
 
+    @property
+    def warning(self) -> str | None:
+        """What of the source is left out or transcoded, see `VideoWriter.warning`."""
+        return self._writer.warning
+
     def end_segment(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Complete a segment; the next frame begins another.
 

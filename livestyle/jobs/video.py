@@ -23,6 +23,7 @@ from livestyle.media.frames import Frame, VideoSink, VideoSource
 from livestyle.media.mask import Mask, reopened
 from livestyle.media.resize import fit_size, resize
 from livestyle.media.video.codecs import Encoding, container_of
+from livestyle.media.video.deinterlace import check_mode
 from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.libav import av
 from livestyle.media.video.reader import VideoReader
@@ -78,6 +79,9 @@ class VideoOptions:
             they are to have this size, and they get this rate unless ``fps`` says another.
         resume: go on with what an interrupted run has left, if it left anything; results that exist are kept.
         segment_frames: frames of a segment, the unit in which an interrupted run is kept.
+        video_track: which of several videos in the source, from 1; None is the default one, of equals the largest.
+        deinterlace: ``auto`` and ``frame`` make one frame of the two fields of an interlaced one, ``field`` makes one
+            of each, ``off`` leaves them as they are.
 
     Raises:
         InputError: they do not fit.
@@ -91,9 +95,12 @@ class VideoOptions:
     raw: RawFormat | None = None
     resume: bool = False
     segment_frames: int = field(default_factory=lambda: resume.SEGMENT_FRAMES)
+    video_track: int | None = None
+    deinterlace: str = "auto"
 
     def __post_init__(self) -> None:
         check_size(self.size)
+        check_mode(self.deinterlace)
         for name in ("fps", "start", "end"):
             self._make_exact(name)
         if self.segment_frames < 1:
@@ -176,9 +183,12 @@ class VideoJob:
             except BaseException as error:
                 self._explain_rest(store, error)
                 raise
-            for damage in (video.damage, mask.damage if isinstance(mask, Mask) else None):
-                if damage is not None:
-                    log.warning("%s", damage)
+            notes = video.notes if isinstance(video, VideoReader) else []
+            for text in (*notes, video.damage, mask.damage if isinstance(mask, Mask) else None):
+                if text is not None:
+                    log.warning("%s", text)
+            if isinstance(sink, VideoWriter | SegmentedWriter):
+                notes = [text for text in (sink.warning,) if text] + notes
         seconds = perf_counter() - started
         return Result(
             self.source,
@@ -192,6 +202,7 @@ class VideoJob:
             load=StageLoad(*(min(1.0, clock.seconds / seconds) for clock in clocks)),
             concealed=video.concealed,
             damage=video.damage,
+            notes=tuple(notes),
         )
 
     @property
@@ -201,10 +212,11 @@ class VideoJob:
 
     def _open(self) -> VideoReader | RawReader:
         start, end = self.options.start, self.options.end
+        how: dict[str, Any] = {"track": self.options.video_track, "deinterlace": self.options.deinterlace}
         if self.source != STDIO:
-            return VideoReader(self.source, start, end, video_only=self._is_raw_output)
+            return VideoReader(self.source, start, end, video_only=self._is_raw_output, **how)
         if self.options.raw is None:
-            return read_pipe(open_stdin(), start, end)
+            return read_pipe(open_stdin(), start, end, **how)
         if start is not None or end is not None:
             raise InputError("raw frames cannot be cut: leave start and end out")
         return RawReader(open_stdin(), *self.options.raw)
@@ -342,6 +354,8 @@ class VideoJob:
             **choices,
             "size": None if options.size is None else list(options.size),
             "fps": str(options.fps),
+            "video track": options.video_track,
+            "deinterlacing": options.deinterlace,
             "start": str(options.start),
             "end": str(options.end),
             "encoding": repr(options.encoding.within(container_of(self.path, options.encoding))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -10,6 +11,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from livestyle.media.frames import BgrImage
+from livestyle.media.resize import fit_into, resize
 
 _UNSPECIFIED = 2
 _FULL_RANGE = 2
@@ -51,36 +53,68 @@ class Colors:
 class Unpacker:
     """Converter of decoded frames to BGR: 10 bits and more are rounded to 8, transparency is laid over white.
 
+    Frames of another size or shape than the first, as where a broadcast or a stream changes, are letterboxed into its
+    size.
+
     Args:
-        first: a frame; its size and display matrix apply to all later ones.
+        first: the frame whose size, once upright, all others get.
         colors: of the frames.
+        aspect: sample aspect ratio of the first frame, in the stream.
+        mirrored: whether the display matrix mirrors the frames.
     """
 
-    def __init__(self, first: av.VideoFrame, colors: Colors) -> None:
-        self._size = (first.width, first.height)
-        self._matrix = _display_matrix(first)
+    def __init__(
+        self,
+        first: av.VideoFrame,
+        colors: Colors,
+        aspect: Fraction = Fraction(1),
+        mirrored: bool = False,
+    ) -> None:
         self._colors = colors
+        self._aspect = aspect
+        self._mirrored = mirrored
         self._reformatter = VideoReformatter()
-
-    @property
-    def is_turned(self) -> bool:
+        self.is_turned = _turns(first) % 2 == 1
         """Whether the display matrix swaps width and height."""
-        return self._matrix is not None and _is_turned(self._matrix)
+        size = (first.width, first.height)
+        self._size = size[::-1] if self.is_turned else size
 
-    def __call__(self, frame: av.VideoFrame) -> BgrImage:
-        """The frame as uint8 [H, W, 3] BGR, upright."""
+    def __call__(self, frame: av.VideoFrame, aspect: Fraction | None = None) -> BgrImage:
+        """The frame as uint8 [H, W, 3] BGR, upright.
+
+        Args:
+            frame: as it was decoded.
+            aspect: its sample aspect ratio; None is that of the first frame.
+        """
         has_alpha = frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
         image: Any = self._reformatter.reformat(
             frame,
-            *self._size,
+            frame.width,
+            frame.height,
             format="bgra" if has_alpha else "bgr24",
             src_colorspace=None if frame.format.is_rgb else _MATRICES[self._colors.matrix],
             interpolation=_EXACT,
         ).to_ndarray()
         if has_alpha:
             image = _over_white(image)
-        upright: BgrImage = image if self._matrix is None else _upright(image, self._matrix)
-        return upright
+        turns = _turns(frame)
+        if self._mirrored:
+            image = image[::-1]
+        stretch = (aspect or self._aspect) / self._aspect
+        if turns:
+            image = np.rot90(image, turns)
+            stretch = 1 / stretch if turns % 2 else stretch
+        upright: BgrImage = np.ascontiguousarray(image)
+        return self._fitted(upright, stretch)
+
+    def _fitted(self, image: BgrImage, stretch: Fraction) -> BgrImage:
+        """The image letterboxed into the size of the first one; ``stretch`` is the width of its pixels in those."""
+        height, width = image.shape[:2]
+        if (width, height) == self._size and stretch == 1:
+            return image
+        if stretch != 1:
+            image = resize(image, max(1, round(width * stretch)), height)
+        return fit_into(image, *self._size)
 
 
 class Packer:
@@ -118,22 +152,9 @@ def _over_white(image: np.ndarray) -> BgrImage:
     return ((image[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
-    """The linear part of the frame's display matrix: [[a, b], [c, d]], x' = a x + c y, y' = b x + d y."""
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
-    return None if data is None else np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2]
+def _turns(frame: av.VideoFrame) -> int:
+    """Quarter turns, counter-clockwise, that bring a frame upright, by its display matrix.
 
-
-def _is_turned(matrix: np.ndarray) -> bool:
-    size = abs(matrix.astype(np.int64))
-    return bool(size[0, 1] + size[1, 0] > size[0, 0] + size[1, 1])
-
-
-def _upright(image: BgrImage, matrix: np.ndarray) -> BgrImage:
-    """The image with the display matrix applied, to the nearest quarter turn."""
-    if _is_turned(matrix):
-        image = image.transpose(1, 0, 2)
-        flip_x, flip_y = matrix[1, 0] < 0, matrix[0, 1] < 0
-    else:
-        flip_x, flip_y = matrix[0, 0] < 0, matrix[1, 1] < 0
-    return np.ascontiguousarray(image[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
+    The frame's side data is not looked at: PyAV fails on kinds that it does not know, such as EXIF.
+    """
+    return round(frame.rotation / 90) % 4

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from itertools import chain
@@ -20,10 +19,15 @@ from livestyle.errors import InputError
 from livestyle.media.frames import Frame, VideoSource
 
 from .animation import UNITS, is_animated_webp, read_plays, read_webp
+from .clock_jumps import ClockJumps
 from .cut import Cut
+from .decoding import FrameDecoder, Shown
+from .deinterlace import Deinterlacer
+from .display_matrix import is_mirrored
 from .info import VideoInfo
 from .pixel_formats import Colors, Unpacker
-from .timestamps import Timestamps
+from .timestamps import Timestamps, origin_of
+from .tracks import choose_video, decoder_of, unread
 
 _MOST_ERRORS = 100
 _BACK = (0, 5, 30)
@@ -32,16 +36,8 @@ _AFTER = 2
 """Seconds after an end in which sound and subtitles from before it may still follow: streams are interleaved."""
 _FINEST = 10_000_000
 """No time base has a greater denominator."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """A decoded frame, when it is shown and how long, in seconds; concealed: it stands in for a damaged one."""
-
-    frame: av.VideoFrame
-    time: Fraction
-    duration: Fraction
-    concealed: bool = False
+_LONGEST_GROUP = 1500
+"""Packets of a group of pictures that are held while a start is looked for; those of longer ones are decoded."""
 
 
 class VideoReader(VideoSource):
@@ -51,9 +47,9 @@ class VideoReader(VideoSource):
     is not tone-mapped, and its colours keep their tags. Transparency is laid over white, as in images. GIF and animated
     WebP are videos too; a WebP is held in memory as a whole.
 
-    Times are those of the file; only of transport streams, whose clock starts anywhere, is the start taken off, from
-    images and sound alike. Milliseconds, to which Matroska, WebM and FLV round, become the exact times of a steady rate
-    wherever one fits them.
+    Times are those of the file less its start, since clocks start anywhere; a clock that jumps on the way is joined
+    again, images and sound alike. Milliseconds, to which Matroska, WebM and FLV round, become the exact times of a
+    steady rate wherever one fits them. Interlaced frames are deinterlaced.
 
     A frame that is damaged or missing is concealed: the last good one stays for its time. While the frames are read,
     the packets of all other ``streams`` gather in ``packets``.
@@ -65,6 +61,8 @@ class VideoReader(VideoSource):
         end: seconds of the video. The last frame is the last one that begins before it.
         stream: the bytes of the file, of a pipe for instance.
         video_only: leave ``streams``, ``attachments`` and ``packets`` empty: nobody copies the sound.
+        track: of several videos, from 1; None is the default one, and of equals the largest.
+        deinterlace: ``auto``, ``off``, ``frame`` or ``field``, see `Deinterlacer`.
 
     Raises:
         InputError: there is no such file, no video in it that can be decoded, or no frame between start and end.
@@ -78,6 +76,8 @@ class VideoReader(VideoSource):
         *,
         stream: BinaryIO | None = None,
         video_only: bool = False,
+        track: int | None = None,
+        deinterlace: str = "auto",
     ) -> None:
         if start is not None and start < 0:
             raise InputError(f"a film begins at 0 seconds, not at {float(start):g}")
@@ -90,6 +90,8 @@ class VideoReader(VideoSource):
         """Of PyAV: sound, subtitles and covers."""
         self.attachments: list[Any] = []
         """Of PyAV: fonts and other files."""
+        self.unread: list[str] = []
+        """Descriptions of the streams that are neither read nor copied: other videos, and data."""
         self.packets: deque[Any] = deque()
         """Packets of ``streams`` that nobody has taken yet, in the order of the file, cut to start and end."""
         self.metadata: dict[str, str] = {}
@@ -106,6 +108,9 @@ class VideoReader(VideoSource):
         self._cut = Cut(start or None, end)
         self._stream = stream
         self._video_only = video_only
+        self._track = track
+        self._deinterlace = deinterlace
+        self._deinterlacer = Deinterlacer(deinterlace, 0, False)
         self._container: Any = None
         self._errors = self._places = 0
         self._reached = Fraction(0)
@@ -137,8 +142,8 @@ class VideoReader(VideoSource):
         self._count = len(frames)
         rate = len(frames) / self._length if self._length else Fraction(10)
         self._clock = Timestamps(UNITS["webp"], rate.limit_denominator(1001))
-        self._set_up(frames[0], Fraction(1))
-        self._begin(self._shown(frame) for frame in frames)
+        self._set_up(Shown(frames[0], Fraction(0), Fraction(0)), Fraction(1))
+        self._begin(Shown(f, self._clock.time(f), self._clock.lasting(f.duration)) for f in frames)
 
     def _connect(self) -> None:
         try:
@@ -153,35 +158,30 @@ class VideoReader(VideoSource):
                 + (", or it is an MP4 with the index at its end, which no pipe can carry" if self._stream else "")
             ) from error
         container = self._container
-        videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        # FFmpeg renders any text file as a video of a terminal.
-        if not videos or container.format.name == "tty":
-            raise InputError(f"there is no video in {self.path}, only sound or text")
-        self._video = max(videos, key=lambda s: bool(s.disposition & Disposition.default))
-        if self._video.codec_context is None:
-            raise InputError(f"the video in {self.path} is of an unknown kind: convert it to H.264 first")
+        self._video = choose_video(container, self.path, self._track)
         self._video.thread_type = "AUTO"
-        self._decoder = self._video.codec_context
-        if self._decoder.name == "vp9" and self._video.metadata.get("alpha_mode") == "1":
-            # FFmpeg's own decoder of VP9 drops the alpha channel.
-            self._decoder = av.CodecContext.create("libvpx-vp9", "r")
+        self._context = decoder_of(self._video)
         covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
         others = [*container.streams.audio, *container.streams.subtitles, *covers]
         # All are demuxed in any case: where the sound ends tells whether the file was cut off.
         self._demuxed = [self._video, *others]
+        self._jumps = ClockJumps(container.format.name)
         if not self._video_only:
             self.streams = others
             self.attachments = list(container.streams.attachments)
+            self.unread = unread(container, self._video)
 
     def _open(self) -> None:
         container, video = self._container, self._video
-        starts_anywhere = container.format.name in {"mpegts", "mpeg"}
-        origin = Fraction((container.start_time if starts_anywhere else 0) or 0, av.time_base)
+        origin = origin_of(container)
         self._cut = replace(self._cut, origin=origin)
         self._length = Fraction(container.duration, av.time_base) if container.duration else None
+        if self._length and "matroska" in container.format.name and self._length > origin > 0:
+            # FFmpeg and others write the end of the clock as the duration.
+            self._length -= origin
         if self._length and any(name in container.format.name for name in ("mp4", "matroska", "avi")):
             # Only these carry their duration in a header, elsewhere it is an estimate.
-            self._promised = self._length + Fraction(container.start_time or 0, av.time_base)
+            self._promised = self._length
         self._count = int(video.frames)
         self.metadata = dict(container.metadata)
         self.video_metadata = dict(video.metadata)
@@ -196,30 +196,41 @@ class VideoReader(VideoSource):
         if first is None:
             raise InputError(f"no frame of {self.path} can be decoded: the file is damaged")
         self._clock.rate = rate = Fraction(video.guessed_rate or video.average_rate or 25)
-        begin = Fraction((first.frame.pts or 0) * base)
+        if container.format.name == "avi" or container.start_time is None:
+            # AVI's clock counts frames, and FFmpeg adds the delay of B-frames; elementary streams have no clock.
+            self._clock.origin += self._clock.at(first.frame.pts or 0)
+        begin = Fraction((first.frame.pts or 0) * base) - self._clock.origin
         self._clock.is_rounded = Timestamps.are_rounded(base, rate, begin)
-        self._set_up(first.frame, video.sample_aspect_ratio or Fraction(1))
-        if self._cut.start is not None and self._stream is None and first.time < self._cut.start:
-            first, decoded = self._seek()
-        else:
-            first = replace(
-                first, time=self._clock.time(first.frame), duration=self._clock.lasting(first.frame.duration)
-            )
-        self._begin(decoded if first is None else chain([first], decoded))
+        flagged = bool(first.frame.interlaced_frame)
+        self._deinterlacer = Deinterlacer(self._deinterlace, video.codec_context.field_order, flagged)
+        self._set_up(first, video.sample_aspect_ratio or Fraction(1))
+        self._clock.follow(Fraction(0))
+        time, duration = self._clock.time(first.frame), self._clock.lasting(first.frame.duration)
+        first = replace(first, time=time, duration=duration)
+        if self._cut.start is not None and first.time < self._cut.start:
+            if self._jumps.can_jump_ahead:
+                decoded = self._skip(decoded)
+                first = None
+            elif self._stream is None:
+                first, decoded = self._seek()
+        frames = decoded if first is None else chain([first], decoded)
+        self._begin(self._deinterlacer(frames))
 
-    def _set_up(self, first: av.VideoFrame, aspect: Fraction) -> None:
-        colors, clock, start = Colors.of(first), self._clock, self._cut.start
-        self._unpack = Unpacker(first, colors)
-        width, height = first.width, first.height
+    def _set_up(self, first: Shown, aspect: Fraction) -> None:
+        frame = first.frame
+        colors, clock, start = Colors.of(frame), self._clock, self._cut.start
+        self._unpack = Unpacker(frame, colors, first.aspect, self._stream is None and is_mirrored(self.path))
+        width, height = frame.width, frame.height
         if self._unpack.is_turned:
             width, height, aspect = height, width, 1 / aspect
-        base = Fraction(1, lcm(1000, clock.rate.numerator)) if clock.is_rounded else clock.base
+        rate = clock.rate * self._deinterlacer.rate
+        base = Fraction(1, lcm(1000, rate.numerator)) if clock.is_rounded else clock.base / self._deinterlacer.rate
         if start is not None:
             finer = lcm(base.denominator, start.denominator)
             base = Fraction(1, finer) if finer <= _FINEST else base
-        self.info = VideoInfo(width, height, clock.rate, base, aspect, colors)
+        self.info = VideoInfo(width, height, rate, base, aspect, colors)
 
-    def _begin(self, decoded: Iterator[_Shown]) -> None:
+    def _begin(self, decoded: Iterator[Shown]) -> None:
         self._frames = self._in_part(decoded)
         self._first = next(self._frames, None)
         if self._first is None:
@@ -228,11 +239,11 @@ class VideoReader(VideoSource):
             span = f"from {float(cut.begin):g}" + (f" to {float(cut.end):g}" if cut.end else "")
             raise InputError(f"there is no frame {span} seconds in {self.path}{length}")
 
-    def _seek(self) -> tuple[_Shown | None, Iterator[_Shown]]:
+    def _seek(self) -> tuple[Shown | None, Iterator[Shown]]:
         """Seek to a key frame at or before the start, or else reopen the file; the first frame there, and the rest."""
         start = self._cut.start
         assert start is not None
-        first: _Shown | None = None
+        first: Shown | None = None
         for back in _BACK:
             target = max(Fraction(0), start - back)
             try:
@@ -255,12 +266,22 @@ class VideoReader(VideoSource):
             self.packets.extendleft(reversed(early))
         return first, decoded
 
+    def _skip(self, decoded: Iterator[Shown]) -> Iterator[Shown]:
+        """Frames from the last key frame before the start on, by reading all packets before: clocks may jump."""
+        if self._stream is None:
+            self._container.close()
+            self._connect()
+            self._forget()
+            return self._decode(skips=True)
+        return decoded
+
     def _forget(self) -> None:
         """Drop what was read before a seek."""
         self.packets.clear()
+        self._jumps = ClockJumps(self._container.format.name)
         self._clock.follow(Fraction(0))
-        if self._decoder is not self._video.codec_context and self._decoder.is_open:
-            self._decoder.flush_buffers()
+        if self._context is not self._video.codec_context and self._context.is_open:
+            self._context.flush_buffers()
 
     @property
     def expected(self) -> int | None:
@@ -279,12 +300,30 @@ class VideoReader(VideoSource):
             one = self.concealed == 1
             kept += f", {self.concealed} of {'which is' if one else 'which are'} replaced by the last good frame"
         if self._promised is not None and self._is_through:
-            end = self._cut.end
-            total = min(self._promised, end + self._cut.origin) if end else self._promised
-            if total - self._reached > max(Fraction(1, 2), total / 50):
-                return f"{self.path} ends at {float(self._reached):.1f} of {float(total):.1f} seconds: {kept}"
+            total = min(self._promised, self._cut.end or self._promised)
+            reached = self._reached - self._cut.origin
+            if total - reached > max(Fraction(1, 2), total / 50):
+                return f"{self.path} ends at {float(reached):.1f} of {float(total):.1f} seconds: {kept}"
         count = max(self._errors, self._places)
         return f"{self.path} is damaged in {count} place{'s' if count != 1 else ''}: {kept}" if count else None
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what was repaired or changed of the video so far, beside its ``damage``."""
+        found = []
+        jumps = [] if self._container is None else self._jumps.jumps
+        if jumps:
+            at, skipped = jumps[0]
+            many = "" if len(jumps) == 1 else f" {len(jumps)} times, first"
+            found.append(
+                f"the clock of {self.path} jumps{many} by {float(skipped):+.1f} seconds at "
+                f"{float(at - self._cut.origin):.1f} seconds: what follows is joined on without a gap"
+            )
+        if self._deinterlacer.is_on:
+            found.append(f"{self.path} is interlaced and was deinterlaced")
+        elif self._deinterlacer.has_interlaced:
+            found.append(f"{self.path} is interlaced, and its fields stay as they are")
+        return found
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in the order of their time, decoded; their pixels are converted to BGR on first access."""
@@ -298,9 +337,9 @@ class VideoReader(VideoSource):
             self.concealed += shown.concealed
             self._places += shown.concealed and not is_damaged
             is_damaged = shown.concealed
-            yield Frame(partial(self._unpack, shown.frame), shown.time, shown.duration)
+            yield Frame(partial(self._unpack, shown.frame, shown.aspect), shown.time, shown.duration)
 
-    def _in_part(self, decoded: Iterator[_Shown]) -> Iterator[_Shown]:
+    def _in_part(self, decoded: Iterator[Shown]) -> Iterator[Shown]:
         """Those from the start to the end, with times from the start."""
         begin, end = self._cut.begin, self._cut.end
         for shown in decoded:
@@ -313,13 +352,14 @@ class VideoReader(VideoSource):
             rest = shown.duration if end is None else min(shown.duration, end - shown.time)
             yield replace(shown, time=shown.time - begin, duration=rest)
 
-    def _decode(self) -> Iterator[_Shown]:
-        """Frames in the order of their presentation times, with copies of good ones where one is damaged or missing."""
-        # Presentation timestamp and duration of each packet that has given no frame yet.
-        waiting: list[tuple[int, int]] = []
-        good: av.VideoFrame | None = None
-        given_up: set[int] = set()
-        end = 0
+    def _decode(self, skips: bool = False) -> Iterator[Shown]:
+        """Frames of the video; the packets of other streams are put aside.
+
+        Args:
+            skips: decode nothing that lies before the last key frame before the start.
+        """
+        decoder = FrameDecoder(self._context, self._clock)
+        held: list[Any] = []
         for packet in self._packets():
             if packet is not None and packet.stream is not self._video:
                 if self.streams and self._cut.take(packet):
@@ -327,53 +367,21 @@ class VideoReader(VideoSource):
                 continue
             if self._is_over:
                 continue
-            if packet is not None and packet.pts is not None and not packet.is_discard:
-                heapq.heappush(waiting, (packet.pts, packet.duration or 0))
-            for frame in self._decode_packet(packet):
-                stamp = frame.pts
-                if stamp in given_up:
-                    # After damage, decoders may output frames out of order.
-                    continue
-                while waiting and stamp is not None and waiting[0][0] <= stamp:
-                    pts, duration = heapq.heappop(waiting)
-                    # A packet may have no frame of its own; one whose time on the screen is not covered is lost.
-                    if good is not None and end <= pts < stamp:
-                        given_up.add(pts)
-                        yield self._concealed(good, pts, duration)
-                        end = pts + duration
-                if frame.is_corrupt and good is not None:
-                    yield self._concealed(good, stamp, frame.duration)
-                else:
-                    self._errors += frame.is_corrupt
-                    good = frame
-                    yield self._shown(frame)
-                end = (stamp or 0) + frame.duration
-        while waiting and good is not None:
-            pts, duration = heapq.heappop(waiting)
-            if pts >= end:
-                yield self._concealed(good, pts, duration)
-                end = pts + duration
-
-    def _decode_packet(self, packet: Any) -> list[av.VideoFrame]:
-        try:
-            return list(self._decoder.decode(packet))
-        except av.FFmpegError:
             stamp = self._reached if packet is None or packet.pts is None else packet.pts * self._clock.base
             # Frames before a start are decoded after a seek, and shown to nobody.
-            if stamp - self._cut.origin >= self._cut.begin:
-                self._errors += 1
-            return []
-
-    def _shown(self, frame: av.VideoFrame) -> _Shown:
-        return _Shown(frame, self._clock.time(frame), self._clock.lasting(frame.duration))
-
-    def _concealed(self, good: av.VideoFrame, stamp: int | None, ticks: int) -> _Shown:
-        """The last good frame in place of a damaged one."""
-        if stamp is None:
-            return self._shown(good)
-        time, duration = self._clock.at(stamp), self._clock.lasting(ticks)
-        self._clock.follow(time + (duration or 1 / self._clock.rate))
-        return _Shown(good, time, duration, True)
+            is_before = stamp - self._cut.origin < self._cut.begin
+            if skips and packet is not None and is_before and len(held) < _LONGEST_GROUP:
+                if packet.is_keyframe:
+                    held.clear()
+                held.append(packet)
+                continue
+            skips = False
+            for early in held:
+                yield from decoder.decode(early, counts=False)
+            held.clear()
+            errors = decoder.errors
+            yield from decoder.decode(packet, counts=not is_before)
+            self._errors += decoder.errors - errors
 
     def _packets(self) -> Iterator[Any]:
         """Packets of the video and of all other streams; None ends them."""
@@ -383,6 +391,7 @@ class VideoReader(VideoSource):
                 for packet in self._container.demux(self._demuxed):
                     if packet.size == 0:
                         continue
+                    self._jumps.repair(packet)
                     if packet.pts is not None:
                         begin = packet.pts * packet.time_base
                         self._reached = max(self._reached, begin + (packet.duration or 0) * packet.time_base)

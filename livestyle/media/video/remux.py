@@ -12,6 +12,7 @@ import numpy as np
 from av.stream import Disposition
 
 from .codecs import ANIMATIONS
+from .tracks import describe
 
 if TYPE_CHECKING:
     from .reader import VideoReader
@@ -62,11 +63,13 @@ class Remuxer:
         self._ends: dict[int, int] = {}
         self._notes: list[str] = []
         self._left_out: list[str] = []
+        self._unread = source.unread
 
         container.metadata.update(_kept(source.metadata, _OF_THE_FILE))
         video.metadata.update(_kept(source.video_metadata, _OF_THE_STREAM))
         if self._format in ANIMATIONS:
-            self._left_out = [_describe(stream) for stream in source.streams]
+            self._left_out = [describe(stream) for stream in source.streams]
+            self._unread = source.unread
             return
         video.disposition = source.video_disposition
         container.set_chapters(source.chapters)
@@ -75,6 +78,8 @@ class Remuxer:
         if self._format == "matroska":
             for font in source.attachments:
                 container.add_attachment(font.name or "attachment", font.mimetype or "", font.data)
+        else:
+            self._left_out += [f"attachment {font.name or 'without a name'}" for font in source.attachments]
 
     @property
     def warning(self) -> str | None:
@@ -82,11 +87,13 @@ class Remuxer:
         said = [f"cannot carry these of its source, which are left out: {', '.join(self._left_out)}"] * bool(
             self._left_out
         )
+        said += [f"is without these of its source: {', '.join(self._unread)}"] * bool(self._unread)
         notes = ", ".join(dict.fromkeys(self._notes))
         said += [f"carries these of its source in another form: {notes}"] * bool(notes)
         if not said:
             return None
-        return " and ".join(said) + ("" if self._format == "matroska" else "; .mkv carries more kinds")
+        carries_more = self._format != "matroska" and (self._left_out or self._notes)
+        return " and ".join(said) + ("; .mkv carries more kinds" if carries_more else "")
 
     def _add(self, stream: Any) -> None:
         is_known = stream.codec_context is not None
@@ -113,7 +120,7 @@ class Remuxer:
                 f"{stream.codec_context.codec.canonical_name} as {copy.codec_context.codec.canonical_name}"
             )
         else:
-            self._left_out.append(_describe(stream))
+            self._left_out.append(describe(stream))
             return
         tags = _kept(stream.metadata, _OF_THE_STREAM)
         # The title of a stream is its "name" in MP4.
@@ -371,12 +378,6 @@ def _aac_config(context: Any) -> bytes | None:
     if context.profile != "LC" or channels is None or context.sample_rate not in _AAC_RATES:
         return None
     return (2 << 11 | _AAC_RATES.index(context.sample_rate) << 7 | channels << 3).to_bytes(2, "big")
-
-
-def _describe(stream: Any) -> str:
-    kind = "cover" if stream.disposition & Disposition.attached_pic else stream.type
-    name = stream.codec_context.codec.canonical_name if stream.codec_context else "of an unknown kind"
-    return f"{kind} {name}"
 
 
 def _kept(metadata: dict[str, str], dropped: set[str]) -> dict[str, str]:

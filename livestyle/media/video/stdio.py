@@ -146,18 +146,27 @@ class RawWriter(VideoSink):
         """Nothing to do: what was written to a pipe cannot be taken back."""
 
 
-def read_pipe(stream: BinaryIO, start: Fraction | None = None, end: Fraction | None = None) -> VideoReader:
+def read_pipe(
+    stream: BinaryIO,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    *,
+    track: int | None = None,
+    deinterlace: str = "auto",
+) -> VideoReader:
     """Reader of a piped video, in any container that needs no seeking: Matroska, NUT, MPEG-TS, fragmented MP4 ...
 
     Args:
         stream: of bytes.
         start: as of `VideoReader`; what lies before it is decoded and dropped.
         end: as of `VideoReader`.
+        track: as of `VideoReader`.
+        deinterlace: as of `VideoReader`.
 
     Raises:
         InputError: it is no such video, see `VideoReader`.
     """
-    return VideoReader(_INPUT, start, end, stream=stream)
+    return VideoReader(_INPUT, start, end, stream=stream, track=track, deinterlace=deinterlace)
 
 
 def write_pipe(

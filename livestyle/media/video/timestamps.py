@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import av
 
@@ -20,7 +21,7 @@ class Timestamps:
     Attributes:
         base: seconds; the unit of timestamps.
         rate: frames per second, nominal.
-        origin: seconds that are taken off, of streams whose clock starts anywhere.
+        origin: seconds that are taken off, since clocks start anywhere.
         is_rounded: times are milliseconds of a steady rate.
     """
 
@@ -33,12 +34,15 @@ class Timestamps:
     @staticmethod
     def are_rounded(base: Fraction, rate: Fraction, first: Fraction) -> bool:
         """Whether times are milliseconds of a steady rate, by the unit, the rate and the first frame's time."""
-        return base == MILLISECOND and rate.denominator in {1, 1001} and _steady(first, rate) is not None
+        steady = _steady(first, rate, MILLISECOND / 2)
+        return base == MILLISECOND and rate.denominator in {1, 1001} and steady is not None
 
     def at(self, stamp: int) -> Fraction:
         """Seconds of a timestamp."""
         time = Fraction(stamp * self.base) - self.origin
-        return (_steady(time, self.rate) or time) if self.is_rounded else time
+        # Between two times that are rounded, the error is twice as large.
+        error = MILLISECOND if self.origin else MILLISECOND / 2
+        return (_steady(time, self.rate, error) or time) if self.is_rounded else time
 
     def lasting(self, ticks: int) -> Fraction:
         """Seconds of a duration; 0 where it is unknown."""
@@ -59,7 +63,21 @@ class Timestamps:
         self._next = end
 
 
-def _steady(time: Fraction, rate: Fraction) -> Fraction | None:
-    """The time in frames of a steady rate that, rounded to milliseconds, gives ``time``; None where there is none."""
+def _steady(time: Fraction, rate: Fraction, error: Fraction) -> Fraction | None:
+    """The time in frames of a steady rate that lies within an error of ``time``; None where there is none."""
     exact = round(time * rate) / rate
-    return exact if abs(exact - time) <= MILLISECOND / 2 else None
+    return exact if abs(exact - time) <= error else None
+
+
+def origin_of(container: Any) -> Fraction:
+    """Seconds of a file's clock at which its first stream begins; 0 where only a preroll of sound lies before 0."""
+    if container.start_time is None:
+        return Fraction(0)
+    begin = Fraction(container.start_time, av.time_base)
+    starts: list[Fraction] = [s.start_time * s.time_base for s in container.streams if s.start_time is not None]
+    if begin < 0:
+        videos = [Fraction(s.start_time * s.time_base) for s in container.streams.video if s.start_time is not None]
+        return min([Fraction(0), *videos])
+    # The container's start is rounded to microseconds, those of the streams are exact.
+    exact = min(starts, key=lambda start: abs(start - begin), default=begin)
+    return exact if abs(exact - begin) <= Fraction(2, av.time_base) else begin

@@ -93,8 +93,14 @@ class VideoWriter(VideoSink):
         self._remuxer = Remuxer(self._container, self._stream, source) if source else None
         with ordinary_scheduling():
             self._container.start_encoding()
-        if self._remuxer and self._remuxer.warning:
-            log.warning("%s %s", self.path, self._remuxer.warning)
+        if self.warning:
+            log.warning("%s", self.warning)
+
+    @property
+    def warning(self) -> str | None:
+        """What of the source is left out or transcoded, in one sentence; None where all is copied."""
+        lost = self._remuxer.warning if self._remuxer else None
+        return f"{self.path} {lost}" if lost else None
 
     def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
         """Encode and write the next frame.

@@ -1,0 +1,129 @@
+"""Decoding of one video stream into frames with exact times, where damaged or missing ones are concealed."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.video.frame import PictureType
+
+from .timestamps import Timestamps
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A decoded frame, when it is shown and how long.
+
+    Attributes:
+        frame: as it was decoded.
+        time: seconds.
+        duration: seconds.
+        concealed: it stands in for a damaged one.
+        aspect: sample aspect ratio in the stream; 1 where it says none.
+    """
+
+    frame: av.VideoFrame
+    time: Fraction
+    duration: Fraction
+    concealed: bool = False
+    aspect: Fraction = Fraction(1)
+
+
+class FrameDecoder:
+    """Decoder of packets, in the order of the file, into frames in the order of their presentation times.
+
+    A frame that is damaged or missing is concealed: a copy of the last good one has its time.
+
+    Some containers (AVI, ASF, Matroska in its VfW mode) have no presentation timestamps. FFmpeg then numbers packets in
+    decoding order, so that B-frames have the timestamps of others; the frames, which do come in presentation order, get
+    the timestamps of the packets in ascending order instead.
+
+    Args:
+        context: of the codec.
+        clock: of the stream.
+    """
+
+    def __init__(self, context: Any, clock: Timestamps) -> None:
+        self.errors = 0
+        """Packets that could not be decoded."""
+        self._context = context
+        self._clock = clock
+        # Presentation timestamp and duration of each packet that has given no frame yet.
+        self._waiting: list[tuple[int, int]] = []
+        self._good: Shown | None = None
+        self._given_up: set[int] = set()
+        self._end = 0
+        self._newest: int | None = None
+        # Until a timestamp of a packet goes back, as those of B-frames do.
+        self._increasing = True
+        self._sorts = False
+
+    def decode(self, packet: Any, *, counts: bool = True) -> Iterator[Shown]:
+        """Frames that are ready after one more packet; None, which comes after the last, conceals what is left.
+
+        Args:
+            packet: of the stream.
+            counts: whether a failure is one of the ``errors``.
+        """
+        if packet is not None and packet.pts is not None and not packet.is_discard:
+            if self._newest is not None and packet.pts <= self._newest:
+                self._increasing = False
+            self._newest = packet.pts
+            heapq.heappush(self._waiting, (packet.pts, packet.duration or 0))
+        try:
+            frames = list(self._context.decode(packet))
+        except av.FFmpegError:
+            self.errors += counts
+            frames = []
+            if self._sorts and self._waiting:
+                heapq.heappop(self._waiting)
+        for frame in frames:
+            yield from self._show(frame)
+        if packet is None and not self._sorts:
+            while self._waiting and self._good is not None:
+                pts, duration = heapq.heappop(self._waiting)
+                if pts >= self._end:
+                    yield self._conceal(pts, duration)
+                    self._end = pts + duration
+
+    def _show(self, frame: av.VideoFrame) -> Iterator[Shown]:
+        if frame.pict_type == PictureType.B and self._increasing and self._newest is not None:
+            self._sorts = True
+        if self._sorts and self._waiting:
+            frame.pts = heapq.heappop(self._waiting)[0]
+        stamp = frame.pts
+        if stamp in self._given_up:
+            # After damage, decoders may output frames out of order.
+            return
+        while self._waiting and stamp is not None and self._waiting[0][0] <= stamp:
+            pts, duration = heapq.heappop(self._waiting)
+            # A packet may have no frame of its own; one whose time on the screen is not covered is lost.
+            if self._good is not None and self._end <= pts < stamp:
+                self._given_up.add(pts)
+                yield self._conceal(pts, duration)
+                self._end = pts + duration
+        if frame.is_corrupt and self._good is not None:
+            yield self._conceal(stamp, frame.duration)
+        else:
+            self.errors += frame.is_corrupt
+            self._good = self._shown(frame)
+            yield self._good
+        self._end = (stamp or 0) + frame.duration
+
+    def _shown(self, frame: av.VideoFrame, aspect: Fraction | None = None) -> Shown:
+        aspect = aspect or Fraction(self._context.sample_aspect_ratio or 1)
+        return Shown(frame, self._clock.time(frame), self._clock.lasting(frame.duration), aspect=aspect)
+
+    def _conceal(self, stamp: int | None, ticks: int) -> Shown:
+        """The last good frame in place of a damaged one."""
+        good = self._good
+        assert good is not None
+        if stamp is None:
+            return self._shown(good.frame, good.aspect)
+        time, duration = self._clock.at(stamp), self._clock.lasting(ticks)
+        self._clock.follow(time + (duration or 1 / self._clock.rate))
+        return Shown(good.frame, time, duration, True, good.aspect)

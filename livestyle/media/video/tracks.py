@@ -1,0 +1,86 @@
+"""Choice among the streams of a file: which video is read, by which decoder, and which streams go with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+from av.stream import Discard, Disposition
+
+from livestyle.errors import InputError
+
+
+def choose_video(container: Any, path: Path, number: int | None = None) -> Any:
+    """The video stream to read; all others that are no covers are marked as not to be demuxed.
+
+    The default track comes first, and of equals the largest; a still image beside an image sequence, as in AVIF, comes
+    last. Variants of a stream (HLS) and programmes of a broadcast have no default, so that the largest is read.
+
+    Args:
+        container: of PyAV.
+        path: of the file, for errors.
+        number: of the track among the videos, from 1; None chooses.
+
+    Raises:
+        InputError: there is no such video, or none that can be decoded.
+    """
+    videos = moving(container)
+    # FFmpeg renders any text file as a video of a terminal.
+    if not videos or container.format.name == "tty":
+        raise InputError(f"there is no video in {path}, only sound or text")
+    if number is None:
+        video = max(videos, key=_rank)
+    elif 1 <= number <= len(videos):
+        video = videos[number - 1]
+    else:
+        known = ", ".join(f"{i} ({describe(stream).removeprefix('video ')})" for i, stream in enumerate(videos, 1))
+        raise InputError(f"there is no video track {number} in {path}: it has {known}", setting="video_track")
+    if video.codec_context is None:
+        raise InputError(f"the video in {path} is of an unknown kind: convert it to H.264 first")
+    for other in videos:
+        if other is not video:
+            other.discard = Discard.all
+    return video
+
+
+def moving(container: Any) -> list[Any]:
+    """The video streams that are no covers."""
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+
+
+def _rank(stream: Any) -> tuple[bool, bool, bool, int]:
+    context = stream.codec_context
+    is_still = stream.frames == 1 or bool(stream.disposition & Disposition.still_image)
+    area = context.width * context.height if context is not None else 0
+    return context is not None, not is_still, bool(stream.disposition & Disposition.default), area
+
+
+def decoder_of(stream: Any) -> Any:
+    """Decoder of a video stream that keeps its alpha channel, which FFmpeg's own decoders of VP8 and VP9 drop."""
+    context = stream.codec_context
+    alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.name)
+    has_alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+    return av.CodecContext.create(alpha, "r") if alpha and has_alpha else context
+
+
+def describe(stream: Any) -> str:
+    """What a stream is, for people: ``audio aac``, ``video h264 96x64``, ``data klv``."""
+    context = stream.codec_context
+    if context is None:
+        return f"{stream.type} {getattr(stream, 'name', None) or 'of an unknown kind'}"
+    if stream.disposition & Disposition.attached_pic:
+        return f"cover {context.codec.canonical_name}"
+    size = f" {context.width}x{context.height}" if stream.type == "video" else ""
+    return f"{stream.type} {context.codec.canonical_name}{size}"
+
+
+def unread(container: Any, video: Any) -> list[str]:
+    """Descriptions of the streams that are neither read nor copied: other videos, and data.
+
+    A timecode track is no loss, since the tag that says the same is kept; nor is a track of chapters, which FFmpeg
+    marks as not to be demuxed.
+    """
+    others = [s for s in moving(container) if s is not video]
+    data = [s for s in container.streams.data if s.discard != Discard.all and "timecode" not in s.metadata]
+    return [describe(stream) for stream in (*others, *data)]

@@ -1,0 +1,199 @@
+"""Times of videos as people have them: clocks without presentation times, that begin anywhere, or that jump."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from livestyle.media.video.reader import VideoReader
+from livestyle.media.video.writer import VideoWriter
+from tests.ffmpeg import Make, duration, packet_times, pixels, stream, times
+
+PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x96:r=25:d=2")
+SOUND = ("-f", "lavfi", "-i", "sine=440:d=2")
+H264 = ("-c:v", "libx264", "-g", "25", "-pix_fmt", "yuv420p")
+
+
+def copy(source: Path, target: Path, start: str | None = None, end: str | None = None, **how: Any) -> VideoReader:
+    """What a conversion at strength 0 does."""
+    span = [None if text is None else Fraction(text) for text in (start, end)]
+    with VideoReader(source, *span, **how) as video, VideoWriter(target, video.info, video) as sink:
+        for frame in video:
+            sink.write(frame.image, frame.time, frame.duration)
+    return video
+
+
+@pytest.fixture
+def base(make: Make) -> Path:
+    return make("base.mp4", *PICTURE, *SOUND, *H264, "-c:a", "aac")
+
+
+def steps(path: Path) -> set[Fraction]:
+    """Of the times of successive frames, in seconds."""
+    return {after - before for before, after in pairwise(times(path))}
+
+
+def order(ffmpeg: str, path: Path, base: Path) -> list[int]:
+    """Which frame of the base clip each frame of a copy is, by its pixels."""
+    shown, right = (pixels(ffmpeg, p, 160, 96) for p in (path, base))
+    return [int(abs(right - frame).mean(axis=(1, 2, 3)).argmin()) for frame in shown]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("t.avi", ["libx264"]),
+        ("t.avi", ["mpeg4", "-bf", "2", "-q:v", "2"]),
+        ("t.asf", ["libx264"]),
+        ("t.h264", ["libx264"]),
+        ("t.hevc", ["libx265", "-x265-params", "log-level=error"]),
+        ("t.m2v", ["mpeg2video", "-bf", "2", "-q:v", "2"]),
+    ],
+)
+def test_frames_without_presentation_times_come_in_order_at_the_rate(
+    make: Make, base: Path, tmp_path: Path, ffmpeg: str, name: str, codec: list[str]
+) -> None:
+    source = make(name, *PICTURE, "-c:v", *codec, "-pix_fmt", "yuv420p")
+
+    video = copy(source, tmp_path / "out.mp4")
+
+    assert steps(tmp_path / "out.mp4") == {Fraction(1, 25)}
+    assert times(tmp_path / "out.mp4")[0] < Fraction(1, 25)
+    assert order(ffmpeg, tmp_path / "out.mp4", base) == list(range(50))
+    assert (video.damage, video.concealed, video.notes) == (None, 0, [])
+
+
+def test_a_part_of_an_avi_with_b_frames_has_its_frames(make: Make, base: Path, tmp_path: Path, ffmpeg: str) -> None:
+    source = make("t.avi", *PICTURE, *H264)
+
+    copy(source, tmp_path / "out.mp4", "0.5", "1.5")
+
+    assert order(ffmpeg, tmp_path / "out.mp4", base) == list(range(13, 38))
+
+
+@pytest.mark.parametrize("name", ["huge.mkv", "huge.mp4", "huge.mov", "huge.ts", "huge.nut", "huge.flv", "huge.webm"])
+def test_a_clock_may_begin_anywhere(make: Make, base: Path, tmp_path: Path, ffmpeg: str, name: str) -> None:
+    kind = ["-c:v", "vp8", "-c:a", "libopus"] if name == "huge.webm" else ["-c", "copy"]
+    source = make(name, "-i", str(base), *kind, "-output_ts_offset", "18000")
+
+    video = copy(source, tmp_path / "out.mkv")
+
+    shown = times(tmp_path / "out.mkv")
+    assert 0 <= shown[0] <= Fraction(1, 25)
+    assert max(abs(time - shown[0] - Fraction(n, 25)) for n, time in enumerate(shown)) <= Fraction(1, 1000)
+    assert len(shown) == 50
+    assert packet_times(tmp_path / "out.mkv", "a")[0] == pytest.approx(0, abs=0.03)
+    assert duration(tmp_path / "out.mkv") == pytest.approx(2, abs=0.06)
+    assert (video.damage, video.notes) == (None, [])
+
+
+def test_a_part_counts_from_where_the_clock_begins(make: Make, base: Path, tmp_path: Path, ffmpeg: str) -> None:
+    source = make("huge.mkv", "-i", str(base), "-an", "-c", "copy", "-output_ts_offset", "18000")
+
+    copy(source, tmp_path / "out.mp4", "0.52")
+
+    assert times(tmp_path / "out.mp4") == [Fraction(n, 25) for n in range(37)]
+    assert order(ffmpeg, tmp_path / "out.mp4", base) == list(range(13, 50))
+
+
+def test_steady_rates_survive_milliseconds_that_begin_anywhere(make: Make, tmp_path: Path) -> None:
+    ntsc = ("-f", "lavfi", "-i", "testsrc2=s=160x96:r=30000/1001:d=2")
+    source = make("huge.mkv", *ntsc, *H264, "-output_ts_offset", "18000.0123")
+
+    copy(source, tmp_path / "out.mp4")
+
+    assert times(tmp_path / "out.mp4") == [Fraction(1001 * n, 30000) for n in range(60)]
+
+
+def test_a_film_that_was_cut_off_is_told_whatever_its_clock_says(make: Make, base: Path) -> None:
+    source = make("huge.mkv", "-i", str(base), "-c", "copy", "-output_ts_offset", "18000")
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+
+    with VideoReader(source) as video:
+        assert len(list(video)) < 50
+        assert "ends at " in (video.damage or "")
+        assert " of 2.0 seconds" in (video.damage or "")
+
+
+@pytest.mark.parametrize("offset", ["0", "7200", "20", "-0.7", "1e5"])
+def test_recordings_that_were_joined_follow_one_another(
+    make: Make, base: Path, tmp_path: Path, ffmpeg: str, offset: str
+) -> None:
+    source = tmp_path / "c.ts"
+    first = make("a.ts", "-i", str(base), "-c", "copy", "-output_ts_offset", "10")
+    second = make("b.ts", "-i", str(base), "-c", "copy", "-output_ts_offset", str(10 + float(offset)))
+    source.write_bytes(first.read_bytes() + second.read_bytes())
+
+    video = copy(source, tmp_path / "out.mp4")
+
+    shown = times(tmp_path / "out.mp4")
+    assert np.diff([float(time) for time in shown]) == pytest.approx(0.04, abs=0.001)
+    assert order(ffmpeg, tmp_path / "out.mp4", base) == [*range(50), *range(50)]
+    heard = packet_times(tmp_path / "out.mp4", "a")
+    assert len(heard) == pytest.approx(2 * len(packet_times(base, "a")), abs=2)
+    assert heard[-1] == pytest.approx(float(shown[-1]), abs=0.08)
+    (note,) = video.notes
+    assert note.startswith(f"the clock of {source} jumps by ")
+    assert video.damage is None
+
+
+def test_each_of_several_jumps_is_counted_and_the_first_named(make: Make, base: Path, tmp_path: Path) -> None:
+    source, part = tmp_path / "c.ts", make("a.ts", "-i", str(base), "-c", "copy")
+    source.write_bytes(part.read_bytes() * 3)
+
+    video = copy(source, tmp_path / "out.mp4")
+
+    assert len(times(tmp_path / "out.mp4")) == 150
+    assert duration(tmp_path / "out.mp4") == pytest.approx(6, abs=0.1)
+    (note,) = video.notes
+    assert "jumps 2 times, first by -2.0 seconds" in note
+
+
+@pytest.mark.parametrize("offset", ["0", "7200"])
+@pytest.mark.parametrize("name", ["a.mpg", "a.ts"])
+def test_a_part_behind_a_jump_is_found(
+    make: Make, base: Path, tmp_path: Path, ffmpeg: str, name: str, offset: str
+) -> None:
+    kind = ["-c:v", "mpeg2video", "-bf", "2", "-q:v", "2", "-c:a", "mp2"] if name == "a.mpg" else ["-c", "copy"]
+    source = tmp_path / f"c{name[1:]}"
+    parts = [make(name, "-i", str(base), *kind, "-output_ts_offset", at).read_bytes() for at in ("0", offset)]
+    source.write_bytes(b"".join(parts))
+
+    copy(source, tmp_path / "out.mp4", "3")
+
+    shown = order(ffmpeg, tmp_path / "out.mp4", base)
+    assert shown == list(range(50 - len(shown), 50))
+    assert 24 <= len(shown) <= 26
+
+
+def test_a_long_pause_of_slides_is_no_jump(make: Make, tmp_path: Path) -> None:
+    source = make("slides.mkv", "-f", "lavfi", "-i", "testsrc2=s=160x96:r=1/30:d=90", *H264)
+
+    video = copy(source, tmp_path / "out.mp4")
+
+    assert times(tmp_path / "out.mp4") == [0, 30, 60]
+    assert video.notes == []
+
+
+def test_what_stands_on_its_head_or_in_a_mirror_is_upright(make: Make, base: Path, tmp_path: Path, ffmpeg: str) -> None:
+    """By the display matrix of MP4, whose mirroring a rotation does not tell."""
+    turned = make("turned.mp4", "-i", str(base), "-c", "copy", "-metadata:s:v:0", "rotate=180")
+    data = turned.read_bytes()
+    matrices = {(1, 1): (1, 0, 0, 1), (-1, 1): (-1, 0, 0, 1), (1, -1): (1, 0, 0, -1), (-1, -1): (-1, 0, 0, -1)}
+    at = data.index(b"tkhd") + 4 + 40
+    right = pixels(ffmpeg, base, 160, 96)
+    for (across, down), (a, b, c, d) in matrices.items():
+        words = [a << 16, b << 16, 0, c << 16, d << 16, 0, 160 << 16 if a < 0 else 0, 96 << 16 if d < 0 else 0, 1 << 30]
+        matrix = b"".join((word & 0xFFFFFFFF).to_bytes(4, "big") for word in words)
+        turned.write_bytes(data[:at] + matrix + data[at + 36 :])
+
+        copy(turned, tmp_path / "out.mp4")
+
+        shown = pixels(ffmpeg, tmp_path / "out.mp4", 160, 96)
+        assert abs(shown - right[:, ::down, ::across]).mean() < 10
+        assert stream(tmp_path / "out.mp4")["width"] == 160
