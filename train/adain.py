@@ -46,6 +46,9 @@ def running_statistics(statistics: Tensor, state: Tensor, momentum: Tensor) -> T
 class SitePass:
     """One pass of a batch through a network's AdaIN sites: each call is the next site, in their order.
 
+    The running state holds the statistics of the sites that are called, one after another; `target` and `normalize` are
+    for sites that do not measure the frame, and have none.
+
     With a mask, two styles share each frame, as in the spatial control of Huang & Belongie (2017, section 7.2): scale
     and shift are interpolated for each pixel by the mask, which may be soft. Unlike theirs, both regions are normalised
     with the statistics of the whole frame instead of each with its own: tiny or empty regions do no harm, a moving
@@ -70,7 +73,7 @@ class SitePass:
         self.running = running
         self.next_states: list[Tensor] = []
         self._shares = None if masks is None else iter([torch.cat([mask, 1 - mask], dim=1) for mask in masks])
-        self._offset = 0
+        self._offset = self._state_offset = 0
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.measured(x)[0]
@@ -79,7 +82,8 @@ class SitePass:
         """The output of the next site, and the statistics that it was given: means, then deviations."""
         own = torch.cat(site_statistics(x), dim=1)
         if self.running is not None:
-            state = self.running.state[self._offset : self._offset + own.shape[1]]
+            start, self._state_offset = self._state_offset, self._state_offset + own.shape[1]
+            state = self.running.state[start : self._state_offset]
             own = running_statistics(own, state, self.running.momentum)
             self.next_states.append(own[-1])
         target = self.target(own)

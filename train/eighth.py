@@ -23,6 +23,7 @@ class EighthArchitecture:
         style_widths, style_depth: see `train.networks.Architecture`.
         skip: add the features at quarter resolution, normalised at a site of their own, on the way up.
         demodulated: the sites behind the first ones are demodulated; else they measure the frame as those do.
+        last_measured: the last site, at half resolution, measures the frame in any case.
     """
 
     half: int
@@ -34,6 +35,7 @@ class EighthArchitecture:
     style_depth: int
     skip: bool = True
     demodulated: bool = True
+    last_measured: bool = False
 
 
 SiteConv = type[DemodulatedConv] | type[MeasuredConv]
@@ -74,12 +76,15 @@ class EighthStylizer(nn.Module):
         self.encoder = nn.ModuleList(ResidualBlock(core) for _ in range(architecture.encoder_blocks))
         self.decoder = nn.ModuleList(StyledBlock(core, kind) for _ in range(architecture.decoder_blocks))
         self.up_quarter = kind(UpsampleConv(core, quarter, bias=False))
-        self.up_half = kind(UpsampleConv(quarter, half, bias=False))
+        last = MeasuredConv if architecture.last_measured else kind
+        self.up_half = last(UpsampleConv(quarter, half, bias=False))
         self.out = ReflectConv(half, 12)
         self.skip = architecture.skip
         first = [core, quarter] if self.skip else [core]
         self.site_channels = [*first, *[core] * (2 * architecture.decoder_blocks), quarter, half]
-        self.measured_sites = len(first if architecture.demodulated else self.site_channels)
+        self.measured_channels = [*first, half] if architecture.last_measured else first
+        if not architecture.demodulated:
+            self.measured_channels = self.site_channels
         with torch.no_grad():
             # ICNR (Aitken et al. 2017): the four pixels of each block start out equal, which no weave has to unlearn.
             phases = self.out.conv.weight.unflatten(0, (3, 4))
@@ -95,7 +100,7 @@ class EighthStylizer(nn.Module):
         running: Running | None = None,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """As `CompactStylizer.forward`; the running state is that of the `measured_sites` first sites alone."""
+        """As `CompactStylizer.forward`; the running state is that of the sites of `measured_channels` alone."""
         masks = None
         if mask is not None:
             half, quarter, core = (F.avg_pool2d(mask, size) for size in (2, 4, 8))

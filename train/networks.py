@@ -53,6 +53,7 @@ ARCHITECTURES: dict[str, Architecture | EighthArchitecture] = {
     "lite2": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3),
     "lite2-without-skip": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, skip=False),
     "lite2-measured": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, demodulated=False),
+    "lite2-last": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, last_measured=True),
     "full2": EighthArchitecture(32, 96, 192, 1, 3, (48, 96, 192, 256), 3),
     "tiny2": EighthArchitecture(8, 16, 16, 1, 1, (8, 16, 24, 32), 2),
     # For tests and first tries: trains and exports in seconds, and is too small to stylize well.
@@ -329,13 +330,9 @@ Model = CompactModel | ClassicModel
 
 
 def measured_channels(model: Model) -> list[int]:
-    """Channels of the sites that normalise by statistics of the frame, which come first: those with a running state."""
+    """Channels of the sites that normalise by statistics of the frame: those with a running state."""
     stylizer = model.stylizer
-    return (
-        stylizer.site_channels[: stylizer.measured_sites]
-        if isinstance(stylizer, EighthStylizer)
-        else stylizer.site_channels
-    )
+    return stylizer.measured_channels if isinstance(stylizer, EighthStylizer) else stylizer.site_channels
 
 
 def check_architecture(arch: str) -> None:
