@@ -18,6 +18,7 @@ from livestyle import __version__
 from livestyle.errors import LivestyleError
 
 from .bench import bench
+from .doctor import doctor
 from .options import (
     BackgroundOption,
     DeviceOption,
@@ -298,6 +299,7 @@ def demo(
 
 
 app.command()(bench)
+app.command()(doctor)
 
 
 def _options_for(settings: Sequence[str], arguments: Sequence[str]) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
+from livestyle.errors import InputError
 from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.writer import VideoWriter
 from tests.ffmpeg import Make, duration, packet_times, pixels, stream, times
@@ -197,3 +199,90 @@ def test_what_stands_on_its_head_or_in_a_mirror_is_upright(make: Make, base: Pat
         shown = pixels(ffmpeg, tmp_path / "out.mp4", 160, 96)
         assert abs(shown - right[:, ::down, ::across]).mean() < 10
         assert stream(tmp_path / "out.mp4")["width"] == 160
+
+
+BAR = (
+    "color=black:s=160x128:r=50:d=1,format=yuv420p[black];color=white:s=20x128:r=50:d=1,format=yuv420p[white];"
+    "[black][white]overlay=x='mod(n*6,140)':y=0,tinterlace=interleave_{0},fieldorder={1}[moving]"
+)
+
+
+def bar(make: Make, name: str, first: str, *kind: str) -> Path:
+    """A white bar that moves by 6 pixels a field, of 50 fields a second; the first one is ``top`` or ``bottom``."""
+    moving = BAR.format(first, "tff" if first == "top" else "bff")
+    return make(
+        name, "-filter_complex", moving.replace("[moving]", kind[0] + "[moving]"), "-map", "[moving]", *kind[1:]
+    )
+
+
+def edges(ffmpeg: str, path: Path) -> np.ndarray:
+    """Where the bar begins in each row of each frame, in pixels: [frames, rows]."""
+    return np.asarray((pixels(ffmpeg, path, 160, 128)[..., 1] > 127).argmax(axis=2))
+
+
+FLAGGED = [
+    ("flagged.mp4", "", "-c:v", "libx264", "-x264-params", "{}=1", "-flags", "+ilme+ildct"),
+    ("flagged.ts", "", "-c:v", "mpeg2video", "-q:v", "2", "-flags", "+ilme+ildct"),
+    ("header.mkv", ",setfield=prog", "-c:v", "libx264", "-field_order", "{}"),
+    ("header.mov", ",setfield=prog", "-c:v", "huffyuv", "-pix_fmt", "yuv422p", "-field_order", "{}"),
+]
+
+
+@pytest.mark.parametrize("first", ["top", "bottom"])
+@pytest.mark.parametrize("kind", FLAGGED, ids=lambda kind: kind[0])
+def test_interlaced_frames_become_whole_in_either_field_order(
+    make: Make, tmp_path: Path, ffmpeg: str, kind: tuple[str, ...], first: str
+) -> None:
+    name, *options = kind
+    order = first[0] * 2 if name.startswith("header") else f"{first[0]}ff"
+    source = bar(make, name, first, *(option.format(order) for option in options))
+
+    video = copy(source, tmp_path / "frame.mp4")
+    copy(source, tmp_path / "field.mp4", deinterlace="field")
+    left = copy(source, tmp_path / "off.mp4", deinterlace="off")
+
+    # The first and the last frame lack a neighbour in time.
+    inner = slice(2, -2)
+    assert np.ptp(edges(ffmpeg, tmp_path / "off.mp4")[inner], axis=1).min() >= 4
+    frames, fields = edges(ffmpeg, tmp_path / "frame.mp4"), edges(ffmpeg, tmp_path / "field.mp4")
+    assert np.ptp(frames[inner, 4:-4], axis=1).max() <= 2
+    assert (len(frames), len(fields)) == (25, 50)
+    assert steps(tmp_path / "field.mp4") == {Fraction(1, 50)}
+    moved = np.diff(np.median(fields, axis=1)[2:22])
+    assert abs(moved - 6).max() <= 2
+    assert video.notes == [f"{source} is interlaced and was deinterlaced"]
+    assert left.notes == [f"{source} is interlaced, and its fields stay as they are"]
+
+
+def test_an_interlaced_phone_film_stays_upright(make: Make, tmp_path: Path, ffmpeg: str) -> None:
+    source = bar(make, "flagged.mp4", "top", "", "-c:v", "libx264", "-x264-params", "tff=1", "-flags", "+ilme+ildct")
+    turned = make("turned.mp4", "-i", str(source), "-c", "copy", "-metadata:s:v:0", "rotate=90")
+
+    copy(turned, tmp_path / "out.mp4")
+
+    shown = stream(tmp_path / "out.mp4")
+    assert (shown["width"], shown["height"]) == (128, 160)
+    assert pixels(ffmpeg, tmp_path / "out.mp4", 128, 160)[8].mean() < 100
+
+
+def test_there_is_no_other_deinterlacing(base: Path) -> None:
+    with pytest.raises(InputError, match="choose one of auto, off, frame, field"):
+        VideoReader(base, deinterlace="bob")
+
+
+@pytest.mark.parametrize("name", ["in.gif", "in.webp", "in.png"])
+@pytest.mark.parametrize(("delay", "shown"), [(0, 100), (10, 100), (20, 20), (50, 50)])
+def test_frames_of_an_animated_image_last_as_long_as_in_browsers(
+    tmp_path: Path, name: str, delay: int, shown: int
+) -> None:
+    frames = [Image.new("RGB", (96, 64), (30 * n, 0, 0)) for n in range(8)]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=delay, loop=0)
+
+    copy(tmp_path / name, tmp_path / "out.mp4")
+    copy(tmp_path / name, tmp_path / "out.gif")
+    copy(tmp_path / name, tmp_path / "part.mp4", str(Fraction(4 * shown, 1000)))
+
+    assert times(tmp_path / "out.mp4") == [Fraction(n * shown, 1000) for n in range(8)]
+    assert len(times(tmp_path / "part.mp4")) == 4
+    with Image.open(tmp_path / "out.gif") as again:
+        assert [frame.info["duration"] for frame in ImageSequence.Iterator(again)] == [shown] * 8

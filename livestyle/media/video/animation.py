@@ -18,10 +18,44 @@ UNITS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
 SHORTEST = Fraction(1, 50)
 """Seconds; browsers slow down frames that are shorter."""
 
+_TOO_SHORT = Fraction(1, 100)
+"""Seconds; browsers show a frame that is to last so long, or shorter, for `_INSTEAD`."""
+_INSTEAD = Fraction(1, 10)
+READER_OPTIONS = {"default_fps": "10"}
+"""Options of FFmpeg's demuxers: an APNG's frame without a duration lasts as long as in browsers."""
+
 _GIF_IMAGE = 0x2C
 _GIF_CONTROL = 0xF9
 _GIF_APPLICATION = 0xFF
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class ViewerDelays:
+    """Filter of packets that gives the frames of a GIF or an APNG the durations that all browsers show them for.
+
+    Args:
+        container: name of the format, in FFmpeg's words; packets of all others stay as they are.
+    """
+
+    def __init__(self, container: str) -> None:
+        self.is_animation = container in ("gif", "apng")
+        self._late = 0
+
+    def repair(self, packet: Any) -> None:
+        """Set the duration of a packet, the next one of the file, and move it behind those before."""
+        if not self.is_animation or packet.pts is None:
+            return
+        packet.pts += self._late
+        packet.dts = packet.pts
+        shown = shown_for((packet.duration or 0) * packet.time_base)
+        ticks = round(shown / packet.time_base)
+        self._late += ticks - (packet.duration or 0)
+        packet.duration = ticks
+
+
+def shown_for(duration: Fraction) -> Fraction:
+    """Seconds for which browsers show a frame of an animated image that is to last so many."""
+    return duration if duration > _TOO_SHORT else _INSTEAD
 
 
 def read_plays(path: Path) -> int | None:
@@ -87,7 +121,8 @@ def read_webp(path: Path) -> list[av.VideoFrame]:
     for image, duration in zip(animation.frames, animation.durations, strict=True):
         pixels: Any = image
         frame = av.VideoFrame.from_ndarray(pixels, format="bgra" if image.shape[2] == 4 else "bgr24")
-        frame.pts, frame.duration, frame.time_base = pts, int(duration), UNITS["webp"]
+        shown = shown_for(int(duration) * UNITS["webp"])
+        frame.pts, frame.duration, frame.time_base = pts, int(shown / UNITS["webp"]), UNITS["webp"]
         pts += frame.duration
         frames.append(frame)
     return frames

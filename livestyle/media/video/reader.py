@@ -18,7 +18,7 @@ from av.stream import Disposition
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame, VideoSource
 
-from .animation import UNITS, is_animated_webp, read_plays, read_webp
+from .animation import READER_OPTIONS, UNITS, ViewerDelays, is_animated_webp, read_plays, read_webp
 from .clock_jumps import ClockJumps
 from .cut import Cut
 from .decoding import FrameDecoder, Shown
@@ -148,7 +148,7 @@ class VideoReader(VideoSource):
     def _connect(self) -> None:
         try:
             file = self._stream or str(self.path)
-            self._container = av.open(file, "r", metadata_errors="replace")
+            self._container = av.open(file, "r", metadata_errors="replace", options=READER_OPTIONS)
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, PermissionError):
                 raise InputError(f"cannot read {self.path}: {error.strerror}") from error
@@ -166,6 +166,7 @@ class VideoReader(VideoSource):
         # All are demuxed in any case: where the sound ends tells whether the file was cut off.
         self._demuxed = [self._video, *others]
         self._jumps = ClockJumps(container.format.name)
+        self._delays = ViewerDelays(container.format.name)
         if not self._video_only:
             self.streams = others
             self.attachments = list(container.streams.attachments)
@@ -211,7 +212,7 @@ class VideoReader(VideoSource):
             if self._jumps.can_jump_ahead:
                 decoded = self._skip(decoded)
                 first = None
-            elif self._stream is None:
+            elif self._stream is None and not self._delays.is_animation:
                 first, decoded = self._seek()
         frames = decoded if first is None else chain([first], decoded)
         self._begin(self._deinterlacer(frames))
@@ -392,6 +393,7 @@ class VideoReader(VideoSource):
                     if packet.size == 0:
                         continue
                     self._jumps.repair(packet)
+                    self._delays.repair(packet)
                     if packet.pts is not None:
                         begin = packet.pts * packet.time_base
                         self._reached = max(self._reached, begin + (packet.duration or 0) * packet.time_base)
