@@ -60,13 +60,13 @@ def preview(
 
     from livestyle.jobs.contact_sheet import contact_sheet
     from livestyle.jobs.paths import check_taken, check_target
-    from livestyle.media.images import SUFFIXES, read_image, write_image
+    from livestyle.media.images import WRITABLE, read_image, write_image
     from livestyle.render.look import Look
     from livestyle.styles.matching import check_matching
     from livestyle.styles.regions import find_background
 
     check_look(look)
-    check_target(output, SUFFIXES, "sheet.png")
+    check_target(output, WRITABLE, "sheet.png")
     check_taken([output], [picture], force, mask)
     opened = open_mask(mask, background)
     image = read_image(picture)

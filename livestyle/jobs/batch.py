@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError, OutputError
-from livestyle.media.images import SUFFIXES, is_image
+from livestyle.media.images import WRITABLE, is_writable
 from livestyle.media.mask import Mask
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.codecs import FORMATS, Encoding, container_of
@@ -31,7 +31,7 @@ from .paths import (
     name_by_style,
     name_results,
 )
-from .report import Done, Result, Skipped, style_name
+from .report import Done, Outcome, Result, Skipped, style_name
 from .resume import store_folder
 from .runner import check_workers, run_jobs
 from .video import VideoJob, VideoOptions, can_be_resumed, check_size
@@ -208,7 +208,20 @@ class ImageBatch:
         plan.make_folder()
         for image in filter(is_animated, plan.sources):
             log.warning("%s is animated and only its first frame is painted: livestyle video paints all of it", image)
-        return run_jobs(jobs, "pictures", plan.several, stylizer, self._workers, progress, done)
+        notes: dict[str, list[Path]] = {}
+
+        def note(outcome: Outcome) -> None:
+            for text in outcome.notes if isinstance(outcome, Result) else ():
+                if outcome.source not in notes.setdefault(text, []):
+                    notes[text].append(outcome.source)
+            if done is not None:
+                done(outcome)
+
+        try:
+            return run_jobs(jobs, "pictures", plan.several, stylizer, self._workers, progress, note)
+        finally:
+            if notes:
+                log.warning("%s", "; ".join(f"{text} of {_listed(sources)}" for text, sources in notes.items()))
 
 
 def stylize_video(
@@ -323,11 +336,17 @@ def _result_suffix(video: Path, encoding: Encoding) -> str:
 def _plan_images(sources: Sequence[Path], target: Path) -> _Plan:
     images = expand_images(sources)
     several = len(images) > 1 or not all(source.is_file() for source in sources)
-    if not (is_folder(target) or not target.suffix or (several and not is_image(target))):
+    if not (is_folder(target) or not target.suffix or (several and not is_writable(target))):
         if several:
             raise OutputError(f"{target} is one picture: for several, name a folder to write them to")
-        check_target(target, SUFFIXES, "painted.png")
+        check_target(target, WRITABLE, "painted.png")
         return _Plan([(image, target) for image in images], several)
     check_folder(target)
-    names = name_results(images, lambda image: image.suffix if is_image(image) else ".png")
+    names = name_results(images, lambda image: image.suffix if is_writable(image) else ".png")
     return _Plan([(image, target / name) for image, name in zip(images, names, strict=True)], several, target)
+
+
+def _listed(sources: Sequence[Path]) -> str:
+    """Names of files: the first three, and how many more there are."""
+    names = ", ".join(str(source) for source in sources[:3])
+    return names if len(sources) <= 3 else f"{names} and {len(sources) - 3} more"

@@ -8,7 +8,7 @@ from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from livestyle.media.images import read_image, write_image
+from livestyle.media.images import check_dimensions, read_picture, write_image
 from livestyle.media.mask import reopened
 from livestyle.media.resize import fit_size, resize
 from livestyle.render.renderer import Renderer
@@ -60,18 +60,27 @@ class ImageJob:
     size: tuple[int, int] | None = None
 
     def run(self, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
-        """Read, paint and write the image.
+        """Read, paint and write the image; its metadata goes with it, as far as the format carries it.
 
         Raises:
             InputError: the source cannot be read.
             OutputError: the result cannot be written.
         """
         started = perf_counter()
-        image = read_image(self.source)
+        picture = read_picture(self.source)
+        image, metadata, left_out = picture.image, picture.metadata, list(picture.left_out)
+        # Its alpha channel is no longer needed, and large.
+        del picture
+        width, height = image.shape[1], image.shape[0]
         if self.size is not None:
-            image = resize(image, *fit_size(image.shape[1], image.shape[0], self.size))
+            width, height = fit_size(width, height, self.size)
+        # Before it is painted, which may take minutes.
+        check_dimensions(self.path, width * 2 if self.look.side_by_side else width, height)
+        image = resize(image, width, height)
         with reopened(self.look.mask) as mask:
             painted = stylize_image(image, replace(self.look, mask=mask), stylizer)
-        write_image(self.path, painted)
+        left_out += write_image(self.path, painted, metadata)
         height, width = painted.shape[:2]
-        return Result(self.source, self.path, style_name(self.look), width, height, 1, perf_counter() - started)
+        seconds = perf_counter() - started
+        notes = tuple(f"{what} left out" for what in left_out)
+        return Result(self.source, self.path, style_name(self.look), width, height, 1, seconds, notes=notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,13 +18,19 @@ from livestyle.styles.library import with_home
 VIDEO_SUFFIXES = tuple(
     f".{name}"
     for name in (
-        *("3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf"),
-        *("ogv", "ts", "vob", "webm", "wmv"),
+        *("264", "265", "360", "3g2", "3gp", "3gpp", "amv", "asf", "avi", "avs2", "divx", "dv", "f4v", "flv", "gif"),
+        *("h264", "h265", "hevc", "insv", "ivf", "k3g", "lrv", "m1v", "m2p", "m2t", "m2ts", "m2v", "m4v", "mjpeg"),
+        *("mjpg", "mk3d", "mkv", "mod", "mov", "mp4", "mp4v", "mpe", "mpeg", "mpg", "mpv", "mts", "mxf", "nut", "ogm"),
+        *("ogv", "qt", "rm", "rmvb", "tod", "trp", "ts", "vob", "vro", "webm", "wmv", "wtv", "y4m"),
     )
 )
 """Suffixes by which a folder's videos are found; a file that is named itself may have any suffix."""
-ANIMATED_SUFFIXES = (".png", ".webp")
+ANIMATED_SUFFIXES = (".apng", ".png", ".webp")
 """Suffixes of image formats whose files count as videos when they are animated."""
+AVIF_SUFFIXES = (".avif", ".avifs")
+AVIF_SEQUENCE = b"ftypavis"
+
+log = logging.getLogger(__name__)
 
 
 def is_there(path: Path) -> bool:
@@ -70,7 +77,29 @@ def videos_in(folder: Path) -> list[Path]:
 
 def _is_video(path: Path) -> bool:
     suffix = path.suffix.lower()
+    if suffix in AVIF_SUFFIXES:
+        with path.open("rb") as file:
+            return file.read(12)[4:] == AVIF_SEQUENCE
     return suffix in VIDEO_SUFFIXES or (suffix in ANIMATED_SUFFIXES and is_animated(path))
+
+
+def _say_what_is_left_out(folder: Path, files: Sequence[Path], kind: str) -> None:
+    """Count, in the log, the files of a folder that are not among those found, by their suffixes."""
+    try:
+        others = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    except OSError:
+        return
+    found = set(files)
+    counts = Counter(p.suffix.lower() or "without a suffix" for p in others if p not in found)
+    if counts:
+        number = counts.total()
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(8))
+        more = f" and {len(counts) - 8} other kinds" if len(counts) > 8 else ""
+        one = number == 1
+        log.warning(
+            "%d file%s in %s %s no %s and %s left out: %s%s",
+            *(number, "" if one else "s", folder, "is" if one else "are", kind, "is" if one else "are", kinds, more),
+        )
 
 
 def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], kind: str) -> list[Path]:
@@ -80,6 +109,7 @@ def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], 
             files = list_folder(source)
             if not files:
                 raise InputError(f"there is no {kind} in the folder {source}")
+            _say_what_is_left_out(source, files, kind)
         elif is_there(source):
             files = [source]
         elif any(letter in str(source) for letter in "*?["):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from livestyle.errors import InputError
 
-from .images import JPEG, decode_image, has_alpha, is_image
+from .images import decode_picture, is_image
 
 if TYPE_CHECKING:
     from .frames import BgrImage, Frame, GreyImage
@@ -123,17 +123,8 @@ def reopened(mask: T, start: Fraction | float = 0) -> Iterator[T | Mask]:
 
 def _decode(data: bytes, path: Path) -> GreyImage:
     """An image's alpha channel where anything is transparent, else its luma: uint8 [H, W]."""
-    import cv2
-    import numpy as np
-
-    image = decode_image(data, path)
-    if not data.startswith(JPEG):
-        full = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if full is not None and has_alpha(full):
-            alpha = np.rint(full[:, :, 3] / (255 if full.dtype == np.uint8 else 65535) * 255).astype(np.uint8)
-            if alpha.min() < 255:
-                return alpha
-    return _luma(image)
+    picture = decode_picture(data, path)
+    return _luma(picture.image) if picture.alpha is None else picture.alpha
 
 
 def _luma(image: BgrImage) -> GreyImage:

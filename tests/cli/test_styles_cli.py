@@ -164,7 +164,7 @@ def test_presets_go_from_one_person_to_another(run: Run, image_path: Path, tmp_p
         (("import", "letter.jpg"), "is no file of presets"),
         (("import", "missing.livestyle"), "cannot read missing.livestyle"),
         (("preview", "missing.png", "-o", "sheet.png"), "there is no picture missing.png"),
-        (("preview", "picture.png", "-o", "sheet.gif"), "end the name with one of .bmp"),
+        (("preview", "picture.png", "-o", "sheet.gif"), "end the name with one of .avif"),
         (("preview", "picture.png", "-o", "nowhere/sheet.png"), "there is no folder nowhere"),
         (("preview", "picture.png", "-o", "letter.jpg"), "already exists"),
         (("preview", "picture.png", "-o", "picture.png", "--force"), "is the source itself"),

@@ -213,9 +213,9 @@ def test_what_is_no_image_is_reported_once_and_may_become_one(watch: Open, folde
     (news,) = news_until(watched, lambda news: len(news) == 1)
     assert news.startswith("letter.jpg is not a picture that can be read")
     (folder / "letter.jpg").write_text("Dear reader, once more")
-    (folder / "phone.heic").write_text("of a kind that cannot be read")
+    (folder / "camera.dng").write_text("of a kind that cannot be read")
     (news,) = news_until(watched, lambda news: len(news) == 1)
-    assert news.startswith("phone.heic is no style: pictures end with .bmp")
+    assert news.startswith("camera.dng is no style: pictures end with .avif")
     some_polls()
     assert names(watched) == ["a"]
     (folder / "letter.jpg").write_bytes(png(2))
