@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+LONGEST_NAME = 255
+"""Bytes of a file's name on nearly all file systems; a few count UTF-16 instead, of which there are fewer."""
+
+
+def hidden_path(path: Path, ending: str) -> Path:
+    """Path of a hidden file beside another one, with its name in it; the same each time.
+
+    Args:
+        path: of the other one. Of a name that would become too long, the beginning and a hash are taken.
+        ending: of the name, of ASCII, with the dot.
+    """
+    name = f".{path.name}{ending}"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        room = LONGEST_NAME - len(f".~{digest}{ending}")
+        # Not within a character.
+        beginning = os.fsencode(path.name)[:room].decode("utf-8", "ignore")
+        name = f".{beginning}~{digest}{ending}"
+    return path.with_name(name)
+
+
+def partial_path(path: Path) -> Path:
+    """Path at which this process lets a file grow that is to be at ``path``."""
+    return hidden_path(path, f".{os.getpid()}.partial")
 
 
 @contextmanager
@@ -23,7 +49,7 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path)
     try:
         with partial.open("wb") as file:
             yield file

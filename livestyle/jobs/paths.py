@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from livestyle.errors import InputError, OutputError
+from livestyle.files import LONGEST_NAME
 from livestyle.media.images import images_in
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.stdio import STDIO
@@ -231,6 +232,8 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
     sources_there = {_identity(source) for source in sources if is_there(source)}
     masks_there = {_identity(mask)} if mask is not None and is_there(mask) else set()
     for path in targets:
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            raise OutputError(f"cannot write {path}: File name too long, choose a shorter one")
         key = os.path.normcase(path)
         if key in seen:
             raise OutputError(f"two results would both be {path}: convert them to two folders")

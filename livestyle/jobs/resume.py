@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from livestyle.errors import OutputError
-from livestyle.files import atomic_write
+from livestyle.files import atomic_write, hidden_path
 from livestyle.media.frames import BgrImage, FrameSource, VideoSink
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.encoder import EncoderSetup, VideoEncoder
@@ -309,4 +309,4 @@ class _SegmentEncoder:
 
 def store_folder(target: Path) -> Path:
     """Folder of the segments of an unfinished video."""
-    return target.with_name(f".{target.name}.livestyle")
+    return hidden_path(target, ".livestyle")

@@ -224,7 +224,7 @@ def test_images_of_one_name_keep_their_suffixes(tmp_path: Path, paint: Paint) ->
         ("/proc/out.png", "in the folder /proc no file can be made .*, choose another"),
         ("/proc/painted", "in the folder /proc no file can be made .*, choose another"),
         ("photo.png/painted", "photo.png is a file"),
-        ("x" * 250 + ".png", "File name too long"),
+        ("x" * 252 + ".png", "File name too long"),
         ("photo.png", "is the source itself"),
         (".", "is the source itself"),
     ],

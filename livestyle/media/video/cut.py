@@ -81,7 +81,7 @@ class Cut:
         assert self.start is not None
         seen = {(p.stream.index, bytes(p)) for p in known if p.stream.type == "subtitle"}
         found = []
-        with av.open(str(path), metadata_errors="replace") as other:
+        with av.open(f"file:{path}", metadata_errors="replace") as other:
             for stream in other.streams:
                 if stream.type != "subtitle":
                     stream.discard = Discard.all

@@ -147,7 +147,8 @@ class VideoReader(VideoSource):
 
     def _connect(self) -> None:
         try:
-            file = self._stream or str(self.path)
+            # FFmpeg takes a name with a colon for an address otherwise.
+            file = self._stream or f"file:{self.path}"
             self._container = av.open(file, "r", metadata_errors="replace", options=READER_OPTIONS)
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, PermissionError):

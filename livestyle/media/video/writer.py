@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
-import os
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import av
 
 from livestyle.errors import OutputError
+from livestyle.files import partial_path
 from livestyle.media.frames import BgrImage, FrameSource, VideoSink
 
 from .animation import SHORTEST, lengthen, loop_option
@@ -67,7 +68,7 @@ class VideoWriter(VideoSink):
         self._file = stream
         self._source = source if isinstance(source, VideoReader) else None
         self._is_animation = container in ANIMATIONS
-        self._partial = partial or path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._partial = partial or partial_path(path)
         self._container: Any = None
         self._first: int | None = None
         self._last = self._end = -1 << 62
@@ -76,6 +77,14 @@ class VideoWriter(VideoSink):
             self._encoder = encoder(self._setup) if encoder else VideoEncoder(self._setup, self._stream.codec_context)
         except (av.FFmpegError, OSError, ValueError) as error:
             self.abort()
+            if isinstance(error, ValueError) and getattr(error, "errno", errno.EINVAL) == errno.EINVAL:
+                setup = self._setup
+                raise OutputError(
+                    f"cannot write {self.path}: {setup.encoder.name} takes no frames of {setup.width}x{setup.height} "
+                    f"at {float(setup.rate):.6g} a second ({getattr(error, 'strerror', None) or error}): "
+                    "choose another codec, size or rate",
+                    setting=("codec", "size", "fps"),
+                ) from error
             raise self._failure(error) from error
 
     def _open(self) -> None:
@@ -84,10 +93,11 @@ class VideoWriter(VideoSink):
         if self._is_animation:
             plays = source.plays if source else None
             options["loop"] = loop_option(setup.container, plays or 0)
-        target = self._file or str(self._partial)
+        # FFmpeg takes a name with a colon for an address otherwise.
+        target = self._file or f"file:{self._partial}"
         self._container = av.open(target, "w", format=setup.container, container_options=options)
         self._stream: Any = self._container.add_stream(
-            setup.encoder.name, rate=setup.rate, hwaccel=setup.encoder.hwaccel
+            setup.encoder.name, rate=setup.encoder_rate, hwaccel=setup.encoder.hwaccel
         )
         setup.configure(self._stream.codec_context)
         self._remuxer = Remuxer(self._container, self._stream, source) if source else None
