@@ -27,6 +27,9 @@ FLAT_DEVIATION = 0.5
 SPARSE_KURTOSIS = 14.0, 18.0
 """Hysteresis thresholds of a frame's kurtosis: sparse above the second (titles, a lamp at night), until it is below the
 first. The relative error of a variance estimated from n samples is about the square root of kurtosis / n."""
+COUNTED_ROWS = 360
+"""Rows of a large frame that `Stabilizer.detect_sparsity` looks at: at least so many, and fewer than twice as many. The
+kurtosis of real videos in 720p and 1080p is within 1.2 % of that of all rows."""
 STILL_SHARE = 0.25
 """Weight of a new frame in the recursive mean where nothing moves."""
 STILL_LEVELS, MOVING_LEVELS = 8, 20
@@ -36,6 +39,8 @@ NOISE_WINDOW = 5
 """Side of the window that the difference is averaged over, in pixels."""
 LONE_LEVELS = 16
 """Added to both thresholds for the difference of a single pixel, which may be a thin line that moves."""
+STRIP = 1 << 16
+"""Pixels that are worked on at a time, few enough for the intermediate arrays to stay in the CPU's cache."""
 
 
 class Stabilizer:
@@ -70,13 +75,15 @@ class Stabilizer:
         """Whether the last frame given to `detect_sparsity` has small objects on an even background."""
         self._last_samples: np.ndarray | None = None
         self._mean: np.ndarray | None = None
+        self._shown: np.ndarray | None = None
+        """The mean in uint8, as it was returned; None where that is to be computed from it."""
 
     def reset(self) -> None:
         """Forget all frames before."""
         self.reset_statistics()
         self.is_sparse = False
         self._last_samples = None
-        self._mean = None
+        self._mean = self._shown = None
 
     def reset_statistics(self) -> None:
         """Forget the content statistics, which depend on the style before, but not the noise reduction."""
@@ -100,7 +107,8 @@ class Stabilizer:
             "frames_since": np.array(self.frames_since),
             "values": self.values,
             "last": self._last_samples,
-            "mean": self._mean,
+            # A copy: the next frame updates it in place.
+            "mean": None if self._mean is None else self._mean.copy(),
             "sparse": np.array(self.is_sparse),
         }
         return {name: array for name, array in known.items() if array is not None}
@@ -111,7 +119,8 @@ class Stabilizer:
         self.frames_since = int(snapshot.get("frames_since", 0))
         self.rest = None
         self._last_samples = snapshot.get("last")
-        self._mean = snapshot.get("mean")
+        mean = snapshot.get("mean")
+        self._mean, self._shown = None if mean is None else mean.copy(), None
         self.is_sparse = bool(snapshot.get("sparse", False))
 
     def detect_scene_cut(self, frame: BgrImage) -> None:
@@ -131,6 +140,7 @@ class Stabilizer:
         import cv2
         import numpy as np
 
+        frame = frame[:: max(1, len(frame) // COUNTED_ROWS)]
         counts = np.stack([cv2.calcHist([frame], [channel], None, [256], [0, 256]).ravel() for channel in range(3)])
         shares = counts.astype(np.float64) / counts.sum(axis=1, keepdims=True)
         levels = np.arange(256) - shares @ np.arange(256)[:, None]
@@ -150,16 +160,25 @@ class Stabilizer:
         import cv2
         import numpy as np
 
-        latest = frame.astype(np.float32)
         if self._mean is None or self._mean.shape != frame.shape:
-            self._mean = latest
+            self._mean, self._shown = frame.astype(np.float32), None
             return frame
-        blue, green, red = cv2.split(cv2.absdiff(frame, cv2.convertScaleAbs(self._mean)))
-        lone = cv2.max(cv2.max(blue, green), red)
-        difference = cv2.max(cv2.blur(lone, (NOISE_WINDOW, NOISE_WINDOW)), lone - np.minimum(lone, LONE_LEVELS))
-        share = cv2.LUT(difference, _shares())
-        self._mean = cv2.blendLinear(latest, self._mean, share, 1 - share)
-        return cast("BgrImage", cv2.convertScaleAbs(self._mean))
+        before = cv2.convertScaleAbs(self._mean) if self._shown is None else self._shown
+        self._shown = after = np.empty_like(before)
+        height, width = frame.shape[:2]
+        margin, step = NOISE_WINDOW // 2, max(NOISE_WINDOW, STRIP // width)
+        for top in range(0, height, step):
+            rows = slice(top, min(height, top + step))
+            first = max(0, top - margin)
+            seen = slice(first, rows.stop + margin)
+            blue, green, red = cv2.split(cv2.absdiff(frame[seen], before[seen]))
+            lone = cv2.max(cv2.max(blue, green), red)
+            difference = cv2.max(cv2.blur(lone, (NOISE_WINDOW, NOISE_WINDOW)), lone - np.minimum(lone, LONE_LEVELS))
+            share = cv2.LUT(difference[top - first : rows.stop - first], _shares())
+            mean = self._mean[rows]
+            cv2.blendLinear(frame[rows].astype(np.float32), mean, share, 1 - share, dst=mean)
+            cv2.convertScaleAbs(mean, dst=after[rows])
+        return cast("BgrImage", after)
 
 
 @cache
