@@ -58,10 +58,12 @@ class Camera(FrameSource):
         source: a camera's number, a device such as ``/dev/video1``, a stream's address (``rtsp://``, ``http://``), a
             video file or an image file.
         size: width and height in pixels that larger frames are scaled to fit into, with their aspect ratio kept, and
-            that a device is asked for; None leaves them as they come.
+            that a device is asked for; None leaves them as they come. Of the variants of an HLS stream, the largest one
+            that fits is read.
         every_frame: skip no frame of a video file: its next one comes when `latest` was asked for one ``after`` the
             current one, and never before its time. No meaning for other sources.
         timeouts: for opening, reading and opening again.
+        insecure: take any certificate of an encrypted stream (``https://``, ``rtsps://``), as cameras make their own.
 
     Raises:
         InputError: there is no such file, or the address is none. What only opening can tell is raised by `latest` and
@@ -75,6 +77,7 @@ class Camera(FrameSource):
         *,
         every_frame: bool = False,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 (it cannot be changed)
+        insecure: bool = False,
     ) -> None:
         source = str(source)
         check_source(source)
@@ -90,6 +93,7 @@ class Camera(FrameSource):
         self._size = size
         self._every_frame = every_frame and source_kind(source) is SourceKind.VIDEO
         self._timeouts = timeouts
+        self._insecure = insecure
         self._frame: Frame | None = None
         self._taken: Frame | None = None
         self._error: BaseException | None = None
@@ -174,7 +178,9 @@ class Camera(FrameSource):
         wait = self._timeouts.reconnect
         while not self._stop.is_set():
             try:
-                frames = live_frames(self._source, self._size, self._stop, self._timeouts, self._every_frame)
+                frames = live_frames(
+                    self._source, self._size, self._stop, self._timeouts, self._every_frame, self._insecure
+                )
                 with closing(frames):
                     for frame in frames:
                         self._keep(frame)
@@ -207,16 +213,22 @@ class Camera(FrameSource):
 
 
 def live_frames(
-    source: str, size: tuple[int, int] | None, stop: threading.Event, timeouts: Timeouts, every_frame: bool = False
+    source: str,
+    size: tuple[int, int] | None,
+    stop: threading.Event,
+    timeouts: Timeouts,
+    every_frame: bool = False,
+    insecure: bool = False,
 ) -> Generator[Frame, None, None]:
     """Frames of a live source, read on the caller's thread until it stops giving them; close this generator.
 
     Args:
         source: as of `Camera`.
-        size: what a device is asked for; no meaning for other sources.
+        size: what a device is asked for, and what the variant of an HLS stream fits in.
         stop: ends this when it is set from another thread, as soon as a read returns.
         timeouts: for opening and reading.
         every_frame: a video file that is late does not catch up.
+        insecure: take any certificate of an encrypted stream.
 
     Raises:
         InputError: it does not open.
@@ -229,7 +241,7 @@ def live_frames(
                 # PyAV takes a while to load, and a device does without.
                 from .stream import stream_frames
 
-                yield from stream_frames(source, stop, timeouts)
+                yield from stream_frames(source, size, stop, timeouts, insecure=insecure)
             case SourceKind.IMAGE:
                 yield Frame(read_image(Path(source)), time.monotonic())
                 stop.wait()

@@ -10,6 +10,8 @@ from pathlib import Path
 from livestyle.media.frames import Frame
 from livestyle.media.video.reader import VideoReader
 
+from .shape import square
+
 CATCH_UP_SECONDS = 1.0
 """A video that is late by up to this plays faster until it is on time again."""
 
@@ -44,7 +46,7 @@ def played_frames(path: Path, stop: threading.Event, catch_up: float = CATCH_UP_
             end = 0.0
             for frame in video:
                 # Decoded and converted ahead of its time.
-                image, position = frame.image, float(frame.time)
+                image, position = square(frame.image, video.info.aspect), float(frame.time)
                 if stop.wait(max(0.0, -lateness(position))):
                     return
                 yield Frame(image, time.monotonic())

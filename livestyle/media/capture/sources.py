@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 from livestyle.media.frames import BgrImage, Frame, FrameSource
@@ -11,13 +12,15 @@ from livestyle.media.resize import fit_size, resize
 
 from .camera import Camera
 from .kinds import SourceKind, check_source, source_kind
+from .shape import square_size
 
 
 def open_source(source: str | Path, size: tuple[int, int] | None = None) -> FrameSource:
     """Source of frames, to iterate over and to close, for instance by ``with``.
 
     A camera or a stream gives its latest frame whenever one is asked for, without an end (`Camera`). A video file gives
-    every frame once, in order, with its exact time, and an image file gives one frame.
+    every frame once, in order, with its exact time, and an image file gives one frame. Frames are upright, and their
+    pixels square.
 
     Args:
         source: a camera's number such as "0", a device such as ``/dev/video1``, a stream's address (``rtsp://``,
@@ -36,7 +39,7 @@ def open_source(source: str | Path, size: tuple[int, int] | None = None) -> Fram
             from livestyle.media.video.reader import VideoReader
 
             video = VideoReader(Path(source), video_only=True)
-            return video if size is None else _FittedSource(video, size)
+            return video if size is None and video.info.aspect == 1 else _FittedSource(video, size, video.info.aspect)
         case SourceKind.IMAGE:
             image = _ImageSource(read_image(Path(source)))
             return image if size is None else _FittedSource(image, size)
@@ -66,13 +69,13 @@ class _ImageSource(FrameSource):
 
 
 class _FittedSource(FrameSource):
-    """Frames of one size, scaled down to fit into a box."""
+    """Frames of one size, with square pixels and scaled down to fit into a box."""
 
-    def __init__(self, source: FrameSource, size: tuple[int, int]) -> None:
+    def __init__(self, source: FrameSource, size: tuple[int, int] | None, aspect: Fraction = Fraction(1)) -> None:
         self._source = source
-        self._width, self._height = source.width, source.height
-        if self._width > size[0] or self._height > size[1]:
-            self._width, self._height = fit_size(source.width, source.height, size)
+        self._width, self._height = square_size(source.width, source.height, aspect)
+        if size is not None and (self._width > size[0] or self._height > size[1]):
+            self._width, self._height = fit_size(self._width, self._height, size)
 
     @property
     def width(self) -> int:

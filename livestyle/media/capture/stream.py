@@ -5,81 +5,150 @@ OpenCV would stretch frames of a stream that changes its size to the size of the
 
 from __future__ import annotations
 
-import errno
+import queue
+import re
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from typing import Any
 
 import av
-from av.video.reformatter import VideoReformatter
+from av.stream import Disposition
 
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame
-from livestyle.media.video.pixel_formats import Colors
 
+from .address import Address
+from .download import Download
+from .jpegs import HEAD_BYTES, MOST_DAMAGED, image_frames, is_jpegs, jpeg_frames
 from .kinds import source_name
+from .pacing import BurstClock, RecordingClock
+from .playlist import MARK, best_variant, variants
+from .shape import Display
 from .timeouts import Timeouts
 
-LATE_SECONDS = 1.0
-"""A recording that is later than this does not catch up: its clock is set anew."""
-EARLY_SECONDS = 10.0
-"""A timestamp so far ahead of the one before is a discontinuity, and its clock is set anew."""
-MOST_DAMAGED = 10
-"""Damaged frames in a row that are left out; a camera that damages them all is shown all the same."""
+CLUSTERED = ("matroska", "webm", "ogg", "mp4")
+"""Formats whose writers gather packets before they send them."""
+WAITED_SECONDS = 0.02
+"""A read that took longer had to wait for the sender."""
+AHEAD_SECONDS = 15.0
+"""What arrives so far ahead of its time is a recording: live servers send a few seconds of the past at most."""
+_IMAGE = re.compile(rb"\x89PNG\r\n\x1a\n|RIFF....WEBP|BM|II\*\0|MM\0\*", re.DOTALL)
+"""First bytes of images other than JPEG that OpenCV reads: PNG, WebP, BMP, TIFF."""
+LONGEST_PLAYLIST = 1 << 20
+"""Bytes."""
+MOST_QUEUED = 4096
+"""Packets of a stream that comes in bursts, about a minute."""
 
 
-def stream_frames(address: str, stop: threading.Event, timeouts: Timeouts) -> Iterator[Frame]:
+def stream_frames(
+    address: str,
+    size: tuple[int, int] | None,
+    stop: threading.Event,
+    timeouts: Timeouts,
+    *,
+    insecure: bool = False,
+) -> Iterator[Frame]:
     """Frames of a stream until it ends or stalls; times are those of `time.monotonic` at which they arrived.
+
+    Live streams give their newest frame, however long they have been running; recordings are played at their own rate.
 
     Args:
         address: URL.
+        size: the variant of a playlist that is chosen fits in this width and height in pixels; None is the largest.
         stop: ends this when it is set, as soon as a read returns.
         timeouts: for opening, reading and garbled data.
+        insecure: take any certificate.
 
     Raises:
         InputError: it does not open.
     """
-    name, begin = source_name(address), time.monotonic()
-    try:
-        # UDP loses packets, and each loss is a grey area in the image.
-        options = {"rtsp_flags": "prefer_tcp"}
-        container = av.open(address, timeout=(timeouts.open, timeouts.read), options=options)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        if time.monotonic() - begin >= timeouts.open:
-            reason = f"no answer in {timeouts.open:g} seconds"
-        elif getattr(error, "errno", None) == errno.EIO:
-            # FFmpeg's error for an unknown host name.
-            reason = "the host is not found, or hangs up"
-        else:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError(
-            f"the stream {name} does not open ({reason}): check the address, and that it is running and can be reached"
-        ) from None
+    source = Address(address, timeouts, insecure)
+    if not source.is_web:
+        yield from _frames(source, source.open(), stop)
+        return
+    download = source.download()
+    head = download.peek(HEAD_BYTES)
+    if is_jpegs(head):
+        yield from jpeg_frames(download, source.download, stop, timeouts)
+    elif _IMAGE.match(head):
+        yield from image_frames(download, source.download, stop, timeouts)
+    elif head.startswith(MARK):
+        # FFmpeg asks for playlists itself, again and again.
+        chosen = _variant(source, download, size)
+        yield from _frames(chosen, chosen.open(), stop)
+    elif download.length:
+        # A file, whose index may be at its end.
+        download.close()
+        yield from _frames(source, source.open(), stop, is_recording=True)
+    else:
+        with download:
+            yield from _frames(source, source.open(download=download), stop)
+
+
+def _variant(source: Address, download: Download, size: tuple[int, int] | None) -> Address:
+    """The playlist to read, where a master playlist lists several."""
+    data = bytearray()
+    with download:
+        for chunk in download:
+            data += chunk
+            if len(data) > LONGEST_PLAYLIST:
+                return source
+    listed = variants(data.decode(errors="replace"), source.url)
+    found = [variant for variant in listed if source.at(variant.address).is_web]
+    return source.at(best_variant(found, size).address) if found else source
+
+
+def _frames(source: Address, container: Any, stop: threading.Event, is_recording: bool = False) -> Iterator[Frame]:
     with container:
-        if not container.streams.video or container.streams.video[0].codec_context is None:
-            raise InputError(f"the stream {name} carries no video that can be read: choose another camera", "camera")
-        yield from _decoded(container, stop, timeouts.garbled)
+        video = _largest(container)
+        if video is None:
+            raise InputError(
+                f"the stream {source_name(source.url)} carries no video that can be read: choose another camera",
+                "camera",
+            )
+        for other in container.streams.video:
+            if other is not video:
+                other.discard = "ALL"
+        name = container.format.name
+        # A live stream may say a duration, such as 0 or the length of what its sender reads; an MP4 that is sent while
+        # it is made does not know its own.
+        is_recording |= name == "hls" or (source.is_web and "mp4" in name and bool(container.duration))
+        yield from _decoded(container, video, is_recording, source.is_web, stop, source.timeouts.garbled)
 
 
-def _decoded(container: Any, stop: threading.Event, garbled_seconds: float) -> Iterator[Frame]:
-    video = container.streams.video[0]
+def _largest(container: Any) -> Any:
+    """The default video stream of a container, of several the largest; None where it has none."""
+    videos = [s for s in container.streams.video if s.codec_context and not s.disposition & Disposition.attached_pic]
+
+    def rank(stream: Any) -> tuple[bool, int]:
+        return bool(stream.disposition & Disposition.default), stream.width * stream.height
+
+    return max(videos, key=rank, default=None)
+
+
+def _decoded(
+    container: Any, video: Any, is_recording: bool, is_web: bool, stop: threading.Event, garbled: float
+) -> Iterator[Frame]:
     decoder: Any = video.codec_context
     if decoder.name == "mjpeg":
         # Without it, a truncated JPEG is decoded to an image that is grey from there on.
         decoder = av.CodecContext.create("mjpeg", "r")
         decoder.options = {"err_detect": "explode"}
-    # Files and playlists arrive faster than in real time.
-    paced = container.duration is not None or container.format.name == "hls"
-    reformatter = VideoReformatter()
-    start: float | None = None
-    last, damaged = time.monotonic(), 0
-    with suppress(av.FFmpegError):
+    recording = RecordingClock() if is_recording else None
+    is_clustered = any(name in container.format.name for name in CLUSTERED)
+    bursts = BurstClock() if is_clustered and not is_recording else None
+    display, begin = Display(), time.monotonic()
+    first: float | None = None
+    last, damaged = begin, 0
+    packets = _packets(container, stop) if bursts is None else _packets_ahead(container, stop)
+    has_waited = False
+    with closing(packets), suppress(av.FFmpegError):
         # Packets of all streams: sound that goes on must not hide that the video has stalled.
-        for packet in container.demux():
-            grabbed = time.monotonic()
-            if grabbed - last > garbled_seconds or stop.is_set():
+        for packet, arrived, waited in packets:
+            has_waited |= waited
+            if arrived - last > garbled or stop.is_set():
                 return
             if packet.stream is not video or not packet.size:
                 continue
@@ -93,13 +162,66 @@ def _decoded(container: Any, stop: threading.Event, garbled_seconds: float) -> I
             for frame in frames:
                 if frame.is_corrupt:
                     continue
-                if paced and frame.time is not None:
-                    if start is None or not -EARLY_SECONDS < grabbed - start - frame.time < LATE_SECONDS:
-                        start = grabbed - frame.time
-                    if stop.wait(max(0.0, start + frame.time - time.monotonic())):
-                        return
-                    grabbed = time.monotonic()
-                matrix = None if frame.format.is_rgb else Colors.of(frame).matrix
-                image: Any = reformatter.reformat(frame, format="bgr24", src_colorspace=matrix).to_ndarray()
-                yield Frame(image, grabbed)
+                shown = arrived
+                if frame.time is not None:
+                    first = frame.time if first is None else first
+                    if recording is None and is_web and frame.time - first - (arrived - begin) > AHEAD_SECONDS:
+                        recording = RecordingClock()
+                    if recording is not None:
+                        shown = recording.due(frame.time, time.monotonic())
+                    elif bursts is not None:
+                        shown = bursts.due(frame.time, arrived, has_waited)
+                    if shown > arrived:
+                        if stop.wait(max(0.0, shown - time.monotonic())):
+                            return
+                        shown = time.monotonic()
+                has_waited = False
+                yield Frame(display(frame, video.codec_context.sample_aspect_ratio), shown)
                 last, damaged = time.monotonic(), 0
+
+
+_Packets = Generator[tuple[Any, float, bool], None, None]
+
+
+def _packets(container: Any, stop: threading.Event) -> _Packets:
+    """Packets, each with the time when it was read, and whether that had to wait."""
+    before = time.monotonic()
+    for packet in container.demux():
+        now = time.monotonic()
+        yield packet, now, now - before > WAITED_SECONDS
+        if stop.is_set():
+            return
+        before = time.monotonic()
+
+
+def _packets_ahead(container: Any, stop: threading.Event) -> _Packets:
+    """The same, read by a thread, since whoever waits until a frame is due does not see when the next packets come."""
+    # Whoever waits for the next packet must not wait for ever: None ends them.
+    found: queue.Queue[tuple[Any, float, bool] | None] = queue.Queue(MOST_QUEUED)
+    closed = threading.Event()
+
+    def put(item: tuple[Any, float, bool] | None) -> None:
+        while not closed.is_set():
+            with suppress(queue.Full):
+                found.put(item, timeout=0.2)
+                return
+
+    def read() -> None:
+        try:
+            with suppress(av.FFmpegError):
+                for item in _packets(container, stop):
+                    put(item)
+                    if closed.is_set():
+                        return
+        finally:
+            put(None)
+
+    thread = threading.Thread(target=read, name="camera packets", daemon=True)
+    thread.start()
+    try:
+        while (item := found.get()) is not None:
+            yield item
+    finally:
+        closed.set()
+        # The container must not be closed while it is read.
+        thread.join()

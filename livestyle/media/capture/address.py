@@ -1,0 +1,118 @@
+"""Addresses of streams, and how FFmpeg opens them: options, time limits, and errors in words."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+
+from livestyle.errors import InputError
+
+from .download import Download
+from .kinds import source_name
+from .timeouts import Timeouts
+from .tls import ca_bundle, tls_options
+
+ENCRYPTED = ("https", "rtmps", "rtsps")
+"""URL schemes whose servers have certificates."""
+ANALYZE_MICROSECONDS = 2_000_000
+"""How much of a stream over HTTP or RTMP FFmpeg reads at most, to find out what is in it: FLV promises sound that may
+never come."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Address of a stream.
+
+    Attributes:
+        url: in full, with its password.
+        timeouts: for opening and reading.
+        insecure: take any certificate.
+    """
+
+    url: str
+    timeouts: Timeouts
+    insecure: bool = False
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it is read over HTTP."""
+        return self.url.lower().startswith(("http:", "https:"))
+
+    def at(self, url: str) -> Address:
+        """Another address that is opened in the same way."""
+        return replace(self, url=url)
+
+    def open(self, kind: str | None = None, download: Download | None = None) -> Any:
+        """PyAV's container.
+
+        Args:
+            kind: FFmpeg's name of the format; None finds it out.
+            download: the bytes to read, where they have begun to come; None asks for them.
+
+        Raises:
+            InputError: it does not open.
+        """
+        begin, timeouts = time.monotonic(), (self.timeouts.open, self.timeouts.read)
+        source: Any = download or self.url
+        try:
+            return av.open(source, "r", format=kind, timeout=timeouts, options=self._options())
+        except (av.FFmpegError, OSError, ValueError) as error:
+            trouble: Exception = error
+        if time.monotonic() - begin >= timeouts[0]:
+            reason = f"no answer in {timeouts[0]:g} seconds"
+        elif certificate := self._certificate_trouble():
+            raise InputError(
+                f"the stream {source_name(self.url)} does not open (its certificate is not trusted: {certificate}): "
+                "check the address, or allow any certificate if the camera has made its own",
+                "insecure",
+            )
+        elif getattr(trouble, "errno", None) == errno.EIO:
+            # FFmpeg's error for an unknown host name.
+            reason = "the host is not found, or hangs up"
+        else:
+            reason = getattr(trouble, "strerror", None) or type(trouble).__name__
+        raise InputError(
+            f"the stream {source_name(self.url)} does not open ({reason}): check the address, and that it is running "
+            "and can be reached"
+        )
+
+    def download(self) -> Download:
+        """The bytes of an answer of a web server.
+
+        Raises:
+            InputError: there is none.
+        """
+        return Download(self.open("data"))
+
+    def _options(self) -> dict[str, str]:
+        scheme = self.url.partition(":")[0].lower()
+        # UDP loses packets, and each loss is a grey area in the image.
+        options = {"rtsp_flags": "prefer_tcp"} if scheme.startswith("rtsp") else {}
+        if self.is_web or scheme.startswith("rtmp"):
+            options["analyzeduration"] = str(ANALYZE_MICROSECONDS)
+        return options | (tls_options(self.insecure) if scheme in ENCRYPTED else {})
+
+    def _certificate_trouble(self) -> str:
+        """Why Python does not trust the server's certificate; FFmpeg does not say. Empty where it does."""
+        parts = urlsplit(self.url)
+        if self.insecure or parts.scheme.lower() not in ENCRYPTED or not parts.hostname:
+            return ""
+        port = parts.port or {"https": 443, "rtmps": 443, "rtsps": 322}[parts.scheme.lower()]
+        context = ssl.create_default_context(cafile=ca_bundle())
+        try:
+            with (
+                socket.create_connection((parts.hostname, port), self.timeouts.read) as connection,
+                context.wrap_socket(connection, server_hostname=parts.hostname),
+            ):
+                return ""
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message
+        except OSError:
+            return ""

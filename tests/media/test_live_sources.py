@@ -1,0 +1,426 @@
+"""Live sources as people have them, played for real on loopback: how old their pictures are, and how they stand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from livestyle.media.capture.camera import Camera
+from livestyle.media.capture.jpegs import JpegSplitter
+from livestyle.media.capture.pacing import BurstClock
+from livestyle.media.capture.playlist import best_variant, variants
+from livestyle.media.capture.probe import probe
+from livestyle.media.capture.sources import open_source
+from livestyle.media.capture.timeouts import Timeouts
+from livestyle.media.frames import Frame
+from tests.ffmpeg import Make
+from tests.media.clock_picture import X264, ClockSender, age, free_port
+from tests.mjpeg import jpeg
+
+PATIENCE = 60.0
+LATE_SECONDS = 0.3
+PATIENT = Timeouts(reconnect=0.05, longest_reconnect=0.2)
+
+
+def newest(camera: Camera, frame: Frame | None) -> Frame:
+    following = camera.latest(after=frame, timeout=PATIENCE)
+    assert following is not None, camera.notice
+    return following
+
+
+def wait_for_age(camera: Camera, most: float, least: float = -0.1, in_a_row: int = 10) -> None:
+    """Wait until some frames in a row are so many seconds old.
+
+    A machine that is busy with other things is late at times, but not always: what stays behind never gets here.
+    """
+    frame, found, end = None, list[float](), time.monotonic() + PATIENCE
+    while len(found) < in_a_row or not all(least <= seconds < most for seconds in found[-in_a_row:]):
+        assert time.monotonic() < end, f"frames are {found[-in_a_row:]} seconds old"
+        frame = newest(camera, frame)
+        found.append(age(frame.image))
+
+
+def served(ffmpeg: str, address: str, *codec: str) -> ClockSender:
+    return ClockSender(ffmpeg, *codec, "-listen", "1", address)
+
+
+def opened(address: str, **options: Any) -> Camera:
+    """A camera that is opened as soon as the sender listens."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        camera = Camera(address, timeouts=PATIENT, **options)
+        try:
+            camera.wait_open()
+        except Exception:
+            camera.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return camera
+
+
+# -- newest frames ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "codec"),
+    [
+        ("rtmp", (*X264, "-f", "flv")),
+        # The sender says how long it will be, as one does that reads a file.
+        ("rtmp", (*X264, "-t", "60", "-f", "flv")),
+        ("http", (*X264, "-t", "60", "-f", "flv")),
+        ("http", (*X264, "-f", "mpegts")),
+        ("http", ("-c:v", "mjpeg", "-f", "mpjpeg")),
+    ],
+)
+def test_a_live_stream_gives_its_newest_frame(ffmpeg: str, scheme: str, codec: tuple[str, ...]) -> None:
+    address = f"{scheme}://127.0.0.1:{free_port()}/live/key"
+    with served(ffmpeg, address, *codec), opened(address) as camera:
+        wait_for_age(camera, LATE_SECONDS)
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_a_transport_stream_gives_its_newest_frame(ffmpeg: str, scheme: str) -> None:
+    address = f"{scheme}://127.0.0.1:{free_port()}"
+    listens = "?listen=1" if scheme == "tcp" else ""
+    with ClockSender(ffmpeg, *X264, "-f", "mpegts", address + listens), opened(address) as camera:
+        wait_for_age(camera, LATE_SECONDS)
+
+
+def test_frames_are_new_after_nobody_took_one_for_a_while(ffmpeg: str) -> None:
+    address = f"rtmp://127.0.0.1:{free_port()}/live/key"
+    with served(ffmpeg, address, *X264, "-f", "flv"), opened(address) as camera:
+        wait_for_age(camera, LATE_SECONDS)
+        time.sleep(2)
+        wait_for_age(camera, LATE_SECONDS, in_a_row=1)
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        (*X264, "-f", "matroska"),
+        (*X264, "-t", "60", "-movflags", "frag_keyframe+empty_moov", "-f", "mp4"),
+    ],
+)
+def test_a_stream_that_comes_in_bursts_is_played_evenly(ffmpeg: str, codec: tuple[str, ...]) -> None:
+    address = f"http://127.0.0.1:{free_port()}/live"
+    with served(ffmpeg, address, *codec), opened(address) as camera:
+        # A group of 25 frames is sent once it is complete.
+        wait_for_age(camera, 1.4, 0.9, in_a_row=30)
+
+
+def test_the_clock_of_bursts_delays_no_more_than_they_need() -> None:
+    clock = BurstClock()
+    # A backlog is shown at once.
+    assert [clock.due(n / 10, 50, waited=False) for n in range(20)] == [50] * 20
+    # Ten frames a second, ten of them at the end of each second.
+    for second in range(3, 6):
+        due = [clock.due(second + n / 10, second + 51, waited=n == 0) for n in range(10)]
+        assert np.allclose(due, second + 51 + np.arange(10) / 10)
+    # Nothing was read for five seconds; the backlog is shown as soon as it is there.
+    assert clock.due(10.5, 62, waited=True) == 62
+    late = [clock.due(n, n + 51.0, waited=True) for n in range(11, 20)]
+    assert late[-1] == 70
+
+
+# -- motion JPEG ------------------------------------------------------------------------------------------------------
+
+
+class JpegServer:
+    """Sends what a function yields to everybody who asks.
+
+    Args:
+        kind: content type.
+        answer: makes the pieces of one answer, given the number of answers before it.
+    """
+
+    def __init__(self, kind: str, answer: Callable[[int], Iterator[bytes]]) -> None:
+        self.answers = 0
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                number, server.answers = server.answers, server.answers + 1
+                self.send_response(200)
+                if kind:
+                    self.send_header("Content-Type", kind)
+                self.end_headers()
+                try:
+                    for piece in answer(number):
+                        self.wfile.write(piece)
+                except OSError:
+                    return
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
+        self.address = f"http://127.0.0.1:{self._server.server_port}/video"
+
+    def __enter__(self) -> JpegServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def scene(grey: int = 90) -> np.ndarray:
+    image = np.full((96, 160, 3), grey, np.uint8)
+    image[:48, :80] = (30, 60, 200)
+    return image
+
+
+MULTIPART = "multipart/x-mixed-replace; boundary=frame"
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        (MULTIPART, b"--frame\r\nContent-Type: image/jpg\r\nContent-Length: %(length)d\r\n\r\n%(image)b\r\n"),
+        (MULTIPART, b"--frame\r\nContent-Type: image/jpg\r\n\r\n%(image)b\r\n"),
+        (MULTIPART, b"--frame\r\n\r\n%(image)b\r\n"),
+        (MULTIPART, b"--frame\r\nContent-Length: %(length)d\r\n\r\n%(image)b\r\n"),
+        (MULTIPART, b"\r\n--frame\nContent-Type: image/jpeg; charset=x\n\n%(image)b\n"),
+        (MULTIPART, b"--another\r\nX-Timestamp: 7\r\nContent-Length: 3\r\n\r\n%(image)b"),
+        ("multipart/mixed;boundary=\"--x\"", b"----x\r\nContent-Type: application/octet-stream\r\n\r\n%(image)b\r\n"),
+        ("text/plain", b"--frame\r\nContent-type:image/pjpeg\r\n\r\n%(image)b\r\n"),
+        ("video/x-motion-jpeg", b"%(image)b"),
+        ("", b"%(image)b"),
+    ],
+)  # fmt: skip
+def test_motion_jpeg_is_shown_whatever_its_headers_say(kind: str, part: bytes) -> None:
+    def send(_: int) -> Iterator[bytes]:
+        for grey in range(60, 200):
+            image = jpeg(scene(grey))
+            yield part % {b"length": len(image), b"image": image}
+            time.sleep(0.02)
+
+    with JpegServer(kind, send) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        first = camera.wait_open()
+        second = newest(camera, first)
+        assert first.image.shape == (96, 160, 3)
+        assert second.image[-1, -1].mean() > first.image[-1, -1].mean()
+        assert server.answers == 1
+
+
+def test_an_image_is_complete_with_its_last_byte_however_it_is_cut() -> None:
+    rng = np.random.default_rng(1)
+    images = [jpeg(rng.integers(0, 255, (40, 56, 3), np.uint8)) for _ in range(3)]
+    progressive = cv2.imencode(".jpg", scene(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2])[1]
+    # EXIF with a thumbnail, which is a JPEG within the JPEG.
+    inner = b"Exif\0\0" + images[0]
+    thumbnail = images[1][:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + images[1][2:]
+    whole = [*images, progressive.tobytes(), thumbnail, images[2]]
+    stream = b"".join(b"--frame\r\nA: \xff\r\n\r\n" + image + b"\r\n" for image in whole)
+    for size in (1, 7, 1000, len(stream)):
+        splitter, found = JpegSplitter(), list[bytes]()
+        for at in range(0, len(stream), size):
+            found += splitter.feed(stream[at : at + size])
+        assert found == whole
+    splitter = JpegSplitter()
+    assert list(splitter.feed(images[0] + images[1][:-1])) == images[:1]
+    assert list(splitter.feed(images[1][-1:])) == images[1:2]
+
+
+def test_an_image_without_an_end_costs_no_other() -> None:
+    image = jpeg(scene())
+    splitter = JpegSplitter()
+    found = list(splitter.feed(image[:-2] + b"\r\n--frame\r\n\r\n" + image + image[:90] + image))
+    assert found[0].startswith(image[:-2])
+    assert found[1] == found[-1] == image
+
+
+# -- snapshots --------------------------------------------------------------------------------------------------------
+
+
+def test_an_address_of_one_picture_is_asked_quietly_again() -> None:
+    def send(number: int) -> Iterator[bytes]:
+        yield jpeg(scene(60 + 10 * min(number, 8)))
+
+    with JpegServer("image/jpeg", send) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        frame = camera.wait_open()
+        notices = set()
+        while frame.image[-1, -1].mean() < 135:
+            frame = newest(camera, frame)
+            notices.add(camera.notice)
+        assert notices == {""}
+        # What does not change any more is asked for about once a second.
+        wait = time.monotonic() + 3
+        before = server.answers
+        while time.monotonic() < wait:
+            frame = newest(camera, frame)
+        assert server.answers - before < 12
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp"])
+def test_a_snapshot_may_have_another_format(suffix: str) -> None:
+    image = cv2.imencode(suffix, scene(), [])[1].tobytes()
+    with JpegServer("", lambda _: iter([image])) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        first = camera.wait_open()
+        assert np.abs(newest(camera, first).image.astype(int) - scene()).mean() < 2
+        assert camera.notice == ""
+
+
+def test_a_camera_of_snapshots_that_is_gone_is_said_and_comes_back() -> None:
+    image = jpeg(scene())
+
+    def send(number: int) -> Iterator[bytes]:
+        yield b"" if 2 < number < 12 else image
+
+    hasty = Timeouts(read=0.3, reconnect=0.05, longest_reconnect=0.1)
+    with JpegServer("image/jpeg", send) as server, Camera(server.address, timeouts=hasty) as camera:
+        camera.wait_open()
+        for is_gone in (True, False):
+            end = time.monotonic() + PATIENCE
+            while ("stopped giving pictures" in camera.notice) != is_gone:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+
+
+def test_a_snapshot_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    with JpegServer("image/jpeg", lambda _: iter([jpeg(scene())])) as server:
+        (mode,) = probe(server.address, 0.25)
+    assert (mode.width, mode.height) == (160, 96)
+
+
+# -- shape ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shape"), [("64/45", (96, 228, 3)), ("1/2", (192, 160, 3)), ("1", (96, 160, 3)), ("1000", (96, 160, 3))]
+)
+def test_a_stream_has_square_pixels(ffmpeg: str, make: Make, aspect: str, shape: tuple[int, ...]) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25:duration=1", "-vf", f"setsar={aspect}")
+    clip = make("shape.ts", *source, "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    data = clip.read_bytes()
+    with JpegServer("video/mp2t", lambda _: iter([data])) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        assert camera.wait_open().image.shape == shape
+    with Camera(clip, timeouts=PATIENT) as camera:
+        assert camera.wait_open().image.shape == shape
+    with open_source(clip) as opened_source:
+        frame = next(iter(opened_source))
+        assert frame.image.shape == shape == (opened_source.height, opened_source.width, 3)
+
+
+def test_a_stream_that_was_filmed_upright_stands_upright(ffmpeg: str, make: Make) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25:duration=1", "-vf", "setsar=2")
+    flat = make("flat.mp4", *source, "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    fragmented = ("-movflags", "frag_keyframe+empty_moov")
+    clip = make("phone.mp4", "-i", str(flat), "-c", "copy", "-metadata:s:v:0", "rotate=90", *fragmented)
+    data = clip.read_bytes()
+    with JpegServer("video/mp4", lambda _: iter([data])) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        # 160 wide pixels are 320, and after the turn the height.
+        assert camera.wait_open().image.shape == (320, 96, 3)
+
+
+def test_motion_jpeg_is_turned_as_its_exif_says() -> None:
+    image = jpeg(scene())
+    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    exif = b"\xff\xe1" + (len(tiff) + 8).to_bytes(2, "big") + b"Exif\0\0" + tiff
+    turned = image[:2] + exif + image[2:]
+    with JpegServer("image/jpeg", lambda _: iter([turned])) as server, Camera(server.address) as camera:
+        upright = camera.wait_open().image
+    assert np.abs(upright.astype(int) - np.rot90(scene(), -1)).mean() < 3
+
+
+# -- playlists --------------------------------------------------------------------------------------------------------
+
+
+class _Folder:
+    """A folder over HTTP that remembers what was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[str] = []
+        files = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                name = self.path.partition("?")[0].strip("/")
+                files.asked.append(name)
+                path = folder / name
+                data = path.read_bytes() if path.is_file() else b""
+                self.send_response(200 if data else 404)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> _Folder:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "name"), [(None, 320, "master.m3u8"), ((200, 200), 160, "master.m3u8"), ((160, 90), 160, "live")]
+)
+def test_of_a_playlist_only_the_best_variant_that_fits_is_read(
+    make: Make, tmp_path: Path, size: tuple[int, int] | None, width: int, name: str
+) -> None:
+    lines = ["#EXTM3U"]
+    for wide in (80, 320, 160):
+        source = ("-f", "lavfi", "-i", f"testsrc2=size={wide}x{wide // 2}:rate=25:duration=1")
+        make(f"{wide}.ts", *source, "-c:v", "libx264", "-pix_fmt", "yuv420p")
+        parts = ("#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", f"{wide}.ts", "#EXT-X-ENDLIST")
+        (tmp_path / f"{wide}.m3u8").write_text("\n".join(parts))
+        lines += [
+            f'#EXT-X-STREAM-INF:BANDWIDTH={wide}000,CODECS="avc1.4d,mp4a",RESOLUTION={wide}x{wide // 2}',
+            f"{wide}.m3u8",
+        ]
+    (tmp_path / name).write_text("\n".join(lines))
+    with _Folder(tmp_path) as files, Camera(f"{files.address}/{name}?key=1", size, timeouts=PATIENT) as camera:
+        frame = camera.wait_open()
+        for _ in range(5):
+            frame = newest(camera, frame)
+        assert frame.image.shape[1] == width
+        assert set(files.asked) == {name, f"{width}.m3u8", f"{width}.ts"}
+
+
+def test_variants_of_a_playlist() -> None:
+    text = """#EXTM3U
+#EXT-X-STREAM-INF:BANDWIDTH=64000,CODECS="mp4a.40.2"
+sound.m3u8
+#EXT-X-STREAM-INF:RESOLUTION=1280x720,NAME="a, RESOLUTION=1x1",BANDWIDTH=2000000
+
+# comment
+../hd/list.m3u8?token=x
+#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=640x360
+https://other/low.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=1200000,RESOLUTION=640x360
+mid.m3u8"""
+    found = variants(text, "http://user:pw@host:8080/live/master.m3u8")
+    assert [v.address for v in found] == [
+        "http://user:pw@host:8080/hd/list.m3u8?token=x",
+        "https://other/low.m3u8",
+        "http://user:pw@host:8080/live/mid.m3u8",
+    ]
+    assert best_variant(found, None).width == 1280
+    assert best_variant(found, (1279, 720)).bandwidth == 1200000
+    assert best_variant(found, (100, 100)).bandwidth == 900000
+    assert variants("#EXTM3U\n#EXTINF:2,\na.ts", "http://host/") == []
+    assert [v.width for v in variants("#EXT-X-STREAM-INF:BANDWIDTH=x\na.m3u8", "http://host/")] == [0]
