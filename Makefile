@@ -26,6 +26,7 @@ help:
 	@echo "make test-all the same with the slow tests, as before a release"
 	@echo "make lint     only the checks: ruff, mypy and the layers of imports"
 	@echo "make format   lay the code out as the checks want it"
+	@echo "make web      build the page that paints in a browser (needs Node 20); make test-web tests it"
 	@echo "make clean    remove $(VENV) and what the tools left behind"
 	@echo
 	@echo "PYTHON=/path/to/python3 picks the Python (3.11 or newer); otherwise the first that fits is taken."
@@ -74,3 +75,19 @@ $(BIN)/python:
 	echo "error: no Python 3.11 or newer with its venv module was found$(if $(PYTHON), at $(PYTHON)):" >&2; \
 	echo "install one (Debian and Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
 	exit 1
+
+# The page that paints in a browser: needs Node 20 or newer; its tests need Chromium too (Debian: apt install chromium).
+WEB := livestyle/web
+
+.PHONY: web test-web
+
+web: $(WEB)/node_modules/stamp
+	cd $(WEB) && npm run --silent build
+
+test-web: web $(VENV)/test.stamp
+	cd $(WEB) && npm run --silent test
+	LIVESTYLE_WEB=1 $(PYTEST) tests/web
+
+$(WEB)/node_modules/stamp: $(WEB)/package.json $(WEB)/package-lock.json
+	cd $(WEB) && npm ci --no-fund --no-audit
+	@touch $@

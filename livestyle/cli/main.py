@@ -35,6 +35,7 @@ from .options import (
 )
 from .run import is_folder_of_styles, load, looks_of, open_mask
 from .styles import styles_app
+from .web import web
 
 if TYPE_CHECKING:
     from livestyle.styles.library import Style, StyleLibrary
@@ -299,6 +300,7 @@ def demo(
 
 
 app.command()(bench)
+app.command()(web)
 app.command()(doctor)
 
 

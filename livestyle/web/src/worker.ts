@@ -1,0 +1,126 @@
+/** The worker that paints: WebAssembly blocks the thread that it runs on. */
+
+import * as ort from "onnxruntime-web/wasm";
+import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import files from "virtual:model-files";
+
+import type { Kind, Pixels, Reply, Request, Requests } from "./messages";
+import { type ModelFile, Networks, StyleEncoder } from "./networks";
+import { Painter, toBgr, toRgba } from "./painter";
+
+// The worker lies in assets/, beside models/.
+const ROOT = new URL(/* @vite-ignore */ "../", import.meta.url);
+
+let loaded = 0;
+
+/** The bytes of a file of this page, which are those that it was built with. */
+async function verified(url: URL, sha256: string): Promise<Uint8Array<ArrayBuffer>> {
+  const name = url.pathname.split("/").pop();
+  let response: Response;
+  try {
+    response = await fetch(url);
+  } catch {
+    throw new Error(`${name} could not be downloaded: are you connected? Reload the page to try again.`);
+  }
+  if (!response.ok || !response.body) throw new Error(`${name} could not be downloaded (${response.status}).`);
+  const parts: Uint8Array[] = [];
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    loaded += value.length;
+    reply({ loaded });
+  }
+  const bytes = new Uint8Array(await new Blob(parts as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (found !== sha256) throw new Error(`${name} is damaged, or of another version: reload the page.`);
+  return bytes;
+}
+
+const read = (file: ModelFile) => verified(new URL(`models/${file}`, ROOT), files[file]);
+
+let opening: Promise<{ main: Painter; single: Painter }> | null = null;
+
+async function open() {
+  ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = "error";
+  const [wasm] = await Promise.all([verified(new URL(wasmUrl, import.meta.url), files.wasm), warm("stylize.int8.onnx")]);
+  ort.env.wasm.wasmBinary = wasm;
+  const networks = new Networks(ort, (file) => warm(file));
+  await networks.get("int8");
+  return { main: new Painter(networks), single: new Painter(networks) };
+}
+
+const warmed: Partial<Record<ModelFile, Promise<Uint8Array<ArrayBuffer>>>> = {};
+
+/** A file whose download has begun before it is needed, once. */
+function warm(file: ModelFile) {
+  const reading = (warmed[file] ??= read(file));
+  reading.catch(() => delete warmed[file]);
+  return reading;
+}
+
+let encoder: Promise<StyleEncoder> | null = null;
+
+let scratch: OffscreenCanvas | null = null;
+
+function pixelsOf(image: ImageBitmap | Pixels): Pixels {
+  if (!(image instanceof ImageBitmap)) return image;
+  const { width, height } = image;
+  if (scratch?.width !== width || scratch.height !== height) scratch = new OffscreenCanvas(width, height);
+  const context = scratch.getContext("2d", { willReadFrequently: true })!;
+  context.drawImage(image, 0, 0);
+  image.close();
+  return { rgba: context.getImageData(0, 0, width, height).data as Uint8ClampedArray<ArrayBuffer>, width, height };
+}
+
+const handlers: { [K in Kind]: (ask: Requests[K]["ask"]) => Promise<Requests[K]["answer"]> } = {
+  async open() {
+    opening ??= open();
+    opening.catch(() => (opening = null));
+    await opening;
+    return null;
+  },
+
+  async paint({ image, look, single }) {
+    await handlers.open(null);
+    const painter = (await opening!)[single ? "single" : "main"];
+    const begin = performance.now();
+    const { rgba, width, height } = pixelsOf(image);
+    const painted = await painter.paint({ pixels: toBgr(rgba), width, height }, look);
+    return { rgba: toRgba(painted), width, height, form: painter.form, seconds: (performance.now() - begin) / 1000 };
+  },
+
+  async encode(image) {
+    await handlers.open(null);
+    encoder ??= StyleEncoder.open(ort, read);
+    encoder.catch(() => (encoder = null));
+    const { rgba, width, height } = pixelsOf(image);
+    return (await encoder).encode({ pixels: toBgr(rgba), width, height });
+  },
+
+  async reset() {
+    (await opening)?.main.reset();
+    return null;
+  },
+};
+
+function reply(message: Reply, transfer: Transferable[] = []) {
+  self.postMessage(message, { transfer });
+}
+
+// One at a time, in their order: a session runs one frame at a time.
+let last = Promise.resolve();
+
+self.onmessage = ({ data: { id, kind, ask } }: MessageEvent<Request>) => {
+  last = last.then(async () => {
+    try {
+      const answer = await (handlers[kind] as (ask: unknown) => Promise<unknown>)(ask);
+      const rgba = (answer as { rgba?: Uint8ClampedArray<ArrayBuffer> } | null)?.rgba;
+      reply({ id, answer }, rgba ? [rgba.buffer] : []);
+    } catch (error) {
+      reply({ id, error: error instanceof Error ? error.message : String(error) });
+    }
+  });
+};

@@ -1,0 +1,226 @@
+import { statSync } from "node:fs";
+
+import { AxeBuilder } from "@axe-core/playwright";
+import { type BrowserContext, chromium, expect, type Page, test as base } from "@playwright/test";
+
+/** A page that logs no error, such as a violation of its policy, and asks no other host for anything. */
+const test = base.extend<{ faults: string[] }>({
+  faults: [
+    async ({ page, baseURL }, use) => {
+      const faults: string[] = [];
+      page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+      page.on("pageerror", (error) => faults.push(error.message));
+      page.on("request", ({ url }) => {
+        const address = url();
+        if (!/^(blob|data):/.test(address) && !address.startsWith(baseURL!)) faults.push(address);
+      });
+      await use(faults);
+      expect(faults).toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+const message = (page: Page) => page.locator("#message");
+
+/** Wait until so many frames more have been painted. */
+async function painted(page: Page, frames = 1): Promise<void> {
+  for (let n = 0; n < frames; n++) {
+    const before = await page.evaluate(() => window.livestyle.figures().last);
+    await page.waitForFunction((last) => window.livestyle.figures().last > last, before, { timeout: 60_000 });
+  }
+}
+
+async function demo(page: Page, hash = ""): Promise<void> {
+  await page.goto(`./${hash}`);
+  await page.getByRole("button", { name: "Paint the demo clip" }).click();
+  await painted(page);
+}
+
+/** How much the pixels of the painting vary. */
+function contrast(page: Page): Promise<number> {
+  return page.evaluate(() => {
+    const canvas = document.querySelector<HTMLCanvasElement>("#stage")!;
+    const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+    let [sum, squares, count] = [0, 0, 0];
+    for (let i = 0; i < data.length; i += 4, count++) {
+      sum += data[i];
+      squares += data[i] ** 2;
+    }
+    return Math.sqrt(squares / count - (sum / count) ** 2);
+  });
+}
+
+/** A PNG of stripes, as a file to choose. */
+async function picture(page: Page, name: string, width: number, height: number) {
+  const data = await page.evaluate(
+    ([w, h]) => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [w, h];
+      const draw = canvas.getContext("2d")!;
+      for (let x = 0; x < w; x += 10) {
+        draw.fillStyle = `hsl(${x} 80% ${30 + (x % 50)}%)`;
+        draw.fillRect(x, 0, 10, h);
+      }
+      return canvas.toDataURL("image/png").split(",")[1];
+    },
+    [width, height],
+  );
+  return { name, mimeType: "image/png", buffer: Buffer.from(data, "base64") };
+}
+
+test("a camera is painted", async ({ page }) => {
+  await page.goto("./");
+  await page.getByRole("button", { name: "Paint my camera" }).click();
+  await painted(page, 3);
+  expect(await contrast(page)).toBeGreaterThan(10);
+  await expect(message(page)).toHaveText("");
+});
+
+test("the demo clip is painted, and comes to the constant form", async ({ page }) => {
+  await demo(page);
+  await page.waitForFunction(() => window.livestyle.figures().form === "constant");
+  expect(await contrast(page)).toBeGreaterThan(20);
+  await page.getByRole("button", { name: "Figures" }).click();
+  await expect(page.locator("#figures")).toContainText("WebAssembly, 1 thread, 8 bits");
+});
+
+test("a picture is painted at its shape, and another as a style", async ({ page }) => {
+  await page.goto("./");
+  await page.locator("#file").setInputFiles(await picture(page, "photo.png", 300, 200));
+  await painted(page);
+  await expect(page.locator("#stage")).toHaveJSProperty("width", 300);
+  await page.locator("#style-file").setInputFiles(await picture(page, "stripes.png", 640, 500));
+  await expect(page.locator("#strip button").first()).toHaveAttribute("aria-pressed", "true");
+  await expect(page.locator("#strip button").first()).toContainText("stripes");
+  await painted(page);
+  expect(page.url()).not.toContain("stripes");
+});
+
+test("a file that is no picture or video is one sentence", async ({ page }) => {
+  await page.goto("./");
+  const broken = Buffer.from("nothing that can be seen");
+  await page.locator("#file").setInputFiles({ name: "broken.png", mimeType: "image/png", buffer: broken });
+  await expect(message(page)).toContainText("broken.png is no picture that this browser can read");
+  await page.locator("#file").setInputFiles({ name: "broken.mp4", mimeType: "video/mp4", buffer: broken });
+  await expect(message(page)).toContainText("broken.mp4 cannot be played by this browser");
+  await page.locator("#style-file").setInputFiles({ name: "broken.jpg", mimeType: "image/jpeg", buffer: broken });
+  await expect(message(page)).toContainText("broken.jpg is no picture");
+});
+
+test("keys change the painting, and a link holds what they changed", async ({ page }) => {
+  await demo(page);
+  for (const key of ["2", "m", "v", "-", "-", ".", "x"]) await page.keyboard.press(key);
+  await expect(page).toHaveURL(/#style=scream&strength=0.8&stroke=1.5&fade=0&mirror=1&split=1$/);
+  await painted(page, 2);
+  await expect(page.locator("#stage")).toHaveJSProperty("width", 1280);
+  await page.reload();
+  await expect(page.getByRole("button", { name: "Mirror" })).toHaveAttribute("aria-pressed", "true");
+  await expect(page.locator("#strength-value")).toHaveText("0.8");
+  await page.keyboard.press("n");
+  await expect(page).toHaveURL(/style=japanese-bridge/);
+});
+
+test("the plain picture is no painting", async ({ page }) => {
+  await demo(page);
+  await page.keyboard.press("0");
+  await expect(page.getByRole("button", { name: "Plain" })).toHaveAttribute("aria-pressed", "true");
+  await page.waitForFunction(() => !window.livestyle.isBusy());
+  const last = await page.evaluate(() => window.livestyle.figures().last);
+  await page.waitForTimeout(500);
+  expect(await page.evaluate(() => window.livestyle.figures().last)).toBe(last);
+});
+
+test("a snapshot is a PNG, and a recording a video", async ({ page }) => {
+  await demo(page);
+  let downloading = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Snapshot" }).click();
+  let file = await downloading;
+  expect(file.suggestedFilename()).toMatch(/^livestyle-[\d-]+\.png$/);
+  expect(statSync(await file.path()).size).toBeGreaterThan(10_000);
+  await page.getByRole("button", { name: "Record", exact: true }).click();
+  await painted(page, 5);
+  downloading = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Stop recording" }).click();
+  file = await downloading;
+  expect(file.suggestedFilename()).toMatch(/\.(mp4|webm)$/);
+  expect(statSync(await file.path()).size).toBeGreaterThan(5_000);
+});
+
+test("a hidden tab paints nothing, and goes on when it is shown", async ({ page }) => {
+  await demo(page);
+  const hide = (hidden: boolean) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, "hidden", { value, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+  await hide(true);
+  await page.waitForFunction(() => !window.livestyle.isBusy());
+  const last = await page.evaluate(() => window.livestyle.figures().last);
+  await page.waitForTimeout(1000);
+  expect(await page.evaluate(() => window.livestyle.figures().last)).toBe(last);
+  await hide(false);
+  await painted(page);
+});
+
+test("a damaged model is noticed", async ({ page }) => {
+  await page.route("**/stylize.int8.onnx", (route) => route.fulfill({ body: "nothing" }));
+  await page.goto("./");
+  await expect(message(page)).toContainText("stylize.int8.onnx is damaged, or of another version");
+});
+
+test("without WebAssembly SIMD the page says what is missing", async ({ page }) => {
+  await page.addInitScript(() => (WebAssembly.validate = () => false));
+  await page.goto("./");
+  await expect(message(page)).toContainText("lacks WebAssembly with SIMD");
+});
+
+for (const [name, words] of [
+  ["NotAllowedError", "The camera was not allowed."],
+  ["NotFoundError", "No camera was found."],
+  ["NotReadableError", "another program may be using it"],
+]) {
+  test(`without a camera (${name}) the demo clip plays`, async ({ page }) => {
+    await page.addInitScript((error) => {
+      navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", error));
+    }, name);
+    await page.goto("./");
+    await page.getByRole("button", { name: "Paint my camera" }).click();
+    await expect(message(page)).toContainText(words);
+    await expect(message(page)).toContainText("The demo clip plays meanwhile.");
+    await painted(page);
+  });
+}
+
+for (const scheme of ["light", "dark"] as const) {
+  for (const [device, width, height] of [["phone", 390, 844], ["desktop", 1440, 900]] as const) {
+    test(`${device}, ${scheme}: it can be used by everybody, and nothing lies beside the screen`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme: scheme });
+      await page.setViewportSize({ width, height });
+      await demo(page);
+      await page.waitForTimeout(1500);
+      await page.screenshot({ path: `test-results/${device}-${scheme}.png`, fullPage: true });
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)])).toEqual([]);
+    });
+  }
+}
+
+base("it works without a connection after the first visit", async ({ baseURL }, info) => {
+  // A context that keeps its caches, as a visitor's browser does.
+  const context: BrowserContext = await chromium.launchPersistentContext(info.outputPath("profile"), {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox"],
+  });
+  const page = await context.newPage();
+  await page.goto(baseURL!);
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null, null, { timeout: 60_000 });
+  await context.setOffline(true);
+  await page.reload();
+  await page.getByRole("button", { name: "Paint the demo clip" }).click();
+  await painted(page);
+  await page.locator("#style-file").setInputFiles(await picture(page, "stripes.png", 600, 600));
+  await expect(message(page)).toContainText("stripes.png is a style now.");
+  await context.close();
+});
