@@ -23,6 +23,7 @@ class EighthArchitecture:
         style_widths, style_depth: see `train.networks.Architecture`.
         skip: add the features at quarter resolution, normalised at a site of their own, on the way up.
         demodulated: the sites behind the first ones are demodulated; else they measure the frame as those do.
+        fine_blocks: residual blocks at quarter resolution, on the way up.
         last_measured: the last site, at half resolution, measures the frame in any case.
     """
 
@@ -35,6 +36,7 @@ class EighthArchitecture:
     style_depth: int
     skip: bool = True
     demodulated: bool = True
+    fine_blocks: int = 0
     last_measured: bool = False
 
 
@@ -76,12 +78,14 @@ class EighthStylizer(nn.Module):
         self.encoder = nn.ModuleList(ResidualBlock(core) for _ in range(architecture.encoder_blocks))
         self.decoder = nn.ModuleList(StyledBlock(core, kind) for _ in range(architecture.decoder_blocks))
         self.up_quarter = kind(UpsampleConv(core, quarter, bias=False))
+        self.fine = nn.ModuleList(StyledBlock(quarter, kind) for _ in range(architecture.fine_blocks))
         last = MeasuredConv if architecture.last_measured else kind
         self.up_half = last(UpsampleConv(quarter, half, bias=False))
         self.out = ReflectConv(half, 12)
         self.skip = architecture.skip
         first = [core, quarter] if self.skip else [core]
-        self.site_channels = [*first, *[core] * (2 * architecture.decoder_blocks), quarter, half]
+        fine = [quarter] * (2 * architecture.fine_blocks)
+        self.site_channels = [*first, *[core] * (2 * architecture.decoder_blocks), quarter, *fine, half]
         self.measured_channels = [*first, half] if architecture.last_measured else first
         if not architecture.demodulated:
             self.measured_channels = self.site_channels
@@ -105,7 +109,7 @@ class EighthStylizer(nn.Module):
         if mask is not None:
             half, quarter, core = (F.avg_pool2d(mask, size) for size in (2, 4, 8))
             decoder = 2 * len(self.decoder)
-            masks = [core, *[quarter] * self.skip, *[core] * decoder, quarter, half]
+            masks = [core, *[quarter] * self.skip, *[core] * decoder, *[quarter] * (1 + 2 * len(self.fine)), half]
         sites = SitePass(style, strength, running, masks)
         x = F.relu(self.stem(F.pixel_unshuffle((frames - 0.5) * 4, 2)))
         fine = F.relu(self.down_quarter(x))
@@ -121,6 +125,8 @@ class EighthStylizer(nn.Module):
         x, expected = self.up_quarter(F.relu(x), sites, expected.relu())
         if self.skip:
             x, expected = x + fine, expected + Expected.of_target(target_fine)
+        for block in self.fine:
+            x, expected = block(x, sites, expected)
         x, _ = self.up_half(F.relu(x), sites, expected.relu())
         x = self.out(F.relu(x))
         return F.pixel_shuffle(x, 2) * 0.25 + 0.5, sites.next_state() if running is not None else None

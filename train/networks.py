@@ -54,6 +54,7 @@ ARCHITECTURES: dict[str, Architecture | EighthArchitecture] = {
     "lite2-without-skip": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, skip=False),
     "lite2-measured": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, demodulated=False),
     "lite2-last": EighthArchitecture(16, 64, 96, 1, 2, (32, 64, 128, 192), 3, last_measured=True),
+    "lite2-fine": EighthArchitecture(16, 48, 96, 1, 2, (32, 64, 128, 192), 3, demodulated=False, fine_blocks=1),
     "full2": EighthArchitecture(32, 96, 192, 1, 3, (48, 96, 192, 256), 3),
     "tiny2": EighthArchitecture(8, 16, 16, 1, 1, (8, 16, 24, 32), 2),
     # For tests and first tries: trains and exports in seconds, and is too small to stylize well.
