@@ -33,10 +33,10 @@ FAMILIES = {
 }
 """Packages that install the same files, of which only one may be there. Plug-in providers, onnxruntime-ep-..., may."""
 LIBRARIES = {
-    "libGL.so.1": "apt install libgl1",
-    "libglib-2.0.so.0": "apt install libglib2.0-0",
-    "libgthread-2.0.so.0": "apt install libglib2.0-0",
-    "libxcb.so.1": "apt install libxcb1",
+    "libGL.so.1": "sudo apt install libgl1",
+    "libglib-2.0.so.0": "sudo apt install libglib2.0-0",
+    "libgthread-2.0.so.0": "sudo apt install libglib2.0-0",
+    "libxcb.so.1": "sudo apt install libxcb1",
 }
 """Debian's and Ubuntu's package of each system library that an import may miss."""
 
@@ -83,7 +83,7 @@ def _package(name: str, module: str, packages: dict[str, str]) -> Finding:
     family = FAMILIES.get(name)
     own = [p for p in sorted(packages) if (family.fullmatch(p) if family else p == name)]
     shown = ", ".join(f"{p} {packages[p]}" for p in own) or name
-    mend = f'pip install --force-reinstall "{_requirement(name)}"'
+    mend = f'pip install --force-reinstall "{requirement(name)}"'
     try:
         loaded = importlib.import_module(module)
     # Not ImportError alone: extension modules for another numpy, or damaged ones, fail in ways of their own.
@@ -91,8 +91,8 @@ def _package(name: str, module: str, packages: dict[str, str]) -> Finding:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         library = next((command for lib, command in LIBRARIES.items() if lib in reason), "")
         return Finding(Section.INSTALL, name, State.BROKEN, f"{shown} does not load ({reason})", library or mend)
-    if len(own) == 1 and not _fits(packages[own[0]], _requirement(name)):
-        text = f"{shown} does not fit this livestyle, which needs {_requirement(name)}"
+    if len(own) == 1 and not _fits(packages[own[0]], requirement(name)):
+        text = f"{shown} does not fit this livestyle, which needs {requirement(name)}"
         return Finding(Section.INSTALL, name, State.BROKEN, text, mend)
     version = str(getattr(loaded, "__version__", ""))
     figures = {"packages": own, "version": version or packages.get(name, "")}
@@ -118,7 +118,7 @@ def _conflict(name: str, own: list[str]) -> Finding:
     )
 
 
-def _requirement(name: str) -> str:
+def requirement(name: str) -> str:
     """Requirement of livestyle's own metadata for a package, such as ``av>=18,<19``."""
     try:
         lines = metadata.requires("livestyle") or []

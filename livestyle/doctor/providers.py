@@ -15,7 +15,8 @@ from typing import Any
 from livestyle.engine.devices import CUDA_HINT, first_line, has_nvidia_driver, preload_cuda
 
 from .finding import Finding, Section, State
-from .packages import installed
+from .packages import installed, requirement
+from .probe import Answer, ProbeError, run_apart
 
 PROBE = base64.b64decode(
     "CAgSADqoAQoiCgF4CgF3EgFjIgRDb252KhEKBHBhZHNAAUABQAFAAaABBwoMCgFjEgF5IgRSZWx1EgVwcm9iZSozCAEIAQgDCAMQAUIBd0okAACAPwAA"
@@ -54,15 +55,16 @@ def check_gpu() -> Iterator[Finding]:
     preload_cuda()
     names = [name for name in ort.get_available_providers() if name != "AzureExecutionProvider"]
     driver, card = has_nvidia_driver(), has_nvidia_card()
+    plugins = {plugin.provider for plugin in known_plugins().values()}
     yield _driver(driver, card, cuda_version())
     if "CUDAExecutionProvider" in names:
         yield _libraries(cuda_version(), wanted=driver or card)
     # The one that everything falls back to first.
     for name in sorted(names, key=lambda n: n != "CPUExecutionProvider"):
-        if name == "TensorrtExecutionProvider":
-            yield _tensorrt()
-        else:
+        # CoreML's is on the list below, since it is compared with the CPU before it is used.
+        if name != "TensorrtExecutionProvider" and name not in plugins:
             yield _provider(name, wanted=driver or card)
+    yield _tensorrt()
     if "CUDAExecutionProvider" not in names and (driver or card):
         text = f"this onnxruntime {ort.__version__} has no CUDA, so that the NVIDIA card is not used"
         mend = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
@@ -148,19 +150,23 @@ def _options(provider: str) -> Any:
 def _provider(name: str, wanted: bool) -> Finding:
     shown = PROVIDERS.get(name, name.removesuffix("ExecutionProvider"))
     try:
-        milliseconds = run_probe(name)
+        # A driver may end or hang the process that starts it, and the page with it.
+        apart = wanted and name != "CPUExecutionProvider"
+        milliseconds = run_apart(name).milliseconds if apart else run_probe(name)
     # Each provider has exceptions of its own.
     except Exception as error:
         reason = first_line(error)
         if name == "CPUExecutionProvider":
-            text, mend = f"does not run a network ({reason})", "pip install --force-reinstall onnxruntime-gpu"
+            text = f"does not run a network ({reason})"
+            mend = f'pip install --force-reinstall "{requirement("onnxruntime")}"'
             return Finding(Section.GPU, shown, State.BROKEN, text, mend)
         if "fallback to CPU EP has been explicitly disabled" in reason:
             reason = "its driver or one of its libraries is missing or too old"
         state = State.WARNING if wanted or isinstance(error, WrongProviderError) else State.NOTE
         mend = CUDA_HINT if name == "CUDAExecutionProvider" else ""
         text = f"does not start ({reason}); the CPU paints instead"
-        return Finding(Section.GPU, shown, state, text, mend, {"provider": name, "starts": False})
+        figures = {"provider": name, "device": shown.lower(), "starts": False, "fatal": getattr(error, "fatal", False)}
+        return Finding(Section.GPU, shown, state, text, mend, figures)
     text = f"starts and computes right numbers, {milliseconds:.0f} ms from nothing to the first result"
     return Finding(Section.GPU, shown, State.OK, text, figures={"provider": name, "starts": True})
 
@@ -168,6 +174,8 @@ def _provider(name: str, wanted: bool) -> Finding:
 def _tensorrt() -> Finding:
     """TensorRT's libraries; livestyle does not use them, and many think that a GPU needs them."""
     text = "not used: livestyle runs on CUDA without it, so there is nothing to install"
+    if "tensorrt-rtx" in known_plugins():
+        text += "; TensorRT RTX is a plug-in, which one pip install brings with its libraries"
     return Finding(Section.GPU, "TensorRT", State.NOTE, text)
 
 
@@ -209,50 +217,54 @@ def _libraries(cuda: str, wanted: bool) -> Finding:
     return Finding(Section.GPU, title, State.OK, f"{', '.join(LIBRARIES)} load, for CUDA {cuda}")
 
 
-def _plugins() -> Iterator[Finding]:
-    """Installed plug-in providers of onnxruntime, and the devices that they offer on this machine."""
-    import onnxruntime as ort
-
-    for name, version in sorted(installed().items()):
-        if not name.startswith("onnxruntime-ep-"):
-            continue
-        shown = f"{name} {version}"
-        mend = f"pip install --force-reinstall {name}"
-        try:
-            module = importlib.import_module(name.replace("-", "_"))
-            register = ort.register_execution_provider_library
-            with contextlib.suppress(Exception):
-                # Already registered, by the engine for instance.
-                register(name, module.get_library_path())
-            offered = set(_provider_names(module))
-            devices = [d for d in ort.get_ep_devices() if d.ep_name in offered]
-        except Exception as error:
-            text = f"{shown} does not load ({first_line(error)})"
-            yield Finding(Section.GPU, "plug-in", State.WARNING, text, mend)
-            continue
-        if not devices:
-            text = f"{shown} offers no device on this machine"
-            yield Finding(Section.GPU, "plug-in", State.WARNING, text, f"pip uninstall {name}")
-        for device in devices:
-            yield _plugin_device(shown, device)
-
-
-def _provider_names(module: Any) -> list[str]:
-    if hasattr(module, "get_ep_names"):
-        return list(module.get_ep_names())
-    return [module.get_ep_name()]
-
-
-def _plugin_device(shown: str, device: Any) -> Finding:
-    import onnxruntime as ort
-
-    kind = getattr(device.device.type, "name", str(device.device.type))
+def known_plugins() -> dict[str, Any]:
+    """Plug-in providers that livestyle can use, by the name that ``--device`` takes."""
     try:
-        options = _options(device.ep_name)
-        options.add_provider_for_devices([device], {})
-        milliseconds = run_probe(device.ep_name, ort.InferenceSession(PROBE, options))
-    except Exception as error:
-        text = f"{shown}: {device.ep_name} does not start on the {kind} ({first_line(error)})"
-        return Finding(Section.GPU, "plug-in", State.WARNING, text, "install the driver that its page names")
-    text = f"{shown}: {device.ep_name} starts on the {kind}, {milliseconds:.0f} ms"
-    return Finding(Section.GPU, "plug-in", State.OK, text, figures={"provider": device.ep_name, "starts": True})
+        return dict(importlib.import_module("livestyle.engine.plugins").PLUGINS)
+    except ImportError:
+        return {}
+
+
+def start_plugin(name: str) -> Answer:
+    """Paint a frame of the default model on a plug-in's device, and compare it with the CPU's painting.
+
+    Raises:
+        DeviceError: it does not start, or paints something else.
+        ModelError: there is no default model.
+    """
+    from livestyle.engine.devices import choose_device
+    from livestyle.engine.model import STYLIZE_FP16, find_model
+
+    start = perf_counter()
+    device = choose_device(name, find_model() / STYLIZE_FP16)
+    return Answer(1000 * (perf_counter() - start), device.text)
+
+
+def _plugins() -> Iterator[Finding]:
+    """Plug-in providers that are installed: those that livestyle uses are started, the others are named."""
+    known = known_plugins()
+    modules = {plugin.module for plugin in known.values()}
+    installed_ones = [plugin for plugin in known.values() if plugin.is_installed]
+    for plugin in installed_ones:
+        yield _plugin(plugin)
+    if known and not installed_ones:
+        text = f"none installed; on some GPUs they are faster than the CPU: {', '.join(known)}"
+        mend = 'pip install ".[webgpu]" in the folder of livestyle, for instance' if "webgpu" in known else ""
+        yield Finding(Section.GPU, "plug-ins", State.NOTE, text, mend)
+    for name, version in sorted(installed().items()):
+        if name.startswith("onnxruntime-ep-") and name.replace("-", "_") not in modules:
+            yield Finding(Section.GPU, name, State.NOTE, f"{version} is installed, and livestyle makes no use of it")
+
+
+def _plugin(plugin: Any) -> Finding:
+    figures: dict[str, object] = {"provider": plugin.provider, "device": plugin.name, "starts": False}
+    try:
+        answer = run_apart(plugin.name)
+    except ProbeError as error:
+        text, colon, mend = str(error).rpartition("): ")
+        text = f"{text})" if colon else f"{plugin.name} does not start ({mend})"
+        mend = f"pip uninstall {plugin.module.replace('_', '-')}" if plugin.module else ""
+        mend += ", if it is of no use here; else install the newest driver of your graphics card" if mend else ""
+        return Finding(Section.GPU, plugin.title, State.WARNING, text, mend, figures | {"fatal": error.fatal})
+    text = f"{answer.text}: paints as the CPU does, {answer.milliseconds:.0f} ms from nothing to the first frame"
+    return Finding(Section.GPU, plugin.title, State.OK, text, figures=figures | {"starts": True})

@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from livestyle.errors import LivestyleError
+
 from .finding import Finding, Section, State
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
+
+OPTIONAL = {Section.CAMERAS, Section.SCREEN}
+"""Sections without which images and videos can be painted all the same."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,9 @@ def examine(plan: Plan = Plan()) -> Iterator[Finding]:
     }
     for section, check in checks.items():
         if not plan.sections or section in plan.sections:
-            yield from _guarded(section, check)
+            for finding in _guarded(section, check):
+                examination.see(finding)
+                yield finding
 
 
 def works(findings: Sequence[Finding]) -> bool:
@@ -58,27 +65,42 @@ class _Examination:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._stylizer: Stylizer | None = None
+        self._fatal = ""
+
+    def see(self, finding: Finding) -> None:
+        """Take note of a device that would end this process, as it ends every program that takes it."""
+        if finding.figures.get("fatal") and self._plan.device in ("auto", finding.figures["device"]):
+            self._fatal = finding.name
 
     def model(self) -> Iterator[Finding]:
-        from .models import check_device, check_models, check_painting
+        from .models import check_models, check_painting
 
         yield from check_models(self._plan.model)
-        self._stylizer, finding = check_device(self._plan.model, self._plan.device)
+        finding = self._open()
         yield finding
         if self._stylizer is not None:
             yield check_painting(self._stylizer)
 
     def speed(self) -> Iterator[Finding]:
-        from .models import check_device
         from .speed import check_speed
 
         if self._stylizer is None:
-            self._stylizer, finding = check_device(self._plan.model, self._plan.device)
+            finding = self._open()
             if self._stylizer is None:
                 text = f"cannot be measured: {finding.text}"
                 yield Finding(Section.SPEED, "frame rate", State.BROKEN, text, finding.mend)
                 return
         yield from check_speed(self._stylizer)
+
+    def _open(self) -> Finding:
+        from .models import check_device
+
+        if self._fatal:
+            text = f"{self._fatal} ends or hangs the program, see above"
+            mend = "livestyle ... --device cpu, until its driver is mended"
+            return Finding(Section.MODEL, "device", State.BROKEN, text, mend)
+        self._stylizer, finding = check_device(self._plan.model, self._plan.device)
+        return finding
 
     def cameras(self) -> Iterator[Finding]:
         from .peripherals import check_cameras
@@ -88,16 +110,20 @@ class _Examination:
 
 def _guarded(section: Section, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     """A section's findings, with one more for an error that ends it: a page with a gap helps more than a traceback."""
+    broken = State.WARNING if section in OPTIONAL else State.BROKEN
     try:
         yield from check()
     except ImportError as error:
         text = f"not checked ({error})"
-        yield Finding(section, str(section), State.BROKEN, text, "mend what livestyle doctor install says")
+        yield Finding(section, str(section), broken, text, "mend what livestyle doctor install says")
+    except LivestyleError as error:
+        # Its sentence says what mends it.
+        yield Finding(section, str(section), broken, str(error), f"do that, then livestyle doctor {section}")
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         text = f"not checked to its end ({type(error).__name__}: {reason})"
         mend = "if nothing above explains it, report it with this page"
-        yield Finding(section, str(section), State.BROKEN, text, mend)
+        yield Finding(section, str(section), broken, text, mend)
 
 
 # The modules are imported where they are used, so that a section whose libraries are missing costs only itself.

@@ -40,6 +40,8 @@ def check_speed(stylizer: Stylizer) -> Iterator[Finding]:
     rate = 1 / stages["painting"]
     figures: dict[str, object] = {"frames_per_second": round(rate, 2), "size": f"{SIZE[0]}x{SIZE[1]}"}
     text = f"{rate:.1f} frames/s at {SIZE[0]}x{SIZE[1]}"
+    if (load := _others_load()) > 0.5:
+        text += f" beside other programs, which keep {load:.1f} cores busy"
     if rate < SMOOTH_RATE:
         model = ", and --model lite is faster" if stylizer.model.manifest.arch != "lite" else ""
         mend = f"livestyle webcam --fps {SMOOTH_RATE:g} paints smaller to keep up, --size 320x180 fixes a size{model}"
@@ -85,6 +87,11 @@ def resident_mib() -> float | None:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
     return None
+
+
+def _others_load() -> float:
+    """Mean number of runnable threads of the last minute, without this program; 0 where the system does not tell."""
+    return max(0.0, os.getloadavg()[0] - 1) if hasattr(os, "getloadavg") else 0.0
 
 
 def _form(stylizer: Stylizer) -> Finding:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
@@ -37,6 +39,12 @@ def check_storage() -> Iterator[Finding]:
     yield _presets()
 
 
+def delete(*paths: Path) -> str:
+    """Command that deletes files on this system."""
+    names = [str(path) for path in paths]
+    return f"del {subprocess.list2cmdline(names)}" if sys.platform == "win32" else f"rm {shlex.join(names)}"
+
+
 def _settings() -> Finding:
     from livestyle.live.settings import load_settings, settings_path
 
@@ -46,7 +54,7 @@ def _settings() -> Finding:
         with captured_warnings("livestyle.live.settings") as unknown:
             chosen = load_settings().chosen()
     except LivestyleError as error:
-        mend = f"correct the file, or rm {shlex.quote(place)}; livestyle webcam --no-saved does without it"
+        mend = f"correct the file, or {delete(path)}; livestyle webcam --no-saved does without it"
         return Finding(Section.STORAGE, name, State.BROKEN, str(error), mend, {"path": place})
     if unknown:
         text = " and ".join(unknown)
@@ -103,8 +111,7 @@ def _entries(folder: Path) -> Finding:
     if damaged:
         some = ", ".join(path.name for path in damaged[:3]) + (", ..." if len(damaged) > 3 else "")
         text += f"; {len(damaged)} cannot be read and will be encoded again: {some}"
-        command = " ".join(shlex.quote(str(path)) for path in damaged[:3])
-        mend = f"rm {command}" if len(damaged) <= 3 else f"rm {shlex.quote(str(folder))}/*.npy"
+        mend = delete(*damaged) if len(damaged) <= 3 else f"delete all files in {folder}, which costs time only"
         return Finding(Section.STORAGE, name, State.WARNING, text, mend, figures)
     return Finding(Section.STORAGE, name, State.OK, text, figures=figures)
 
@@ -134,7 +141,7 @@ def _forms(path: Path) -> Finding:
         fine = False
     if not fine:
         text = f"{path} cannot be read, so that the forms of the network are measured at each start"
-        return Finding(Section.STORAGE, name, State.WARNING, text, f"rm {shlex.quote(str(path))}", figures)
+        return Finding(Section.STORAGE, name, State.WARNING, text, delete(path), figures)
     figures["forms"] = known
     return Finding(Section.STORAGE, name, State.OK, f"{len(known)}, in {path}", figures=figures)
 

@@ -74,7 +74,7 @@ def test_a_package_that_is_too_old_is_broken(pretend: Pretend) -> None:
 @pytest.mark.parametrize(
     ("reason", "mend"),
     [
-        ("libGL.so.1: cannot open shared object file: No such file or directory", "apt install libgl1"),
+        ("libGL.so.1: cannot open shared object file: No such file or directory", "sudo apt install libgl1"),
         ("numpy.core.multiarray failed to import", "pip install --force-reinstall"),
     ],
 )

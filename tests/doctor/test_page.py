@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import livestyle.doctor.peripherals
 from livestyle.doctor.finding import Finding, Section, State
 from livestyle.doctor.page import print_page, summary
 from livestyle.engine.devices import has_nvidia_driver
+from livestyle.errors import InputError
 from tests.program import IDENTITY
 from tests.program import livestyle as run
 
@@ -74,6 +76,7 @@ def test_a_driver_that_says_several_lines_gets_one(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("error", "text", "mend"),
     [
+        (InputError("plug it in"), "plug it in", "do that, then livestyle doctor cameras"),
         (RuntimeError("a riddle\nof two lines"), "not checked to its end (RuntimeError: a riddle)", "report it"),
         (ImportError("libGL.so.1: cannot open"), "not checked (libGL.so.1: cannot open)", "livestyle doctor install"),
     ],
@@ -85,9 +88,17 @@ def test_a_check_that_fails_is_a_line_and_the_others_go_on(
         raise error
 
     monkeypatch.setattr(livestyle.doctor.peripherals, "check_cameras", fail)
-    found = examine("cameras", "storage", code=1)
+    found = examine("cameras", "storage")
+    assert found["cameras"]["state"] == "warning"
     assert found["cameras"]["text"] == text
     assert mend in found["cameras"]["mend"]
+    assert "settings" in found
+
+
+def test_a_check_of_what_is_needed_that_fails_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "livestyle.doctor.encoders", None)
+    found = examine("video", "storage", code=1)
+    assert found["video"]["mend"] == "mend what livestyle doctor install says"
     assert "settings" in found
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import shlex
+import sys
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 
+import livestyle.doctor.probe
 import livestyle.doctor.providers
+from livestyle.doctor.probe import Answer, ProbeError, run_apart
 from livestyle.doctor.providers import PROBE, driver_version, run_probe
 from livestyle.engine.devices import has_nvidia_driver
 
@@ -22,9 +28,10 @@ Session = onnxruntime.InferenceSession
 
 @pytest.fixture(autouse=True)
 def _gpu_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An onnxruntime that says it has CUDA, on every machine, and no card."""
+    """An onnxruntime that says it has CUDA, on every machine, no card and no plug-ins."""
     names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(livestyle.doctor.providers, "known_plugins", dict)
     pretend_driver(monkeypatch, driver=False, card=False)
 
 
@@ -85,6 +92,40 @@ def test_a_provider_that_computes_wrongly_is_found_out(monkeypatch: pytest.Monke
     found = examine("gpu", code=1)
     assert found["CPU"]["state"] == "broken"
     assert "it computes wrong numbers" in found["CUDA"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "it ends the whole process (SIGTERM)"),
+        ("raise SystemExit(3)", "it ends the whole process (exit code 3)"),
+        ("import time; time.sleep(60)", "it hangs: no answer in 0.3 seconds"),
+        ("""print('noise'); print('{"error": "no such card"}')""", "no such card"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals of this kind")
+def test_a_driver_that_ends_or_hangs_its_process_leaves_the_page_alone(
+    program: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(program)}\n")
+    python.chmod(0o755)
+    pretend_driver(monkeypatch, driver=True)
+    if "sleep" in program:
+        monkeypatch.setattr(livestyle.doctor.probe, "SECONDS", 0.3)
+    monkeypatch.setattr(sys, "executable", str(python))
+    line = examine("gpu")["CUDA"]
+    assert line["state"] == "warning"
+    assert line["text"] == f"does not start ({text}); the CPU paints instead"
+
+
+def test_a_provider_in_a_process_of_its_own_gives_its_time() -> None:
+    assert run_apart("CPUExecutionProvider").milliseconds > 0
+
+
+def test_a_provider_in_a_process_of_its_own_says_why_it_does_not_start() -> None:
+    with pytest.raises(ProbeError, match="NoSuchExecutionProvider"):
+        run_apart("NoSuchExecutionProvider")
 
 
 def test_a_card_whose_driver_does_not_load_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,34 +191,70 @@ def test_nobody_needs_to_install_tensorrt() -> None:
     assert "nothing to install" in examine("gpu")["TensorRT"]["text"]
 
 
-def pretend_plugin(monkeypatch: pytest.MonkeyPatch, devices: list[Any]) -> None:
-    module = ModuleType("onnxruntime_ep_tpu")
-    module.get_library_path = lambda: "libtpu.so"  # type: ignore[attr-defined]
-    module.get_ep_name = lambda: "TpuExecutionProvider"  # type: ignore[attr-defined]
-    monkeypatch.setitem(__import__("sys").modules, "onnxruntime_ep_tpu", module)
-    monkeypatch.setattr(onnxruntime, "register_execution_provider_library", lambda name, path: None)
-    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: devices)
+@dataclass(frozen=True)
+class Tpu:
+    """A plug-in that livestyle knows."""
+
+    name = "tpu"
+    title = "TPU"
+    provider = "TpuExecutionProvider"
+    module = "onnxruntime_ep_tpu"
+    is_installed: bool = True
 
 
-def test_a_plug_in_that_offers_no_device_is_said(
-    pretend: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def plugged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes this the one plug-in that livestyle knows, with what it answers."""
+
+    def plug(answer: Answer | ProbeError, plugin: Tpu = Tpu()) -> None:
+        def run(name: str) -> Answer:
+            assert name == "tpu"
+            if isinstance(answer, ProbeError):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(livestyle.doctor.providers, "known_plugins", lambda: {"tpu": plugin})
+        monkeypatch.setattr(livestyle.doctor.providers, "run_apart", run)
+
+    return plug
+
+
+def test_a_plug_in_that_starts_is_said_with_its_device(plugged: Callable[..., None]) -> None:
+    plugged(Answer(250.0, "TPU of Initech"))
+    line = examine("gpu")["TPU"]
+    assert line["text"] == "TPU of Initech: paints as the CPU does, 250 ms from nothing to the first frame"
+    assert line["figures"] == {"provider": "TpuExecutionProvider", "device": "tpu", "starts": True}
+
+
+def test_a_plug_in_that_does_not_start_is_said(plugged: Callable[..., None]) -> None:
+    plugged(ProbeError("tpu does not start (there is no such device here): install it"))
+    line = examine("gpu")["TPU"]
+    assert line["state"] == "warning"
+    assert line["text"] == "tpu does not start (there is no such device here)"
+    assert line["mend"].startswith("pip uninstall onnxruntime-ep-tpu, if it is of no use here")
+
+
+@pytest.mark.parametrize(("device", "code"), [("auto", 1), ("cpu", 0)])
+def test_a_device_that_would_end_the_program_is_not_started_here(
+    device: str, code: int, plugged: Callable[..., None]
 ) -> None:
-    pretend("onnxruntime-ep-tpu", "1.0")
-    pretend_plugin(monkeypatch, [])
-    assert examine("gpu")["plug-in"]["text"] == "onnxruntime-ep-tpu 1.0 offers no device on this machine"
+    plugged(ProbeError("it ends the whole process (SIGSEGV)", fatal=True))
+    found = examine("gpu", "model", "--device", device, code=code)
+    assert found["TPU"]["text"] == "tpu does not start (it ends the whole process (SIGSEGV))"
+    assert ("painting" in found) == (device == "cpu")
+    if code:
+        assert found["device"]["text"] == "TPU ends or hangs the program, see above"
 
 
-def test_a_plug_in_that_does_not_load_is_said(pretend: Callable[[str, str], None]) -> None:
-    pretend("onnxruntime-ep-tpu", "1.0")
-    line = examine("gpu")["plug-in"]
-    assert line["text"].startswith("onnxruntime-ep-tpu 1.0 does not load (No module named")
-    assert line["mend"] == "pip install --force-reinstall onnxruntime-ep-tpu"
+def test_plug_ins_that_could_be_installed_are_named(plugged: Callable[..., None]) -> None:
+    plugged(Answer(1.0), Tpu(is_installed=False))
+    assert examine("gpu")["plug-ins"]["text"].endswith("faster than the CPU: tpu")
 
 
-def test_a_plug_in_whose_device_does_not_start_is_said(
-    pretend: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+def test_a_plug_in_that_livestyle_does_not_know_is_said(
+    pretend: Callable[[str, str], None], plugged: Callable[..., None]
 ) -> None:
-    pretend("onnxruntime-ep-tpu", "1.0")
-    pretend_plugin(monkeypatch, [SimpleNamespace(ep_name="TpuExecutionProvider", device=SimpleNamespace(type="NPU"))])
-    line = examine("gpu")["plug-in"]
-    assert line["text"].startswith("onnxruntime-ep-tpu 1.0: TpuExecutionProvider does not start on the NPU (")
+    pretend("onnxruntime-ep-abacus", "1.0")
+    plugged(Answer(1.0))
+    line = examine("gpu")["onnxruntime-ep-abacus"]
+    assert line["text"] == "1.0 is installed, and livestyle makes no use of it"
