@@ -81,7 +81,7 @@ def test_the_server_is_for_this_machine_alone(server: ThreadingHTTPServer) -> No
 
 
 def test_a_checkout_without_the_page_says_how_to_build_it(tmp_path: Path) -> None:
-    with pytest.raises(LivestyleError, match="has not been built in .*: run make web"):
+    with pytest.raises(LivestyleError, match=r"has not been built in .*: run make web"):
         page_server(0, tmp_path)
 
 
@@ -113,7 +113,7 @@ def page() -> Iterator[ThreadingHTTPServer]:
     yield from _served(PAGE)
 
 
-@pytest.mark.parametrize(("exact", "levels"), [(True, 1), (False, 2)], ids=["float32", "int8"])
+@pytest.mark.parametrize(("exact", "levels"), [(True, 1), (False, 4)], ids=["float32", "int8"])
 def test_a_browser_paints_as_the_engine_does(
     page: ThreadingHTTPServer,
     tmp_path: Path,
@@ -125,11 +125,9 @@ def test_a_browser_paints_as_the_engine_does(
 ) -> None:
     frames = [np.ascontiguousarray(frame[60:240, 100:420]) for frame in demo_frames[:3]]
     values = stylizer.model.presets()["scream"]
-    # The second time as a sequence, with the stabiliser.
-    wanted = [(exact_stylizer if exact else stylizer).stylize(frames[0], StyleStats(values), 0.9)]
-    state = Stabilizer()
-    for frame in frames:
-        wanted.append((exact_stylizer if exact else stylizer).stylize(frame, StyleStats(values), 0.9, state))
+    engine, style, state = exact_stylizer if exact else stylizer, StyleStats(values), Stabilizer()
+    # One by itself, and then all as a sequence, with the stabiliser.
+    wanted = [engine.stylize(frames[0], style, 0.9), *(engine.stylize(frame, style, 0.9, state) for frame in frames)]
     asked = {
         "frames": [base64.b64encode(frame.tobytes()).decode() for frame in frames],
         "width": 320,
@@ -149,5 +147,4 @@ def test_a_browser_paints_as_the_engine_does(
     for ours, theirs in zip(wanted, painted, strict=True):
         difference = np.abs(ours.astype(int) - theirs)
         assert difference.max() <= levels
-        if exact:
-            assert (difference > 0).mean() <= 0.001
+        assert (difference > 0).mean() <= (0.001 if exact else 0.2)

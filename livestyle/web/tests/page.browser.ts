@@ -10,8 +10,8 @@ const test = base.extend<{ faults: string[] }>({
       const faults: string[] = [];
       page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
       page.on("pageerror", (error) => faults.push(error.message));
-      page.on("request", ({ url }) => {
-        const address = url();
+      page.on("request", (request) => {
+        const address = request.url();
         if (!/^(blob|data):/.test(address) && !address.startsWith(baseURL!)) faults.push(address);
       });
       await use(faults);
