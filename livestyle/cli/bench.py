@@ -31,7 +31,7 @@ def bench(
     ] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="auto, cpu, cpu-float32 or cuda; repeatable. (default: auto)"),
+        typer.Option(help="As --device of the other verbs takes it; repeatable. (default: auto)"),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Of the CPU. (default: every core)")] = None,
     peer: Annotated[

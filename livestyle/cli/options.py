@@ -37,8 +37,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print a line of JSON f
 DeviceOption = Annotated[
     str,
     typer.Option(
-        help="auto, cpu, cpu-float32 (slower; nothing is rounded to 8 bits) or cuda. cuda never becomes the CPU in "
-        "silence."
+        help="auto, cpu, cpu-float32 (slower; nothing is rounded to 8 bits), cuda, tensorrt-rtx, webgpu, openvino or "
+        "coreml. None of them becomes the CPU in silence."
     ),
 ]
 ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite, full), or a model folder.")]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from livestyle.errors import DeviceError, ModelError
 
 from .model import MINIMUM_SIDE
+from .plugins import PLUGINS, TESTED_SIZE, add_to_options, check_painting, described, failure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 CPU_FLOAT32 = "cpu-float32"
-DEVICES = ("auto", "cpu", CPU_FLOAT32, "cuda")
+DEVICES = ("auto", "cpu", CPU_FLOAT32, "cuda", *PLUGINS)
 
 CUDA_HINT = (
     'install the CUDA libraries with pip install ".[cuda]" in the folder of livestyle, and an NVIDIA driver that '
@@ -42,7 +43,7 @@ class Device:
     """Device on which a session was found to start.
 
     Attributes:
-        kind: ``cpu`` or ``cuda``.
+        kind: ``cpu``, ``cuda`` or one of `PLUGINS`.
         text: description for people, one line.
         exact: whether the CPU runs the float32 network even where the model has an 8-bit one.
     """
@@ -55,6 +56,11 @@ class Device:
     def name(self) -> str:
         """Name that selects this device again, one of `DEVICES`."""
         return CPU_FLOAT32 if self.exact else self.kind
+
+
+def buffer_device(kind: str) -> str:
+    """Where the inputs and outputs of sessions on a kind of device are; plug-ins copy those of the CPU themselves."""
+    return "cuda" if kind == "cuda" else "cpu"
 
 
 def has_nvidia_driver() -> bool:
@@ -85,6 +91,8 @@ def session_options(
     if kind == "cuda":
         # onnxruntime otherwise falls back to the CPU for the whole network, with a warning on stderr only.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    elif kind in PLUGINS:
+        add_to_options(options, PLUGINS[kind])
     else:
         options.intra_op_num_threads = threads or default_threads()
         # Spin waits would take the cores that capture, display and encoding need.
@@ -107,8 +115,14 @@ def share_cpu_arena() -> None:
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, 1, -1, -1))
 
 
-def session_providers(kind: str) -> list[Any]:
-    """Execution providers of a session on ``kind``: a list of that one alone, so that there is no fallback."""
+def session_providers(kind: str) -> list[Any] | None:
+    """Execution providers of a session on ``kind``: that one alone, so that there is no fallback.
+
+    None for plug-ins, whose devices are among the session options.
+    """
+    if kind in PLUGINS:
+        plugin = PLUGINS[kind]
+        return None if plugin.module else [(plugin.provider, dict(plugin.options))]
     if kind == "cuda":
         return [("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"})]
     return ["CPUExecutionProvider"]
@@ -125,14 +139,14 @@ def create_session(
 
     Args:
         path: of the ONNX file.
-        kind: ``cpu`` or ``cuda``.
+        kind: ``cpu``, ``cuda`` or one of `PLUGINS`.
         threads: of the CPU; None is `default_threads`.
-        shape: N, H and W of the frames, where they are fixed. CUDA needs them: shape arithmetic, which onnxruntime
-            places on the CPU, is then folded into constants when the session is created.
+        shape: N, H and W of the frames, where they are fixed. All but the CPU need them: shape arithmetic, which
+            onnxruntime places on the CPU, is then folded into constants when the session is created.
         constants: values of the network's external initializers, by name.
 
     Raises:
-        DeviceError: CUDA does not start.
+        DeviceError: the device does not start, or cannot run all of the network.
         ModelError: the CPU cannot run the network: the file is damaged or no such network.
     """
     import numpy as np
@@ -152,6 +166,10 @@ def create_session(
         session = ort.InferenceSession(path, options, session_providers(kind), enable_fallback=0)
     except Exception as error:
         reason = first_line(error)
+        if kind in PLUGINS:
+            if "fallback to CPU EP has been explicitly disabled" in reason:
+                reason = "it would leave part of the network to the CPU"
+            raise failure(PLUGINS[kind], reason) from error
         if kind != "cuda":
             raise ModelError(f"{path} cannot be run ({reason}): copy or export the model again") from error
         if "fallback to CPU EP has been explicitly disabled" in reason:
@@ -178,19 +196,23 @@ def preload_cuda() -> None:
 
 
 def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: bool = False) -> Device:
-    """Device for a name; CUDA is probed by starting a session.
+    """Device for a name; all but the CPU are probed by starting a session, and plug-ins by painting a frame too.
 
     Args:
-        name: one of `DEVICES`; ``auto`` is CUDA where it starts, else the CPU.
-        probe: path of a network to start on CUDA.
+        name: one of `DEVICES`; ``auto`` is CUDA where it starts, else the first plug-in that is installed and starts,
+            else the CPU.
+        probe: path of a network to start on the device.
         threads: of the CPU; None is `default_threads`.
         has_int8: whether the model has a network of 8-bit integers, for the description.
 
     Raises:
-        DeviceError: there is no such name; or ``cuda`` was asked for and does not start (no silent fallback).
+        DeviceError: there is no such name; or another device than the CPU was asked for and does not start (no silent
+            fallback).
     """
     if name not in DEVICES:
         raise DeviceError(f"there is no device {name!r}: choose {', '.join(DEVICES)}")
+    if name in PLUGINS:
+        return _plugin_device(name, probe, threads)
     count = threads or default_threads()
     cpu_text = f"CPU, {count} thread{'s' if count != 1 else ''}"
     if name == CPU_FLOAT32:
@@ -199,14 +221,29 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
         cpu_text += ", 8-bit integers"
     if name == "cpu":
         return Device("cpu", f"{cpu_text} (as asked)")
-    if not has_nvidia_driver():
-        if name == "cuda":
-            raise DeviceError(f"cuda does not start (no NVIDIA driver found): {CUDA_HINT}", setting="device")
-        return Device("cpu", f"{cpu_text} (no NVIDIA driver found)")
     try:
-        create_session(probe, "cuda", shape=(1, MINIMUM_SIDE, MINIMUM_SIDE))
+        return _cuda_device(probe)
     except DeviceError as error:
         if name == "cuda":
             raise
-        return Device("cpu", f"{cpu_text} ({error})")
+        reasons = [str(error) if has_nvidia_driver() else "no NVIDIA driver found"]
+    for plugin in PLUGINS.values():
+        if plugin.is_installed:
+            try:
+                return _plugin_device(plugin.name, probe, threads)
+            except DeviceError as error:
+                # Without the hint: the CPU is used already.
+                reasons.append(str(error).rpartition("): ")[0] + ")")
+    return Device("cpu", f"{cpu_text} ({'; '.join(reasons)})")
+
+
+def _cuda_device(probe: Path) -> Device:
+    if not has_nvidia_driver():
+        raise DeviceError(f"cuda does not start (no NVIDIA driver found): {CUDA_HINT}", setting="device")
+    create_session(probe, "cuda", shape=(1, MINIMUM_SIDE, MINIMUM_SIDE))
     return Device("cuda", "CUDA, float16 networks with float32 statistics")
+
+
+def _plugin_device(name: str, probe: Path, threads: int | None) -> Device:
+    check_painting(PLUGINS[name], lambda kind: create_session(probe, kind, threads, (1, *TESTED_SIZE)))
+    return Device(name, described(PLUGINS[name]))

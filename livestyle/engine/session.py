@@ -12,7 +12,7 @@ import numpy as np
 
 from livestyle.errors import DeviceError, ModelError
 
-from .devices import Device, create_session, default_threads, first_line
+from .devices import Device, buffer_device, create_session, default_threads, first_line
 from .forms import form_key, measured_speedup
 from .model import REGIONS, REGIONS_FP16, STYLIZE, STYLIZE_CONSTANT, STYLIZE_FP16, STYLIZE_INT8, Model
 
@@ -29,7 +29,7 @@ SHAPES_KEPT = 4
 class NetworkSession:
     """Inference sessions of one stylizing network, by the shape of the frames.
 
-    On the CPU one session takes all shapes; on CUDA each shape has its own, which takes seconds to create, see
+    On the CPU one session takes all shapes; on other devices each shape has its own, which takes seconds to create, see
     `livestyle.engine.devices.create_session`.
 
     Args:
@@ -48,7 +48,7 @@ class NetworkSession:
 
     def __init__(self, model: Model, device: Device, threads: int | None, *, regions: bool = False) -> None:
         single, half = (REGIONS, REGIONS_FP16) if regions else (STYLIZE, STYLIZE_FP16)
-        name = half if device.kind == "cuda" else single
+        name = single if device.kind == "cpu" else half
         if name == STYLIZE and not device.exact and STYLIZE_INT8 in model.manifest.files:
             name = STYLIZE_INT8
         self.samples = name == STYLIZE_INT8
@@ -138,7 +138,7 @@ class NetworkSession:
                 session = self._session or create_session(
                     self._path, self._device, shape=(shape[0], shape[1], shape[2])
                 )
-                binding = _Binding(session, self._device, shape, self._sizes)
+                binding = _Binding(session, buffer_device(self._device), shape, self._sizes)
                 if len(self._bound) == SHAPES_KEPT:
                     # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
                     del self._bound[next(iter(self._bound))]
