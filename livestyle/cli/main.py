@@ -23,6 +23,7 @@ from .options import (
     BackgroundOption,
     DeviceOption,
     ForceOption,
+    InsecureOption,
     JobsOption,
     JsonOption,
     MaskOption,
@@ -97,6 +98,7 @@ def webcam(
     size: Annotated[
         str | None, typer.Option(help="Scale larger frames down to fit in it, such as 640x360, and stay there.")
     ] = None,
+    insecure: InsecureOption = False,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     folder: Annotated[Path, typer.Option(help="Where the keys s and r put their files.")] = Path(),
@@ -131,7 +133,7 @@ def webcam(
         look={name: value for name, value in look.items() if value is not None},
     )
     sinks = SinkOptions(window, folder, record, serve, virtual_camera)
-    run_webcam(asked, load_settings() if saved else None, device, model, sinks)
+    run_webcam(asked, load_settings() if saved else None, device, model, sinks, insecure=insecure)
 
 
 @app.command()
@@ -139,11 +141,12 @@ def cameras(
     sources: Annotated[
         list[str] | None, typer.Argument(metavar="[CAMERA]...", help="Measure these; without any, all that are found.")
     ] = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """List the cameras with their sizes and the rates that they really give."""
     from livestyle.media.capture.probe import run_cameras
 
-    run_cameras(sources or [])
+    run_cameras(sources or [], insecure=insecure)
 
 
 @app.command()

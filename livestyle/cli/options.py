@@ -53,6 +53,9 @@ BackgroundOption = Annotated[
     str | None,
     typer.Option(help="The style outside the mask: a preset, a picture or a mix. (default: original, the content)"),
 ]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Take any certificate of https and rtsps: some cameras have made their own.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
 
 Verb = Callable[..., None]

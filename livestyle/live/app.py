@@ -70,6 +70,8 @@ def run_webcam(
     model: str | Path | None = None,
     sinks: SinkOptions | None = None,
     stop: threading.Event | None = None,
+    *,
+    insecure: bool = False,
 ) -> None:
     """Render a camera until somebody quits.
 
@@ -82,6 +84,7 @@ def run_webcam(
         model: the same.
         sinks: where the paintings go; None is the window.
         stop: quits when another thread sets it.
+        insecure: take any certificate of an encrypted stream.
 
     Raises:
         LivestyleError: there is no display, or the camera, a style, the model, the device or a sink cannot be used.
@@ -106,7 +109,7 @@ def run_webcam(
             outputs.add(server)
             _tell(f"serving at {server.url}")
         with (
-            Camera(config.camera, config.size, every_frame=config.every_frame) as camera,
+            Camera(config.camera, config.size, every_frame=config.every_frame, insecure=insecure) as camera,
             closing(App(config, camera, outputs, sinks, device, model, stop)) as app,
         ):
             if sinks.window:

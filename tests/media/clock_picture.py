@@ -7,7 +7,8 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -44,41 +45,64 @@ def free_port() -> int:
         return port
 
 
-class ClockSender:
-    """ffmpeg, fed with pictures of the clock in real time.
+class _Sender:
+    """A process, fed with pictures of the clock in real time."""
 
-    Args:
-        ffmpeg: the program.
-        output: its arguments after the input.
-        rate: frames per second.
-        before: its arguments before the input.
-    """
-
-    def __init__(self, ffmpeg: str, *output: str, rate: int = 25, before: tuple[str, ...] = ()) -> None:
-        command = [ffmpeg, "-v", "error", *before, *INPUT, "-r", str(rate), "-i", "-", *output]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    def __init__(self, command: list[str], rate: int, **pipes: Any) -> None:
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, **pipes)
         self._rate = rate
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._send)
         self._thread.start()
 
     def _send(self) -> None:
-        assert self._process.stdin is not None
+        assert self.process.stdin is not None
         due = time.monotonic()
         with suppress(OSError):
             while not self._stopped.wait(max(0.0, due - time.monotonic())):
                 due = max(due + 1 / self._rate, time.monotonic())
-                self._process.stdin.write(draw_time().tobytes())
-                self._process.stdin.flush()
+                self.process.stdin.write(draw_time().tobytes())
+                self.process.stdin.flush()
 
-    def __enter__(self) -> ClockSender:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: Any) -> None:
         self._stopped.set()
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
         self._thread.join()
-        assert self._process.stdin is not None
-        with suppress(OSError):
-            self._process.stdin.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+
+
+class ClockSender(_Sender):
+    """ffmpeg that sends the clock.
+
+    Args:
+        ffmpeg: the program.
+        output: its arguments after the input.
+        rate: frames per second.
+    """
+
+    def __init__(self, ffmpeg: str, *output: str, rate: int = 25) -> None:
+        command = [ffmpeg, "-v", "error", *INPUT, "-r", str(rate), "-i", "-", *output]
+        super().__init__(command, rate, stderr=subprocess.DEVNULL)
+
+
+class RtspSender(_Sender):
+    """GStreamer's RTSP server that sends the clock.
+
+    Args:
+        python: that has GStreamer.
+        script: the server.
+        rate: frames per second.
+    """
+
+    def __init__(self, python: str, script: Path, rate: int = 25) -> None:
+        command = [python, str(script), "0", str(WIDTH), str(HEIGHT), str(rate)]
+        super().__init__(command, rate, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().decode().strip()

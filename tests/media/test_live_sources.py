@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pytest
 
+from livestyle.errors import InputError
 from livestyle.media.capture.camera import Camera
 from livestyle.media.capture.jpegs import JpegSplitter
 from livestyle.media.capture.pacing import BurstClock
@@ -22,7 +25,8 @@ from livestyle.media.capture.sources import open_source
 from livestyle.media.capture.timeouts import Timeouts
 from livestyle.media.frames import Frame
 from tests.ffmpeg import Make
-from tests.media.clock_picture import X264, ClockSender, age, free_port
+from tests.media.clock_picture import X264, ClockSender, RtspSender, age, free_port
+from tests.media.tls_proxy import TlsProxy, make_certificate
 from tests.mjpeg import jpeg
 
 PATIENCE = 60.0
@@ -424,3 +428,104 @@ mid.m3u8"""
     assert best_variant(found, (100, 100)).bandwidth == 900000
     assert variants("#EXTM3U\n#EXTINF:2,\na.ts", "http://host/") == []
     assert [v.width for v in variants("#EXT-X-STREAM-INF:BANDWIDTH=x\na.m3u8", "http://host/")] == [0]
+
+
+# -- RTSP and certificates --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rtsp_address() -> Iterator[str]:
+    """Of GStreamer's server, which sends the clock."""
+    python = "/usr/bin/python3"
+    script = Path(__file__).with_name("rtsp_server.py")
+    check = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    if not Path(python).exists() or subprocess.run([python, "-c", check], capture_output=True).returncode:
+        pytest.skip("needs GStreamer's RTSP server, see .ci/run")
+    with RtspSender(python, script) as sender:
+        yield sender.address
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def test_rtsp_gives_its_newest_frame(rtsp_address: str) -> None:
+    with Camera(rtsp_address, timeouts=PATIENT) as camera:
+        wait_for_age(camera, LATE_SECONDS)
+        time.sleep(1)
+        wait_for_age(camera, LATE_SECONDS, in_a_row=1)
+
+
+@pytest.fixture(params=["https", "rtsps"])
+def plain_address(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Of a server without encryption, whose scheme has an ``s``."""
+    if request.param == "rtsps":
+        yield "rtsps" + str(request.getfixturevalue("rtsp_address")).removeprefix("rtsp")
+        return
+    image = jpeg(scene())
+
+    def send(_: int) -> Iterator[bytes]:
+        while True:
+            yield image
+            time.sleep(0.02)
+
+    with JpegServer("image/jpeg", send) as server:
+        yield "https" + server.address.removeprefix("http")
+
+
+def behind(proxy: TlsProxy, address: str) -> str:
+    return urlsplit(address)._replace(netloc=f"user:secret@127.0.0.1:{proxy.port}").geturl()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(plain_address: str, certificate: Path) -> None:
+    with TlsProxy(urlsplit(plain_address).port or 0, certificate) as proxy:
+        address = behind(proxy, plain_address)
+        with pytest.raises(InputError, match=r"its certificate is not trusted: self-signed") as error:
+            Camera(address, timeouts=PATIENT).wait_open()
+        assert error.value.settings == ("insecure",)
+        assert "secret" not in str(error.value)
+        with Camera(address, timeouts=PATIENT, insecure=True) as camera:
+            assert camera.wait_open().image.shape[0] == 96
+            assert "secret" not in camera.name
+
+
+def test_a_certificate_must_be_of_that_server(
+    plain_address: str, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    port = urlsplit(plain_address).port or 0
+    with (
+        TlsProxy(port, certificate) as proxy,
+        Camera(behind(proxy, plain_address), timeouts=PATIENT) as camera,
+    ):
+        assert camera.wait_open().image.shape[0] == 96
+    other = make_certificate(tmp_path, "DNS:elsewhere.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(other))
+    mismatch = "its certificate is not trusted: IP address mismatch"
+    with TlsProxy(port, other) as proxy, pytest.raises(InputError, match=mismatch):
+        Camera(behind(proxy, plain_address), timeouts=PATIENT).wait_open()
+
+
+def test_the_certificates_of_the_parts_of_a_playlist_are_checked(make: Make, tmp_path: Path, certificate: Path) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25:duration=1", "-c:v", "libx264")
+    make("part.ts", *source, "-pix_fmt", "yuv420p")
+    with _Folder(tmp_path) as files, TlsProxy(urlsplit(files.address).port or 0, certificate) as proxy:
+        part = f"https://127.0.0.1:{proxy.port}/part.ts"
+        lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", part, "#EXT-X-ENDLIST")
+        (tmp_path / "list.m3u8").write_text("\n".join(lines))
+        with pytest.raises(InputError, match="its certificate is not trusted"):
+            Camera(f"{files.address}/list.m3u8", timeouts=PATIENT).wait_open()
+        assert "part.ts" not in files.asked
+        with Camera(f"{files.address}/list.m3u8", timeouts=PATIENT, insecure=True) as camera:
+            assert camera.wait_open().image.shape == (96, 160, 3)
+
+
+def test_a_playlist_cannot_name_files_of_this_computer(make: Make, tmp_path: Path) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25:duration=1", "-c:v", "libx264")
+    clip = make("part.ts", *source, "-pix_fmt", "yuv420p")
+    for part in (str(clip), clip.as_uri(), f"crypto:{clip}"):
+        lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", part, "#EXT-X-ENDLIST")
+        (tmp_path / "list.m3u8").write_text("\n".join(lines))
+        with _Folder(tmp_path) as files, pytest.raises(InputError):
+            Camera(f"{files.address}/list.m3u8", timeouts=PATIENT).wait_open()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +27,11 @@ ENCRYPTED = ("https", "rtmps", "rtsps")
 ANALYZE_MICROSECONDS = 2_000_000
 """How much of a stream over HTTP or RTMP FFmpeg reads at most, to find out what is in it: FLV promises sound that may
 never come."""
+CHUNK_BYTES = 32768
+"""FFmpeg reads the bytes of an answer in pieces of this size at most, and smaller ones as they come."""
+OWN_PARTS = {"http_persistent": "0", "http_multiple": "0"}
+"""Options of FFmpeg's reader of playlists: no requests on connections of its own, since `Address` opens the parts."""
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,20 +57,26 @@ class Address:
         """Another address that is opened in the same way."""
         return replace(self, url=url)
 
-    def open(self, kind: str | None = None, download: Download | None = None) -> Any:
+    def open(self, kind: str | None = None, download: Download | None = None, extra: Mapping[str, str] = NONE) -> Any:
         """PyAV's container.
 
         Args:
             kind: FFmpeg's name of the format; None finds it out.
             download: the bytes to read, where they have begun to come; None asks for them.
+            extra: options of FFmpeg.
 
         Raises:
             InputError: it does not open.
         """
         begin, timeouts = time.monotonic(), (self.timeouts.open, self.timeouts.read)
         source: Any = download or self.url
+        options = {**self._options(), **extra}
         try:
-            return av.open(source, "r", format=kind, timeout=timeouts, options=self._options())
+            if kind is None and download is None and self.is_web:
+                # FFmpeg's reader of playlists does not hand on how certificates are to be checked.
+                options |= OWN_PARTS
+                return av.open(source, "r", timeout=timeouts, options=options, io_open=self._open_part)
+            return av.open(source, "r", format=kind, timeout=timeouts, options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
             trouble: Exception = error
         if time.monotonic() - begin >= timeouts[0]:
@@ -83,21 +97,38 @@ class Address:
             "and can be reached"
         )
 
-    def download(self) -> Download:
+    def download(self, extra: Mapping[str, str] = NONE) -> Download:
         """The bytes of an answer of a web server.
+
+        Args:
+            extra: options of FFmpeg.
 
         Raises:
             InputError: there is none.
         """
-        return Download(self.open("data"))
+        return Download(self.open("data", extra={"raw_packet_size": str(CHUNK_BYTES), **extra}))
+
+    def _open_part(self, url: str, _: int, options: Mapping[str, str]) -> Download | io.BytesIO:
+        """A part of a playlist, which may be encrypted with a key of its own; one that is missing is empty."""
+        part = self.at(url)
+        # A playlist must not name files of this computer.
+        if not self.at(url.removeprefix("crypto").lstrip("+:")).is_web:
+            return io.BytesIO()
+        try:
+            return part.download(options)
+        except InputError as error:
+            if "insecure" in error.settings:
+                raise
+            return io.BytesIO()
 
     def _options(self) -> dict[str, str]:
         scheme = self.url.partition(":")[0].lower()
         # UDP loses packets, and each loss is a grey area in the image.
         options = {"rtsp_flags": "prefer_tcp"} if scheme.startswith("rtsp") else {}
-        if self.is_web or scheme.startswith("rtmp"):
+        is_web = "http" in scheme
+        if is_web or scheme.startswith("rtmp"):
             options["analyzeduration"] = str(ANALYZE_MICROSECONDS)
-        return options | (tls_options(self.insecure) if scheme in ENCRYPTED else {})
+        return options | (tls_options(self.insecure) if is_web or scheme in ENCRYPTED else {})
 
     def _certificate_trouble(self) -> str:
         """Why Python does not trust the server's certificate; FFmpeg does not say. Empty where it does."""

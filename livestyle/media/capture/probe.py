@@ -79,6 +79,7 @@ def probe(
     source: str,
     seconds: float = MEASURE_SECONDS,
     timeouts: Timeouts = Timeouts(),  # noqa: B008 (it cannot be changed)
+    insecure: bool = False,
 ) -> Iterator[Mode]:
     """Measurement of a camera: first the mode that it gives unasked, then each other size that it has.
 
@@ -86,6 +87,7 @@ def probe(
         source: as of `Camera`; streams and files have one size.
         seconds: length of each measurement.
         timeouts: for opening and reading.
+        insecure: take any certificate of an encrypted stream.
 
     Raises:
         InputError: it does not open.
@@ -98,7 +100,7 @@ def probe(
     known: set[tuple[int, int]] = set()
     for size in (None, *SIZES) if source_kind(source) is SourceKind.DEVICE else (None,):
         try:
-            mode = _measure(source, size, known, seconds, timeouts)
+            mode = _measure(source, size, known, seconds, timeouts, insecure)
         except InputError:
             # Some cameras stop when they are asked for a size that they do not have.
             if not known:
@@ -109,12 +111,13 @@ def probe(
             yield mode
 
 
-def run_cameras(sources: Sequence[str] = (), seconds: float = MEASURE_SECONDS) -> None:
+def run_cameras(sources: Sequence[str] = (), seconds: float = MEASURE_SECONDS, insecure: bool = False) -> None:
     """Print cameras with their sizes and rates, line by line as they are measured.
 
     Args:
         sources: as of `Camera`; without any, all cameras of this computer.
         seconds: length of each measurement.
+        insecure: take any certificate of an encrypted stream.
 
     Raises:
         InputError: no camera was found, or one of ``sources`` does not open.
@@ -122,7 +125,7 @@ def run_cameras(sources: Sequence[str] = (), seconds: float = MEASURE_SECONDS) -
     if sources:
         for source in sources:
             print(source_name(source), flush=True)
-            _print_modes(source, seconds)
+            _print_modes(source, seconds, insecure)
         return
     devices = list_devices()
     if not devices:
@@ -139,18 +142,23 @@ def run_cameras(sources: Sequence[str] = (), seconds: float = MEASURE_SECONDS) -
             print(f"    {error}", flush=True)
 
 
-def _print_modes(source: str, seconds: float) -> None:
-    for mode in probe(source, seconds):
+def _print_modes(source: str, seconds: float, insecure: bool = False) -> None:
+    for mode in probe(source, seconds, insecure=insecure):
         print(f"    {mode}", flush=True)
 
 
 def _measure(
-    source: str, size: tuple[int, int] | None, known: set[tuple[int, int]], seconds: float, timeouts: Timeouts
+    source: str,
+    size: tuple[int, int] | None,
+    known: set[tuple[int, int]],
+    seconds: float,
+    timeouts: Timeouts,
+    insecure: bool,
 ) -> Mode | None:
     """The mode of a camera that is asked for a size; None where the size that it gives is known already."""
     width = height = 0
     begin, times = 0.0, list[float]()
-    with closing(live_frames(source, size, threading.Event(), timeouts)) as frames:
+    with closing(live_frames(source, size, threading.Event(), timeouts, insecure=insecure)) as frames:
         for frame in frames:
             height, width = frame.image.shape[:2]
             if (width, height) in known:

@@ -15,7 +15,7 @@ from .kinds import SourceKind, check_source, source_kind
 from .shape import square_size
 
 
-def open_source(source: str | Path, size: tuple[int, int] | None = None) -> FrameSource:
+def open_source(source: str | Path, size: tuple[int, int] | None = None, *, insecure: bool = False) -> FrameSource:
     """Source of frames, to iterate over and to close, for instance by ``with``.
 
     A camera or a stream gives its latest frame whenever one is asked for, without an end (`Camera`). A video file gives
@@ -26,6 +26,7 @@ def open_source(source: str | Path, size: tuple[int, int] | None = None) -> Fram
         source: a camera's number such as "0", a device such as ``/dev/video1``, a stream's address (``rtsp://``,
             ``http://``), a video file or an image file.
         size: width and height in pixels that larger frames are scaled to fit into, with their aspect ratio kept.
+        insecure: take any certificate of an encrypted stream, see `Camera`.
 
     Raises:
         InputError: there is no such file, or it cannot be read. Cameras and streams open in the background, and raise
@@ -44,7 +45,7 @@ def open_source(source: str | Path, size: tuple[int, int] | None = None) -> Fram
             image = _ImageSource(read_image(Path(source)))
             return image if size is None else _FittedSource(image, size)
         case _:
-            return Camera(source, size)
+            return Camera(source, size, insecure=insecure)
 
 
 class _ImageSource(FrameSource):
