@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from livestyle.errors import InputError
+from livestyle.errors import InputError, OutputError
+from livestyle.media.video.codecs import Encoding
+from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.writer import VideoWriter
 from tests.ffmpeg import Make, duration, packet_times, pixels, stream, times
@@ -286,3 +288,23 @@ def test_frames_of_an_animated_image_last_as_long_as_in_browsers(
     assert len(times(tmp_path / "part.mp4")) == 4
     with Image.open(tmp_path / "out.gif") as again:
         assert [frame.info["duration"] for frame in ImageSequence.Iterator(again)] == [shown] * 8
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "prores"])
+@pytest.mark.parametrize("rate", ["480", "1000", "1/60", "2997002997/100000000"])
+def test_rates_that_encoders_do_not_take_keep_their_times(tmp_path: Path, codec: str, rate: str) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8)
+    steady = Fraction(rate)
+    path = tmp_path / {"prores": "out.mov"}.get(codec, "out.mp4")
+    with VideoWriter(path, VideoInfo(160, 96, steady, 1 / steady), None, Encoding(codec)) as sink:
+        for number in range(4):
+            sink.write(image, number / steady, 1 / steady)
+
+    shown = [float(time * steady) for time in times(path)]
+    assert shown == pytest.approx([0, 1, 2, 3], abs=0.001)
+
+
+def test_what_an_encoder_does_not_take_is_said_with_a_way_out(tmp_path: Path) -> None:
+    """Checked with a size that SVT-AV1 refuses."""
+    with pytest.raises(OutputError, match=r"libsvtav1 takes no frames of .* choose another codec, size or rate"):
+        VideoWriter(tmp_path / "out.mp4", VideoInfo(20000, 64, Fraction(25), Fraction(1, 25)), None, Encoding("av1"))

@@ -61,6 +61,7 @@ class FrameDecoder:
         # Until a timestamp of a packet goes back, as those of B-frames do.
         self._increasing = True
         self._sorts = False
+        self._aspect: Fraction | None = None
 
     def decode(self, packet: Any, *, counts: bool = True) -> Iterator[Shown]:
         """Frames that are ready after one more packet; None, which comes after the last, conceals what is left.
@@ -115,7 +116,10 @@ class FrameDecoder:
         self._end = (stamp or 0) + frame.duration
 
     def _shown(self, frame: av.VideoFrame, aspect: Fraction | None = None) -> Shown:
-        aspect = aspect or Fraction(self._context.sample_aspect_ratio or 1)
+        if frame.key_frame or self._aspect is None:
+            # The context has that of the newest packet, and frames before it are still to come.
+            self._aspect = Fraction(self._context.sample_aspect_ratio or 1)
+        aspect = aspect or self._aspect
         return Shown(frame, self._clock.time(frame), self._clock.lasting(frame.duration), aspect=aspect)
 
     def _conceal(self, stamp: int | None, ticks: int) -> Shown:

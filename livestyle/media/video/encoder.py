@@ -19,6 +19,11 @@ from .codecs import ANIMATIONS, Encoder, Encoding, find_encoder, ordinary_schedu
 from .info import VideoInfo
 from .pixel_formats import Colors, Packer
 
+_MOST = 2**31 - 1
+_FINEST = 1_000_000
+_HIGHEST_RATE = {"libsvtav1": 240}
+"""Frames per second, by encoder, above which it does not open; time base and timestamps may be finer."""
+
 
 @dataclass(frozen=True)
 class EncoderSetup:
@@ -61,14 +66,20 @@ class EncoderSetup:
         # ProRes has no field for the range: it is always limited.
         colors = replace(info.colors, range=1) if encoding.codec == "prores" else info.colors
         encoder = find_encoder(container, encoding, width, height)
-        time_base = UNITS.get(container, info.time_base)
+        time_base = UNITS.get(container, _unit(info.time_base, info.rate))
         codec = None if container in ANIMATIONS else encoding.codec
         return cls(container, codec, encoder, width, height, info.rate, time_base, info.aspect, colors)
+
+    @property
+    def encoder_rate(self) -> Fraction:
+        """``rate`` within what the encoder takes; it needs one for its rate control, and timestamps are what counts."""
+        highest = Fraction(_HIGHEST_RATE.get(self.encoder.name, _FINEST))
+        return min(self.rate, highest).limit_denominator(1001) or Fraction(1, 1001)
 
     def configure(self, context: Any) -> None:
         """Set up a codec context of PyAV, which is not open yet."""
         context.width, context.height = self.width, self.height
-        context.framerate, context.time_base = self.rate, self.time_base
+        context.framerate, context.time_base = self.encoder_rate, self.time_base
         context.sample_aspect_ratio = self.aspect
         if self.container not in ANIMATIONS:
             context.colorspace, context.color_range = self.colors.matrix, self.colors.range
@@ -79,6 +90,13 @@ class EncoderSetup:
         if FormatFlags.global_header in FormatFlags(ContainerFormat(self.container, "w").flags):
             context.flags |= Flags.global_header
         self.encoder.configure(context)
+
+
+def _unit(time_base: Fraction, rate: Fraction) -> Fraction:
+    """A time base that encoders and muxers take: at most a second, and such that a frame's duration has 31 bits."""
+    if time_base > 1 or max(time_base.numerator, time_base.denominator) > _MOST:
+        time_base = Fraction(1, max(1, min(time_base.denominator, _FINEST)))
+    return time_base if 1 / rate / time_base < _MOST else Fraction(1, 1000)
 
 
 class PacketSource(Protocol):

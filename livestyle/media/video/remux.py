@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
-import numpy as np
 from av.stream import Disposition
 
+from .audio import AAC_RATES, AudioTranscoder, can_be_decoded, fits
 from .codecs import ANIMATIONS
 from .tracks import describe
 
@@ -21,17 +20,8 @@ _SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm"
 """Codec, by container, that text subtitles are transcoded to where it does not carry theirs."""
 _SOUNDS = {"matroska": "flac", "mp4": "aac", "mov": "aac", "webm": "libopus"}
 """Encoder, by container, that sound is transcoded by where it does not carry its codec."""
-_BIT_RATE = 96_000
-"""Of transcoded sound, per channel."""
-_LONGEST_SILENCE = 10
-"""Longest gap in transcoded sound, in seconds, that is filled with silence."""
-_JUMP_BACK = 1
-"""Sound that overlaps by less, in seconds, is cut; by more, its clock has jumped."""
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""Channel layouts that all of the encoders take, by the number of channels."""
 _QUICKTIME = {"deu": "ger", "ell": "gre", "isl": "ice", "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi"}
 """ISO 639-2 codes of languages that FFmpeg's list for QuickTime files has under other codes."""
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _OF_THE_FILE = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 _OF_THE_STREAM = {"encoder", "duration", "bps", "number_of_frames", "number_of_bytes", "rotate", "alpha_mode"}
 _KEYS_OF_MP4 = (
@@ -59,11 +49,14 @@ class Remuxer:
         self._waiting = source.packets
         self._copies: dict[int, Any] = {}
         self._converted: dict[int, Any] = {}
-        self._sounds: dict[int, _AudioTranscoder] = {}
+        self._sounds: dict[int, AudioTranscoder] = {}
         self._ends: dict[int, int] = {}
         self._notes: list[str] = []
         self._left_out: list[str] = []
         self._unread = source.unread
+        self._failed: set[int] = set()
+        self.failures: list[str] = []
+        """Streams of which some could not be written, each with the reason."""
 
         container.metadata.update(_kept(source.metadata, _OF_THE_FILE))
         video.metadata.update(_kept(source.video_metadata, _OF_THE_STREAM))
@@ -113,12 +106,15 @@ class Remuxer:
             copy.time_base = Fraction(1, 1000)
             self._converted[stream.index] = copy
             self._notes.append(f"{stream.codec_context.codec.canonical_name} as {kind}")
-        elif is_known and stream.type == "audio" and self._format in _SOUNDS:
-            sound = self._sounds[stream.index] = _AudioTranscoder(self._container, stream, _SOUNDS[self._format])
+        elif is_known and stream.type == "audio" and (layout := self._layout(stream)) is not None:
+            codec = _SOUNDS[self._format]
+            sound = self._sounds[stream.index] = AudioTranscoder(self._container, stream, codec, layout or None)
             copy = sound.stream
-            self._notes.append(
-                f"{stream.codec_context.codec.canonical_name} as {copy.codec_context.codec.canonical_name}"
-            )
+            before, after = stream.codec_context, copy.codec_context
+            note = f"{before.codec.canonical_name} as {after.codec.canonical_name}"
+            if after.channels != before.channels:
+                note += f" with {after.channels} of {before.channels} channels"
+            self._notes.append(note)
         else:
             self._left_out.append(describe(stream))
             return
@@ -130,6 +126,13 @@ class Remuxer:
             tags["language"] = _QUICKTIME.get(tags["language"], tags["language"])
         copy.metadata.update(tags)
         copy.disposition = stream.disposition
+
+    def _layout(self, stream: Any) -> str | None:
+        """Layout that sound can be transcoded in, "" for its own; None where the container has no encoder for it."""
+        codec = _SOUNDS.get(self._format)
+        if not can_be_decoded(stream.container, stream):
+            return None
+        return next((layout for layout in ("", "stereo") if codec and fits(codec, layout, stream, self._format)), None)
 
     def _fits(self, stream: Any) -> bool:
         """Whether the container carries a stream as it is: tried, since some muxers tell only with the header."""
@@ -154,7 +157,23 @@ class Remuxer:
         return copy
 
     def mux(self, packet: Any) -> None:
-        """Write a packet of the source, unless its stream is left out."""
+        """Write a packet of the source, unless its stream is left out or has failed: nothing beside it is to end it."""
+        stream = packet.stream
+        if stream.index in self._failed:
+            return
+        try:
+            self._mux(packet)
+        except (av.FFmpegError, ValueError) as error:
+            self._fail(stream, error)
+
+    def _fail(self, stream: Any, error: Exception) -> None:
+        """Leave out what is left of a stream; an error of the file itself is raised again."""
+        if isinstance(error, OSError) and not isinstance(error, ValueError):
+            raise error
+        self._failed.add(stream.index)
+        self.failures.append(f"{describe(stream)} ({getattr(error, 'strerror', None) or error})")
+
+    def _mux(self, packet: Any) -> None:
         index = packet.stream.index
         if index in self._converted:
             self._convert(packet, self._converted[index])
@@ -166,9 +185,13 @@ class Remuxer:
 
     def finish(self) -> None:
         """Write what transcoders still hold back."""
-        for sound in self._sounds.values():
-            for encoded in sound.end():
-                self._write(encoded, sound.stream)
+        for index, sound in self._sounds.items():
+            if index not in self._failed:
+                try:
+                    for encoded in sound.end():
+                        self._write(encoded, sound.stream)
+                except (av.FFmpegError, ValueError) as error:
+                    self._fail(sound.source, error)
 
     def _convert(self, packet: Any, stream: Any) -> None:
         try:
@@ -226,145 +249,6 @@ def shift(packet: Any, seconds: Fraction) -> None:
         packet.dts = packet.dts + ticks if packet.dts is not None else None
 
 
-class _AudioTranscoder:
-    """Decoder, resampler and encoder of one audio stream.
-
-    Sound stays in sync: small gaps are filled with silence, after large ones it begins again, and where timestamps jump
-    back it goes on. Sample rate and channel layout may change on the way, as in broadcasts.
-
-    Args:
-        container: that is written.
-        source: stream that is read.
-        codec: name of the encoder.
-    """
-
-    def __init__(self, container: Any, source: Any, codec: str) -> None:
-        decoder = source.codec_context
-        layout = _LAYOUTS.get(decoder.layout.nb_channels, "stereo")
-        # Opus runs at 48 kHz internally.
-        rate = 48000 if codec == "libopus" or decoder.sample_rate not in _AAC_RATES else decoder.sample_rate
-        self.stream = container.add_stream(codec, rate=rate, layout=layout)
-        context = self.stream.codec_context
-        context.bit_rate = _BIT_RATE * context.layout.nb_channels
-        self._source = source
-        self._kind: tuple[Any, ...] = ()
-        self._graph: Any = None
-        self._waiting = av.AudioFifo()
-        # In the time base of the source's frames: offset after jumps, and expected timestamp of the next one.
-        self._shift = 0
-        self._next: int | None = None
-        # In samples: timestamp of the next frame that is encoded; None where it begins anew.
-        self._place: int | None = None
-
-    def convert(self, packet: Any) -> list[Any]:
-        """Packets that are ready after one more of the source; None comes after the last."""
-        try:
-            frames = self._source.codec_context.decode(packet)
-        except av.FFmpegError:
-            # A damaged packet is a gap.
-            return []
-        encoded = []
-        for frame in frames:
-            encoded += self._take(frame)
-        return encoded
-
-    def end(self) -> list[Any]:
-        """Packets that are left after the last."""
-        encoded = self.convert(None) + self._finish_graph() + self._encode(to_the_end=True)
-        return encoded + (list(self.stream.encode(None)) if self._place is not None else [])
-
-    def _take(self, frame: Any) -> list[Any]:
-        base = frame.time_base or Fraction(1, frame.sample_rate)
-        # Of several frames in a packet, decoders timestamp only the first.
-        pts = (self._next or 0) if frame.pts is None else frame.pts + self._shift
-        encoded = []
-        if self._next is not None:
-            jump = (pts - self._next) * base
-            if jump < -_JUMP_BACK:
-                self._shift += self._next - pts
-                pts = self._next
-            elif jump > _LONGEST_SILENCE:
-                encoded += self._finish_graph() + self._encode(to_the_end=True)
-                self._place = None
-        self._next = pts + round(frame.samples / (frame.sample_rate * base))
-        frame.pts = pts
-        kind = (frame.sample_rate, frame.format.name, frame.layout.name, base)
-        if self._graph is None or kind != self._kind:
-            encoded += self._finish_graph()
-            self._kind, self._graph = kind, self._filters(kind)
-        try:
-            self._graph.push(frame)
-            self._pull()
-        except av.FFmpegError:
-            self._graph = None
-        return encoded + self._encode()
-
-    def _finish_graph(self) -> list[Any]:
-        if self._graph is not None:
-            with contextlib.suppress(av.FFmpegError):
-                self._graph.push(None)
-                self._pull()
-            self._graph = None
-        return self._encode()
-
-    def _pull(self) -> None:
-        """Queue what the filter graph has ready."""
-        while True:
-            try:
-                frame = self._graph.pull()
-            except (av.BlockingIOError, av.EOFError):
-                return
-            if self._place is None:
-                self._place = round(frame.pts * frame.time_base * frame.sample_rate)
-            frame.pts = None
-            self._waiting.write(frame)
-
-    def _encode(self, to_the_end: bool = False) -> list[Any]:
-        """Packets of whole frames, and ``to_the_end`` of the rest too, padded with silence."""
-        encoded: list[Any] = []
-        size = self.stream.codec_context.frame_size or 1024
-        while self._place is not None and (self._waiting.samples >= size or (to_the_end and self._waiting.samples)):
-            frame = self._waiting.read(min(size, self._waiting.samples))
-            assert frame is not None
-            if frame.samples < size:
-                # Encoders take a short frame only as their last.
-                frame = _padded(frame, size)
-            frame.pts, frame.time_base = self._place, Fraction(1, frame.sample_rate)
-            self._place += size
-            encoded += self.stream.encode(frame)
-        return encoded
-
-    def _filters(self, kind: tuple[Any, ...]) -> Any:
-        context = self.stream.codec_context
-        rate, sample_format, layout, base = kind
-        graph = av.filter.Graph()
-        source = graph.add_abuffer(sample_rate=rate, format=sample_format, layout=layout, time_base=base)
-        resampling = "async=1"
-        if self._place is not None:
-            # Fills a gap that lies between two graphs; in samples of the source.
-            begin = (self._place + self._waiting.samples) * rate // context.sample_rate
-            resampling += f":first_pts={begin}"
-        wanted = f"sample_fmts={context.format.name}:sample_rates={context.sample_rate}"
-        graph.link_nodes(
-            source,
-            graph.add("aresample", f"{context.sample_rate}:{resampling}"),
-            graph.add("aformat", f"{wanted}:channel_layouts={context.layout.name}"),
-            graph.add("abuffersink"),
-        ).configure()
-        return graph
-
-
-def _padded(frame: Any, samples: int) -> Any:
-    """A frame padded with silence."""
-    values = frame.to_ndarray()
-    missing = samples - frame.samples
-    # One row per channel (planar), or one row of interleaved samples (packed).
-    wide = missing if frame.format.is_planar else missing * frame.layout.nb_channels
-    longer = av.AudioFrame.from_ndarray(np.pad(values, ((0, 0), (0, wide))), frame.format.name, frame.layout.name)
-    longer.sample_rate = frame.sample_rate
-    return longer
-
-
 class _Nowhere:
     """File that cannot seek, as a pipe, and discards what is written."""
 
@@ -374,10 +258,10 @@ class _Nowhere:
 
 def _aac_config(context: Any) -> bytes | None:
     """AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of AAC-LC; None for other profiles."""
-    channels = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 8: 7}.get(context.layout.nb_channels)
-    if context.profile != "LC" or channels is None or context.sample_rate not in _AAC_RATES:
+    channels = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 8: 7}.get(context.channels)
+    if context.profile != "LC" or channels is None or context.sample_rate not in AAC_RATES:
         return None
-    return (2 << 11 | _AAC_RATES.index(context.sample_rate) << 7 | channels << 3).to_bytes(2, "big")
+    return (2 << 11 | AAC_RATES.index(context.sample_rate) << 7 | channels << 3).to_bytes(2, "big")
 
 
 def _kept(metadata: dict[str, str], dropped: set[str]) -> dict[str, str]:

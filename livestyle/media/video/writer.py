@@ -109,8 +109,15 @@ class VideoWriter(VideoSink):
     @property
     def warning(self) -> str | None:
         """What of the source is left out or transcoded, in one sentence; None where all is copied."""
-        lost = self._remuxer.warning if self._remuxer else None
-        return f"{self.path} {lost}" if lost else None
+        said = [self._remuxer.warning] if self._remuxer and self._remuxer.warning else []
+        if failure := self._failures:
+            said.append(failure)
+        return f"{self.path} {' and '.join(said)}" if said else None
+
+    @property
+    def _failures(self) -> str | None:
+        found = self._remuxer.failures if self._remuxer else []
+        return f"lacks some of these of its source: {', '.join(found)}" if found else None
 
     def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
         """Encode and write the next frame.
@@ -170,6 +177,8 @@ class VideoWriter(VideoSink):
                 self._remuxer.finish()
             self.flush()
             self._container.close()
+            if self._failures:
+                log.warning("%s %s", self.path, self._failures)
             if self._file is None:
                 if self._is_animation and self._first is not None:
                     lengthen(self._partial, self._setup.container, self._end - self._first)

@@ -1,0 +1,310 @@
+"""Streams as people's files have them: several videos, changing sizes, hidden colours, odd sound, data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from livestyle.errors import InputError
+from livestyle.media.video.audio import can_be_decoded
+from livestyle.media.video.codecs import Encoding
+from livestyle.media.video.reader import VideoReader
+from livestyle.media.video.writer import VideoWriter
+from tests.ffmpeg import Make, duration, pixels, probe, stream, streams, times
+
+PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x96:r=25:d=1")
+SOUND = ("-f", "lavfi", "-i", "sine=440:d=1")
+H264 = ("-c:v", "libx264", "-g", "25", "-pix_fmt", "yuv420p")
+
+Copy = Callable[..., list[str]]
+"""Copies a source to a target as a conversion at strength 0 does, and gives the warnings."""
+
+
+@pytest.fixture
+def copy(caplog: pytest.LogCaptureFixture) -> Copy:
+    def run(source: Path, target: Path, encoding: Encoding | None = None, **how: Any) -> list[str]:
+        caplog.clear()
+        with (
+            VideoReader(source, **how) as video,
+            VideoWriter(target, video.info, video, encoding or Encoding()) as sink,
+        ):
+            for frame in video:
+                sink.write(frame.image, frame.time, frame.duration)
+        assert video.damage is None
+        warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        assert warnings == ([sink.warning] if sink.warning else [])
+        return warnings + video.notes
+
+    return run
+
+
+@pytest.fixture
+def base(make: Make) -> Path:
+    return make("base.mp4", *PICTURE, *SOUND, *H264, "-c:a", "aac")
+
+
+@pytest.fixture
+def two(make: Make) -> Path:
+    """Two default videos, the smaller one first."""
+    both = [f"testsrc2=s={size}:r=25:d=0.4" for size in ("96x64", "320x192")]
+    inputs = [word for text in both for word in ("-f", "lavfi", "-i", text)]
+    default = ["-disposition:v:0", "default", "-disposition:v:1", "default"]
+    return make("two.mp4", *inputs, "-map", "0", "-map", "1", *H264, *default)
+
+
+def size(path: Path) -> tuple[int, int]:
+    (video,) = streams(path, "v")
+    return video["width"], video["height"]
+
+
+def test_of_several_videos_the_largest_default_is_painted_and_the_others_named(
+    two: Path, make: Make, tmp_path: Path, copy: Copy
+) -> None:
+    assert copy(two, tmp_path / "out.mkv") == [
+        f"{tmp_path / 'out.mkv'} is without these of its source: video h264 96x64"
+    ]
+    assert size(tmp_path / "out.mkv") == (320, 192)
+
+    first = make("first.mkv", "-i", str(two), "-map", "0", "-c", "copy", "-disposition:v:1", "0")
+    copy(first, tmp_path / "out.mp4")
+    assert size(tmp_path / "out.mp4") == (96, 64)
+
+
+def test_of_several_programmes_the_largest_is_painted(two: Path, make: Make, tmp_path: Path, copy: Copy) -> None:
+    programmes = ["-program", "program_num=1:st=0", "-program", "program_num=2:st=1"]
+    source = make("two.ts", "-i", str(two), "-map", "0", "-c", "copy", *programmes)
+
+    (warning,) = copy(source, tmp_path / "out.mp4")
+
+    assert size(tmp_path / "out.mp4") == (320, 192)
+    assert "video h264 96x64" in warning
+
+
+def test_of_the_variants_of_a_playlist_the_largest_is_painted(
+    two: Path, make: Make, tmp_path: Path, copy: Copy
+) -> None:
+    lines = ["#EXTM3U"]
+    for number, rate in ((0, 100000), (1, 900000)):
+        make(f"v{number}.ts", "-i", str(two), "-map", f"0:v:{number}", "-c", "copy")
+        playlist = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:0.4,", f"v{number}.ts", "#EXT-X-ENDLIST", ""]
+        (tmp_path / f"v{number}.m3u8").write_text("\n".join(playlist))
+        lines += [f"#EXT-X-STREAM-INF:BANDWIDTH={rate}", f"v{number}.m3u8"]
+    (tmp_path / "master.m3u8").write_text("\n".join([*lines, ""]))
+
+    copy(tmp_path / "master.m3u8", tmp_path / "out.mp4")
+
+    assert size(tmp_path / "out.mp4") == (320, 192)
+    assert len(times(tmp_path / "out.mp4")) == 10
+
+
+def test_a_track_can_be_chosen_by_its_number(two: Path, tmp_path: Path, copy: Copy) -> None:
+    (warning,) = copy(two, tmp_path / "out.mp4", track=1)
+
+    assert size(tmp_path / "out.mp4") == (96, 64)
+    assert "video h264 320x192" in warning
+    with pytest.raises(InputError, match=r"no video track 3 in .*: it has 1 \(h264 96x64\), 2 \(h264 320x192\)"):
+        VideoReader(two, track=3)
+
+
+def test_the_still_beside_an_image_sequence_is_not_the_video(make: Make, tmp_path: Path, copy: Copy) -> None:
+    frames = [Image.new("RGB", (96, 64), (30 * n, 0, 0)) for n in range(8)]
+    frames[0].save(tmp_path / "seq.avif", save_all=True, append_images=frames[1:], duration=100)
+
+    copy(tmp_path / "seq.avif", tmp_path / "out.mp4")
+
+    assert len(times(tmp_path / "out.mp4")) == 8
+
+
+def test_frames_of_another_shape_keep_it_with_bars(make: Make, tmp_path: Path, ffmpeg: str, copy: Copy) -> None:
+    for number, shape in enumerate(("160x96", "96x160", "320x192")):
+        make(f"{number}.ivf", "-f", "lavfi", "-i", f"color=white:s={shape}:r=25:d=0.4", "-c:v", "libvpx")
+    (tmp_path / "list.txt").write_text("".join(f"file {number}.ivf\n" for number in range(3)))
+    source = make("size.webm", "-f", "concat", "-i", str(tmp_path / "list.txt"), "-c", "copy")
+
+    copy(source, tmp_path / "out.mp4")
+
+    shown = pixels(ffmpeg, tmp_path / "out.mp4", 160, 96)
+    assert len(shown) == 30
+    for number, (left, right) in enumerate(((0, 160), (51, 109), (0, 160))):
+        frame = shown[10 * number + 5, 48, :, 1] > 127
+        assert abs(np.flatnonzero(frame)[[0, -1]] - (left, right - 1)).max() <= 1
+
+
+def test_pixels_of_another_shape_keep_it_with_bars(make: Make, tmp_path: Path, ffmpeg: str, copy: Copy) -> None:
+    """A broadcast that goes from 16:9 to 4:3: the number of pixels stays."""
+    parts: list[bytes] = []
+    for shape in ("16/9", "4/3"):
+        white = ["-f", "lavfi", "-i", "color=white:s=180x144:r=25:d=0.4", "-vf", f"setdar={shape}"]
+        parts.append(make(f"part{len(parts)}.ts", *white, "-c:v", "mpeg2video", "-q:v", "2").read_bytes())
+    (tmp_path / "both.ts").write_bytes(b"".join(parts))
+
+    with VideoReader(tmp_path / "both.ts") as video, VideoWriter(tmp_path / "out.mp4", video.info, video) as sink:
+        for frame in video:
+            sink.write(frame.image, frame.time, frame.duration)
+
+    shown = pixels(ffmpeg, tmp_path / "out.mp4", 180, 144)
+    assert stream(tmp_path / "out.mp4")["display_aspect_ratio"] == "16:9"
+    assert len(shown) == 20
+    white = (shown[:, 72, :, 1] > 127).sum(axis=1)
+    assert white[:10].tolist() == [180] * 10
+    assert abs(white[10:] - 135).max() <= 2
+
+
+HALF = "color=0x2040c0:size=96x64:rate=25:duration=0.2,format=rgba,geq=r=32:g=64:b=192:a=255*gt(X\\,47)"
+
+
+def test_vp8_with_alpha_is_laid_over_white(make: Make, tmp_path: Path, ffmpeg: str, copy: Copy) -> None:
+    kind = ["-c:v", "libvpx", "-auto-alt-ref", "0", "-pix_fmt", "yuva420p", "-crf", "4", "-b:v", "2M"]
+    source = make("alpha.webm", "-f", "lavfi", "-i", HALF, *kind)
+
+    copy(source, tmp_path / "out.mp4")
+
+    shown = pixels(ffmpeg, tmp_path / "out.mp4", 96, 64)
+    assert shown[:, :, :40].min() > 245
+    assert abs(shown[:, :, 56:] - (0x20, 0x40, 0xC0)).max() < 16
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("name", ["film.avi", "film.mkv", "film.mov"])
+def test_a_film_of_jpeg_pictures_with_exif_is_upright(
+    make: Make, tmp_path: Path, ffmpeg: str, copy: Copy, name: str, orientation: int
+) -> None:
+    upright = np.zeros((64, 96, 3), np.uint8)
+    upright[:32, :48] = 255
+    turns = {1: 0, 3: 2, 6: 1, 8: 3}[orientation]
+    exif = Image.Exif()
+    exif[0x112], exif[0x10F] = orientation, "Acme"
+    for number in range(4):
+        stored = Image.fromarray(np.rot90(upright, turns))
+        stored.save(tmp_path / f"a_{number}.jpg", exif=exif, quality=95)
+    source = make(name, "-framerate", "8", "-i", f"file:{tmp_path / 'a_%d.jpg'}", "-c", "copy")
+
+    copy(source, tmp_path / "out.mp4")
+
+    assert size(tmp_path / "out.mp4") == (96, 64)
+    shown = pixels(ffmpeg, tmp_path / "out.mp4", 96, 64)
+    assert abs(shown - upright).mean() < 8
+    assert len(shown) == 4
+
+
+MANY = "[1:a]" * 10 + "amerge=inputs=10"
+
+
+@pytest.mark.parametrize(
+    ("sound", "name", "found"),
+    [
+        ([MANY, "pcm_s16le"], "out.mp4", ("aac", 2)),
+        ([MANY, "pcm_s16le"], "out.webm", ("opus", 2)),
+        (["[1:a]" * 16 + "amerge=inputs=16", "pcm_s24le"], "out.mp4", ("aac", 2)),
+        (["[1:a]aformat=channel_layouts=6.1", "pcm_s16le"], "out.mp4", ("aac", 7)),
+        (["[1:a]aformat=channel_layouts=7.1", "pcm_s16le"], "out.mp4", ("aac", 8)),
+        (["[1:a]aformat=channel_layouts=2.1", "pcm_f32le"], "out.mp4", ("aac", 3)),
+        (["[1:a]aresample=12345", "pcm_s16le"], "out.mp4", ("aac", 1)),
+        (["[1:a]aresample=192000", "pcm_f64le"], "out.mp4", ("aac", 1)),
+        (["[1:a]aresample=352800,aformat=channel_layouts=7.1", "pcm_s32le"], "out.webm", ("opus", 8)),
+        (["[1:a]aresample=8000", "pcm_alaw"], "out.mp4", ("aac", 1)),
+    ],
+)
+def test_sound_of_any_kind_never_costs_the_film(
+    make: Make, tmp_path: Path, copy: Copy, sound: list[str], name: str, found: tuple[str, int]
+) -> None:
+    graph, codec = sound
+    # MOV has the channels of 6.1 and more in an order of its own, see below.
+    source = make(
+        "odd.mkv", *PICTURE, *SOUND, "-filter_complex", f"{graph}[a]", "-map", "0", "-map", "[a]", *H264, "-c:a", codec
+    )
+
+    (warning,) = copy(source, tmp_path / name)
+
+    (heard,) = streams(tmp_path / name, "a")
+    assert (heard["codec_name"], heard["channels"]) == found
+    assert len(times(tmp_path / name)) == 25
+    assert duration(tmp_path / name) == pytest.approx(1, abs=0.1)
+    assert f"{codec} as {found[0]}" in warning
+    channels = streams(source, "a")[0]["channels"]
+    assert (f"with 2 of {channels} channels" in warning) == (channels > 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "can"),
+    [
+        ("pcm_s16le (sowt / 0x74776F73), 44100 Hz, 7 channels (FL+FR+FC+LFE+SL+SR+BC), s16", False),
+        ("pcm_s16le (sowt / 0x74776F73), 44100 Hz, 2 channels (FL@left+FR), s16", False),
+        ("pcm_s16le (sowt / 0x74776F73), 44100 Hz, 10 channels (FL+FR+FC+LFE+BL+BR+FLC+FRC+BC+SL), s16", True),
+        ("pcm_s16le, 44100 Hz, 10 channels, s16, 7056 kb/s", True),
+        ("aac (LC) (mp4a / 0x6134706D), 44100 Hz, 5.1, fltp, 69 kb/s (default)", True),
+    ],
+)
+def test_sound_whose_channels_have_an_order_of_their_own_is_not_decoded(text: str, can: bool) -> None:
+    """PyAV 18.1.0 frees such a list of channels twice when it is looked at, which ends Python."""
+
+    class File:
+        def dumps_format(self) -> str:
+            return f"Input #0, mov, from '':\n  Stream #0:0[0x1]: Video: h264\n  Stream #0:1[0x2](und): Audio: {text}\n"
+
+    class Stream:
+        index = 1
+
+    assert can_be_decoded(File(), Stream()) == can
+
+
+def test_sound_whose_encoder_fails_on_the_way_is_said_and_the_film_complete(
+    base: Path, tmp_path: Path, copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no such sound")
+
+    monkeypatch.setattr("livestyle.media.video.audio.AudioTranscoder.convert", fail)
+
+    warnings = copy_with_late_warnings(base, tmp_path / "out.webm")
+
+    assert len(times(tmp_path / "out.webm")) == 25
+    assert "lacks some of these of its source: audio aac (no such sound)" in warnings[-1]
+
+
+def copy_with_late_warnings(source: Path, target: Path) -> list[str]:
+    with VideoReader(source) as video, VideoWriter(target, video.info, video) as sink:
+        for frame in video:
+            sink.write(frame.image, frame.time, frame.duration)
+    return [sink.warning or ""]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_data_that_cannot_be_carried_is_named(base: Path, make: Make, tmp_path: Path, copy: Copy, name: str) -> None:
+    data = tmp_path / "data.bin"
+    data.write_text("7" * 1000)
+    source = make("klv.ts", "-i", str(base), "-f", "data", "-i", str(data), "-map", "0", "-map", "1", "-c", "copy")
+
+    (warning,) = copy(source, tmp_path / name)
+
+    assert warning == f"{tmp_path / name} is without these of its source: data bin_data"
+
+
+def test_fonts_are_named_where_they_cannot_be_carried(make: Make, tmp_path: Path, copy: Copy) -> None:
+    font = tmp_path / "font.ttf"
+    font.write_bytes(bytes(range(256)))
+    attached = ["-attach", str(font), "-metadata:s:t:0", "mimetype=application/x-truetype-font"]
+    source = make("font.mkv", *PICTURE, *H264, *attached)
+
+    (warning,) = copy(source, tmp_path / "out.mp4")
+
+    assert "left out: attachment font.ttf" in warning
+
+
+def test_a_timecode_track_or_chapters_of_quicktime_are_no_loss(
+    base: Path, make: Make, tmp_path: Path, copy: Copy
+) -> None:
+    chapters = tmp_path / "chapters.txt"
+    chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=One\n")
+    source = make(
+        "both.mov", "-i", str(base), "-i", str(chapters), "-map_chapters", "1", "-c", "copy", "-timecode", "01:00:00:00"
+    )
+
+    assert copy(source, tmp_path / "out.mov") == []
+    assert [c["tags"]["title"] for c in probe(tmp_path / "out.mov")["chapters"]] == ["One"]
