@@ -15,8 +15,8 @@ def doctor(
     sections: Annotated[
         list[Section] | None,
         typer.Argument(
-            metavar="[install|gpu|model|speed|cameras|screen|video|storage]...",
-            help="What to examine; without any, all of it.",
+            metavar="[SECTION]...",
+            help=f"What to examine: {', '.join(Section)}. Without any, all of it.",
         ),
     ] = None,
     cameras: Annotated[

@@ -59,17 +59,25 @@ def check_gpu() -> Iterator[Finding]:
     yield _driver(driver, card, cuda_version())
     if "CUDAExecutionProvider" in names:
         yield _libraries(cuda_version(), wanted=driver or card)
+    else:
+        yield Finding(Section.GPU, "CUDA libraries", State.NOTE, "not looked for, since onnxruntime would not use them")
     # The one that everything falls back to first.
     for name in sorted(names, key=lambda n: n != "CPUExecutionProvider"):
         # CoreML's is on the list below, since it is compared with the CPU before it is used.
         if name != "TensorrtExecutionProvider" and name not in plugins:
             yield _provider(name, wanted=driver or card)
     yield _tensorrt()
-    if "CUDAExecutionProvider" not in names and (driver or card):
-        text = f"this onnxruntime {ort.__version__} has no CUDA, so that the NVIDIA card is not used"
-        mend = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
-        yield Finding(Section.GPU, "CUDA", State.WARNING, text, mend)
+    if "CUDAExecutionProvider" not in names:
+        yield _no_cuda(ort.__version__, wanted=driver or card)
     yield from _plugins()
+
+
+def _no_cuda(version: str, wanted: bool) -> Finding:
+    text = f"onnxruntime {version} is built without it"
+    if not wanted:
+        return Finding(Section.GPU, "CUDA", State.NOTE, text)
+    mend = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+    return Finding(Section.GPU, "CUDA", State.WARNING, f"{text}, so that the NVIDIA card is not used", mend)
 
 
 def has_nvidia_card() -> bool:

@@ -183,8 +183,14 @@ def test_an_onnxruntime_without_cuda_beside_a_card_is_said(monkeypatch: pytest.M
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     pretend_driver(monkeypatch, driver=True)
     line = examine("gpu")["CUDA"]
-    assert "has no CUDA" in line["text"]
+    assert line["text"].endswith("is built without it, so that the NVIDIA card is not used")
     assert line["mend"].endswith("pip install onnxruntime-gpu")
+
+
+def test_an_onnxruntime_without_cuda_is_no_fault_where_there_is_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    found = examine("gpu")
+    assert found["CUDA"]["state"] == found["CUDA libraries"]["state"] == "note"
 
 
 def test_nobody_needs_to_install_tensorrt() -> None:

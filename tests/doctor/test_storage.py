@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 import livestyle.doctor.storage
+from livestyle.doctor.storage import delete
 
 from .conftest import examine
 
@@ -56,7 +59,7 @@ def test_a_cache_folder_that_is_a_file_is_said(cache: Path) -> None:
     cache.write_text("in the way")
     line = examine("storage")["cache folder"]
     assert line["state"] == "warning"
-    assert line["text"].startswith(f"{cache} cannot be written (File exists)")
+    assert line["text"].startswith(f"{cache} cannot be written (")
     assert line["mend"].endswith("or name another folder in LIVESTYLE_CACHE")
 
 
@@ -97,12 +100,12 @@ def test_entries_that_cannot_be_read_are_named(cache: Path) -> None:
     assert f"{len(unreadable)} cannot be read and will be encoded again" in line["text"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it quotes names in its own way")
 def test_one_entry_is_deleted_by_its_name(cache: Path) -> None:
     cache.mkdir()
     (cache / "it's.npy").write_bytes(b"no array")
-    line = examine("storage")["cached styles"]
-    assert line["mend"].startswith("rm ")
-    assert line["mend"].endswith("s.npy'")
+    (_, name) = shlex.split(examine("storage")["cached styles"]["mend"])
+    assert name == str(cache / "it's.npy")
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"a CPU": "fast"}'])
@@ -111,7 +114,7 @@ def test_measured_forms_that_cannot_be_read_are_said(text: str, cache: Path) -> 
     (cache / "forms.json").write_text(text)
     line = examine("storage")["measured forms"]
     assert line["state"] == "warning"
-    assert line["mend"] == f"rm {cache / 'forms.json'}"
+    assert line["mend"] == delete(cache / "forms.json")
 
 
 @pytest.mark.parametrize(("text", "reason"), [("fps = [", "are damaged"), ("fps = true\n", "fps is a number")])
@@ -120,7 +123,7 @@ def test_settings_that_stop_the_live_program_are_broken(text: str, reason: str, 
     line = examine("storage", code=1)["settings"]
     assert line["state"] == "broken"
     assert reason in line["text"]
-    assert f"rm {settings}" in line["mend"]
+    assert delete(settings) in line["mend"]
 
 
 def test_a_setting_that_there_is_not_is_said(settings: Path) -> None:
