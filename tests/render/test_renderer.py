@@ -99,6 +99,20 @@ def test_an_even_wall_does_not_boil(stylizer: Stylizer, style: Style) -> None:
     assert np.abs(after - before).mean() < 2 * np.abs(walls[-1].astype(int) - walls[-2]).mean()
 
 
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 2), slice(0, None, 9), slice(1, None, 9), slice(0, 60)])
+def test_how_faint_a_frame_is_does_not_depend_on_which_rows_have_the_contrast(
+    identity: Stylizer, identity_library: StyleLibrary, rows: slice
+) -> None:
+    """Painted in full from a standard deviation of 10 grey levels on, wherever these are."""
+    frame = np.full((90, 120, 3), 100, np.uint8)
+    frame[rows, ::2] = 220
+    style = identity_library.first()
+    contrast = frame.std(axis=(0, 1)).max() / 10
+    share = 1 if contrast >= 1 else contrast**2 * (3 - 2 * contrast)
+    expected = share * identity.stylize(frame, style.stats_at(0)) + (1 - share) * frame
+    assert abs(paint(identity, frame, style, stabilise=False) - expected).max() <= 0.51
+
+
 @pytest.mark.parametrize("stroke_size", [1.6, 2])
 def test_broad_strokes_are_those_of_a_smaller_frame_enlarged(
     stylizer: Stylizer, style: Style, frame: np.ndarray, stroke_size: float
