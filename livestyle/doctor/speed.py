@@ -41,7 +41,7 @@ def check_speed(stylizer: Stylizer) -> Iterator[Finding]:
     figures: dict[str, object] = {"frames_per_second": round(rate, 2), "size": f"{SIZE[0]}x{SIZE[1]}"}
     text = f"{rate:.1f} frames/s at {SIZE[0]}x{SIZE[1]}"
     if (load := _others_load()) > 0.5:
-        text += f" beside other programs, which keep {load:.1f} cores busy"
+        text += f" (other programs kept {load:.1f} cores busy in the last minute)"
     if rate < SMOOTH_RATE:
         model = ", and --model lite is faster" if stylizer.model.manifest.arch != "lite" else ""
         mend = f"livestyle webcam --fps {SMOOTH_RATE:g} paints smaller to keep up, --size 320x180 fixes a size{model}"

@@ -47,6 +47,7 @@ def delete(*paths: Path) -> str:
 
 def _settings() -> Finding:
     from livestyle.live.settings import load_settings, settings_path
+    from livestyle.styles.library import existing_path
 
     path = settings_path()
     name, place = "settings", str(path)
@@ -60,6 +61,12 @@ def _settings() -> Finding:
         text = " and ".join(unknown)
         return Finding(Section.STORAGE, name, State.WARNING, text, f"take that line out of {place}", {"path": place})
     figures = {"path": place, "keys": sorted(chosen)}
+    named = {key: chosen[key] for key in ("styles", "mask") if chosen.get(key, "none") != "none"}
+    gone = [f"{key} = {value}" for key, value in named.items() if existing_path(value) is None]
+    if gone:
+        text = f"{place} names what is no longer there: {', '.join(gone)}"
+        mend = "livestyle webcam --no-saved does without the settings, and its key w saves new ones"
+        return Finding(Section.STORAGE, name, State.WARNING, text, mend, figures)
     if not path.exists():
         text = f"none saved yet (the key w does); they will be in {place}"
         return Finding(Section.STORAGE, name, State.OK, text, figures=figures)

@@ -134,6 +134,14 @@ def test_a_setting_that_there_is_not_is_said(settings: Path) -> None:
     assert line["mend"] == f"take that line out of {settings}"
 
 
+def test_settings_that_name_what_is_gone_are_said(settings: Path, tmp_path: Path) -> None:
+    settings.write_text(f"styles = '{tmp_path / 'gone'}'\nmask = 'none'\n")
+    line = examine("storage")["settings"]
+    assert line["state"] == "warning"
+    assert line["text"].endswith(f"names what is no longer there: styles = {tmp_path / 'gone'}")
+    assert "--no-saved" in line["mend"]
+
+
 def test_presets_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "presets").mkdir()
     (tmp_path / "presets" / "my tree.png").write_bytes(b"no picture")
