@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 SECONDS = 60.0
@@ -44,9 +45,11 @@ def run_apart(name: str) -> Answer:
     Raises:
         ProbeError: it does not start, computes wrong numbers, hangs, or ends the process.
     """
-    command = [sys.executable, "-m", __name__, name]
+    command = [sys.executable, "-m", "livestyle.doctor.child", name]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
+        # Python looks for modules in the folder that it starts in: that of livestyle, not one with strangers' files.
+        folder = Path(__file__).parents[2]
+        result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS, cwd=folder)
     except subprocess.TimeoutExpired:
         raise ProbeError(f"it hangs: no answer in {SECONDS:g} seconds", fatal=True) from None
     with suppress(ValueError, IndexError, KeyError):
@@ -60,24 +63,3 @@ def run_apart(name: str) -> Answer:
         with suppress(ValueError):
             reason = signal.Signals(-result.returncode).name
     raise ProbeError(f"it ends the whole process ({reason})", fatal=True)
-
-
-def main() -> None:
-    """Run the provider that the command line names, and print milliseconds or an error as a line of JSON."""
-    from livestyle.engine.devices import first_line, preload_cuda
-
-    from .providers import known_plugins, run_probe, start_plugin
-
-    preload_cuda()
-    answer: dict[str, object] = {"error": ""}
-    name = sys.argv[1]
-    try:
-        found = start_plugin(name) if name in known_plugins() else Answer(run_probe(name))
-        answer |= found._asdict()
-    except Exception as error:
-        answer["error"] = first_line(error)
-    print(f"\n{json.dumps(answer)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -123,6 +123,12 @@ def test_a_provider_in_a_process_of_its_own_gives_its_time() -> None:
     assert run_apart("CPUExecutionProvider").milliseconds > 0
 
 
+def test_no_module_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    assert run_apart("CPUExecutionProvider").milliseconds > 0
+
+
 def test_a_provider_in_a_process_of_its_own_says_why_it_does_not_start() -> None:
     with pytest.raises(ProbeError, match="NoSuchExecutionProvider"):
         run_apart("NoSuchExecutionProvider")
