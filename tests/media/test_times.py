@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.writer import VideoWriter
-from tests.ffmpeg import Make, duration, packet_times, pixels, stream, times
+from tests.ffmpeg import Make, duration, packet_times, pixels, stream, streams, times
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x96:r=25:d=2")
 SOUND = ("-f", "lavfi", "-i", "sine=440:d=2")
@@ -308,3 +309,57 @@ def test_what_an_encoder_does_not_take_is_said_with_a_way_out(tmp_path: Path) ->
     """Checked with a size that SVT-AV1 refuses."""
     with pytest.raises(OutputError, match=r"libsvtav1 takes no frames of .* choose another codec, size or rate"):
         VideoWriter(tmp_path / "out.mp4", VideoInfo(20000, 64, Fraction(25), Fraction(1, 25)), None, Encoding("av1"))
+
+
+def timecode(path: Path) -> str | None:
+    (video,) = streams(path, "v")
+    found: str | None = {key.lower(): value for key, value in video["tags"].items()}.get("timecode")
+    return found
+
+
+@pytest.mark.parametrize("name", ["out.mov", "out.mp4", "out.mkv"])
+@pytest.mark.parametrize(
+    ("rate", "code", "start", "moved"),
+    [
+        ("30000/1001", "01:02:03;10", "1", "01:02:04;10"),
+        ("30000/1001", "01:02:59;10", "1", "01:03:00;12"),
+        ("30000/1001", "01:09:59;10", "1", "01:10:00;10"),
+        ("60000/1001", "00:00:59;50", "0.5", "00:01:00;24"),
+        ("30000/1001", "01:02:03:10", "1", "01:02:04:10"),
+        ("25", "23:59:59:20", "0.4", "00:00:00:05"),
+    ],
+)
+def test_a_timecode_is_moved_by_the_cut(
+    make: Make, tmp_path: Path, name: str, rate: str, code: str, start: str, moved: str
+) -> None:
+    """As of the frame that is the first one then: ffmpeg names frames by counting from the source's."""
+    source = make("tc.mov", "-f", "lavfi", "-i", f"testsrc2=s=96x64:r={rate}:d=1.5", *H264, "-timecode", code)
+
+    copy(source, tmp_path / name, start)
+
+    assert timecode(tmp_path / name) == moved
+
+
+@pytest.mark.parametrize(
+    ("fps", "becomes", "words"),
+    [
+        ("25", "01:02:03:08", "timecode 01:02:03;10 as 01:02:03:08"),
+        ("60000/1001", "01:02:03;20", "timecode 01:02:03;10 as 01:02:03;20"),
+        ("12.5", None, "is without these of its source: timecode 01:02:03;10"),
+    ],
+)
+def test_a_timecode_is_converted_to_another_rate_or_named(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, fps: str, becomes: str | None, words: str
+) -> None:
+    ntsc = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=30000/1001:d=1")
+    source = make("tc.mov", *ntsc, *H264, "-timecode", "01:02:03;10")
+    rate = Fraction(fps)
+
+    with VideoReader(source) as video:
+        info = replace(video.info, rate=rate, time_base=1 / rate)
+        with VideoWriter(tmp_path / "out.mov", info, video) as sink:
+            for number, frame in enumerate(video):
+                sink.write(frame.image, number / rate, 1 / rate)
+
+    assert timecode(tmp_path / "out.mov") == becomes
+    assert words in caplog.text

@@ -26,6 +26,7 @@ from .deinterlace import Deinterlacer
 from .display_matrix import is_mirrored
 from .info import VideoInfo
 from .pixel_formats import Colors, Unpacker
+from .timecode import moved
 from .timestamps import Timestamps, origin_of
 from .tracks import choose_video, decoder_of, unread
 
@@ -98,6 +99,8 @@ class VideoReader(VideoSource):
         """Tags of the file."""
         self.video_metadata: dict[str, str] = {}
         """Tags of the video stream."""
+        self.frame_rate = Fraction(25)
+        """Frames per second of the file, nominal, to which its timecode belongs; ``info`` has that of what is given."""
         self.video_disposition = Disposition.default
         self.chapters: list[Any] = []
         """As PyAV has them, cut to start and end."""
@@ -201,6 +204,11 @@ class VideoReader(VideoSource):
         if container.format.name == "avi" or container.start_time is None:
             # AVI's clock counts frames, and FFmpeg adds the delay of B-frames; elementary streams have no clock.
             self._clock.origin += self._clock.at(first.frame.pts or 0)
+        self.frame_rate = rate
+        if self._cut.start is not None:
+            self.metadata, self.video_metadata = (
+                moved(tags, rate, self._cut.start) for tags in (self.metadata, self.video_metadata)
+            )
         begin = Fraction((first.frame.pts or 0) * base) - self._clock.origin
         self._clock.is_rounded = Timestamps.are_rounded(base, rate, begin)
         flagged = bool(first.frame.interlaced_frame)

@@ -11,6 +11,7 @@ from av.stream import Disposition
 
 from .audio import AAC_RATES, AudioTranscoder, can_be_decoded, fits
 from .codecs import ANIMATIONS
+from .timecode import converted
 from .tracks import describe
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ class Remuxer:
         container: of PyAV, with the video stream added, but no header written.
         video: that stream.
         source: of the other streams, the chapters and the tags.
+        rate: frames per second that are written, nominal.
     """
 
-    def __init__(self, container: Any, video: Any, source: VideoReader) -> None:
+    def __init__(self, container: Any, video: Any, source: VideoReader, rate: Fraction) -> None:
         self._container = container
         self._format: str = container.format.name
         self._is_pipe = container.file is not None
@@ -53,16 +55,18 @@ class Remuxer:
         self._ends: dict[int, int] = {}
         self._notes: list[str] = []
         self._left_out: list[str] = []
-        self._unread = source.unread
         self._failed: set[int] = set()
         self.failures: list[str] = []
         """Streams of which some could not be written, each with the reason."""
 
-        container.metadata.update(_kept(source.metadata, _OF_THE_FILE))
-        video.metadata.update(_kept(source.video_metadata, _OF_THE_STREAM))
+        of_file, changes = converted(source.metadata, source.frame_rate, rate)
+        of_video, more = converted(source.video_metadata, source.frame_rate, rate)
+        self._retimed = [f"timecode {old} as {new}" for old, new in (*changes, *more) if new]
+        self._unread = [*source.unread, *(f"timecode {old}" for old, new in (*changes, *more) if not new)]
+        container.metadata.update(_kept(of_file, _OF_THE_FILE))
+        video.metadata.update(_kept(of_video, _OF_THE_STREAM))
         if self._format in ANIMATIONS:
             self._left_out = [describe(stream) for stream in source.streams]
-            self._unread = source.unread
             return
         video.disposition = source.video_disposition
         container.set_chapters(source.chapters)
@@ -81,7 +85,7 @@ class Remuxer:
             self._left_out
         )
         said += [f"is without these of its source: {', '.join(self._unread)}"] * bool(self._unread)
-        notes = ", ".join(dict.fromkeys(self._notes))
+        notes = ", ".join(dict.fromkeys([*self._notes, *self._retimed]))
         said += [f"carries these of its source in another form: {notes}"] * bool(notes)
         if not said:
             return None

@@ -100,7 +100,7 @@ class VideoWriter(VideoSink):
             setup.encoder.name, rate=setup.encoder_rate, hwaccel=setup.encoder.hwaccel
         )
         setup.configure(self._stream.codec_context)
-        self._remuxer = Remuxer(self._container, self._stream, source) if source else None
+        self._remuxer = Remuxer(self._container, self._stream, source, setup.rate) if source else None
         with ordinary_scheduling():
             self._container.start_encoding()
         if self.warning:
