@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 import time
@@ -529,3 +530,79 @@ def test_a_playlist_cannot_name_files_of_this_computer(make: Make, tmp_path: Pat
         (tmp_path / "list.m3u8").write_text("\n".join(lines))
         with _Folder(tmp_path) as files, pytest.raises(InputError):
             Camera(f"{files.address}/list.m3u8", timeouts=PATIENT).wait_open()
+
+
+# -- senders that push ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "path", "codec"),
+    [
+        ("rtmp", "/live/secret-key", (*X264, "-f", "flv")),
+        ("tcp", "", (*X264, "-f", "mpegts")),
+        ("http", "/live", (*X264, "-f", "mpegts")),
+    ],
+)
+def test_a_sender_may_push_its_stream(ffmpeg: str, scheme: str, path: str, codec: tuple[str, ...]) -> None:
+    port = free_port()
+    target = f"{scheme}://127.0.0.1:{port}{path}"
+    # Nobody may listen at all addresses of a machine in a test; without one, it is loopback.
+    with Camera(f"{scheme}://:{port}{path}?listen", timeouts=PATIENT) as camera:
+        assert camera.notice.startswith(f"waiting for a sender at {scheme}://127.0.0.1:{port}")
+        assert "secret" not in camera.notice
+        time.sleep(0.3)
+        with ClockSender(ffmpeg, *codec, target):
+            wait_for_age(camera, LATE_SECONDS)
+        end = time.monotonic() + PATIENCE
+        while "stopped giving pictures" not in camera.notice:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        # It comes back.
+        frame = camera.latest()
+        while camera.latest(after=frame, timeout=0) is None:
+            with ClockSender(ffmpeg, *codec, target):
+                assert time.monotonic() < end
+                camera.latest(after=frame, timeout=5)
+
+
+def test_a_sender_needs_the_key_and_a_stranger_does_not_end_the_wait(ffmpeg: str) -> None:
+    port = free_port()
+    with Camera(f"rtmp://127.0.0.1:{port}/live/right?listen", timeouts=PATIENT) as camera:
+        time.sleep(0.3)
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        time.sleep(0.3)
+        with ClockSender(ffmpeg, *X264, "-f", "flv", f"rtmp://127.0.0.1:{port}/live/wrong") as wrong:
+            assert wrong.process.wait(PATIENCE) != 0
+        assert camera.latest(timeout=0) is None
+        frame, end = None, time.monotonic() + PATIENCE
+        while frame is None:
+            assert time.monotonic() < end
+            with ClockSender(ffmpeg, *X264, "-f", "flv", f"rtmp://127.0.0.1:{port}/live/right"):
+                frame = camera.latest(timeout=5)
+        assert frame.image.shape == (96, 240, 3)
+
+
+def test_who_waits_for_a_sender_closes_at_once_and_frees_the_address() -> None:
+    port = free_port()
+    for _ in range(2):
+        camera = Camera(f"rtmp://127.0.0.1:{port}/live?listen")
+        time.sleep(0.1)
+        camera.close()
+        assert not any(thread.name == "camera" for thread in threading.enumerate())
+    taken = r"cannot wait for a sender at .*in use"
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(InputError, match=taken):
+        Camera(f"rtmp://127.0.0.1:{port}/live?listen").wait_open()
+    with pytest.raises(InputError, match="rtmp, http, tcp can listen"):
+        Camera("rtsp://127.0.0.1/live?listen=1")
+
+
+def test_a_film_at_an_address_may_have_its_index_at_the_end(make: Make, tmp_path: Path) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25:duration=1", "-c:v", "libx264")
+    make("film.mp4", *source, "-pix_fmt", "yuv420p")
+    with _Folder(tmp_path) as files, Camera(f"{files.address}/film.mp4", timeouts=PATIENT) as camera:
+        first = camera.wait_open()
+        last = first
+        for _ in range(10):
+            last = newest(camera, last)
+        assert float(last.time) - float(first.time) > 0.3

@@ -29,6 +29,8 @@ ANALYZE_MICROSECONDS = 2_000_000
 never come."""
 CHUNK_BYTES = 32768
 """FFmpeg reads the bytes of an answer in pieces of this size at most, and smaller ones as they come."""
+PLAYLIST = "hls"
+"""FFmpeg's name of the format."""
 OWN_PARTS = {"http_persistent": "0", "http_multiple": "0"}
 """Options of FFmpeg's reader of playlists: no requests on connections of its own, since `Address` opens the parts."""
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -57,7 +59,9 @@ class Address:
         """Another address that is opened in the same way."""
         return replace(self, url=url)
 
-    def open(self, kind: str | None = None, download: Download | None = None, extra: Mapping[str, str] = NONE) -> Any:
+    def open(
+        self, kind: str | None = None, *, download: Download | None = None, extra: Mapping[str, str] = NONE
+    ) -> Any:
         """PyAV's container.
 
         Args:
@@ -71,12 +75,12 @@ class Address:
         begin, timeouts = time.monotonic(), (self.timeouts.open, self.timeouts.read)
         source: Any = download or self.url
         options = {**self._options(), **extra}
+        opener = None
+        if kind == PLAYLIST:
+            # FFmpeg's reader of playlists does not hand on how certificates are to be checked.
+            opener, options = self._open_part, options | OWN_PARTS
         try:
-            if kind is None and download is None and self.is_web:
-                # FFmpeg's reader of playlists does not hand on how certificates are to be checked.
-                options |= OWN_PARTS
-                return av.open(source, "r", timeout=timeouts, options=options, io_open=self._open_part)
-            return av.open(source, "r", format=kind, timeout=timeouts, options=options)
+            return av.open(source, "r", format=kind, timeout=timeouts, options=options, io_open=opener)
         except (av.FFmpegError, OSError, ValueError) as error:
             trouble: Exception = error
         if time.monotonic() - begin >= timeouts[0]:

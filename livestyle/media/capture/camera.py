@@ -15,7 +15,7 @@ from livestyle.media.images import read_image
 from livestyle.media.resize import shrink_to_fit
 
 from .device import device_frames
-from .kinds import SourceKind, check_source, source_kind, source_name
+from .kinds import SourceKind, check_source, is_listened, source_kind, source_name
 from .quiet import quiet
 from .timeouts import Timeouts
 
@@ -87,7 +87,7 @@ class Camera(FrameSource):
         """Frames per second that the source really gives."""
         self.seconds = 0.0
         """Time that decoding and scaling of the newest frame took once it was grabbed."""
-        self.notice = f"opening {self.name} ..."
+        self.notice = f"waiting for a sender at {self.name} ..." if is_listened(source) else f"opening {self.name} ..."
         """What keeps frames from coming; empty while they come."""
         self._source = source
         self._size = size

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from livestyle.errors import InputError
 from livestyle.media.images import is_image
 
+from .listener import Listened
+
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "tcp", "udp")
 """URL schemes of streams."""
 
@@ -36,12 +38,26 @@ def source_name(source: str) -> str:
     """Display name of a source; an address loses its password, and its query, in which some cameras take one too."""
     match source_kind(source):
         case SourceKind.STREAM:
+            if (listened := _listened(source)) is not None:
+                return listened.name
             scheme, _, rest = source.partition("://")
             return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
         case SourceKind.DEVICE if source.isdecimal():
             return f"camera {source}"
         case _:
             return source
+
+
+def is_listened(source: str) -> bool:
+    """Whether a source is an address at which a sender is waited for."""
+    return source_kind(source) is SourceKind.STREAM and _listened(source) is not None
+
+
+def _listened(address: str) -> Listened | None:
+    # What is no address is refused by `check_source`.
+    with suppress(ValueError, InputError):
+        return Listened.of(address)
+    return None
 
 
 def check_source(source: str) -> None:
@@ -60,7 +76,7 @@ def check_source(source: str) -> None:
 def _check_address(address: str) -> None:
     try:
         parts = urlsplit(address)
-        fine = parts.scheme in SCHEMES and bool(parts.netloc) and parts.port != 0
+        fine = parts.scheme.lower() in SCHEMES and bool(parts.netloc) and parts.port != 0
     except ValueError:
         fine = False
     if not fine:
@@ -68,6 +84,7 @@ def _check_address(address: str) -> None:
             f"{source_name(address)} is not the address of a stream: give one such as rtsp://HOST/PATH or "
             f"http://HOST:PORT/PATH ({', '.join(SCHEMES)} can be read)"
         )
+    Listened.of(address)
 
 
 def _check_file(path: Path) -> None:

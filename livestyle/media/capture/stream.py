@@ -19,10 +19,11 @@ from av.stream import Disposition
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame
 
-from .address import Address
+from .address import PLAYLIST, Address
 from .download import Download
 from .jpegs import HEAD_BYTES, MOST_DAMAGED, image_frames, is_jpegs, jpeg_frames
 from .kinds import source_name
+from .listener import OPTIONS, Listened, senders
 from .pacing import BurstClock, RecordingClock
 from .playlist import MARK, best_variant, variants
 from .shape import Display
@@ -65,6 +66,9 @@ def stream_frames(
         InputError: it does not open.
     """
     source = Address(address, timeouts, insecure)
+    if (listened := Listened.of(address)) is not None:
+        yield from _pushed(source, listened, stop)
+        return
     if not source.is_web:
         yield from _frames(source, source.open(), stop)
         return
@@ -77,7 +81,7 @@ def stream_frames(
     elif head.startswith(MARK):
         # FFmpeg asks for playlists itself, again and again.
         chosen = _variant(source, download, size)
-        yield from _frames(chosen, chosen.open(), stop)
+        yield from _frames(chosen, chosen.open(PLAYLIST), stop)
     elif download.length:
         # A file, whose index may be at its end.
         download.close()
@@ -85,6 +89,19 @@ def stream_frames(
     else:
         with download:
             yield from _frames(source, source.open(download=download), stop)
+
+
+def _pushed(source: Address, listened: Listened, stop: threading.Event) -> Iterator[Frame]:
+    """Frames of the first sender that gives any; whoever else knocks does not end the wait."""
+    for relay in senders(listened, stop):
+        given = False
+        with suppress(InputError):
+            inner = source.at(relay.url)
+            for frame in _frames(inner, inner.open(extra=OPTIONS[listened.scheme]), stop):
+                given = True
+                yield frame
+        if given:
+            return
 
 
 def _variant(source: Address, download: Download, size: tuple[int, int] | None) -> Address:
@@ -114,7 +131,7 @@ def _frames(source: Address, container: Any, stop: threading.Event, is_recording
         name = container.format.name
         # A live stream may say a duration, such as 0 or the length of what its sender reads; an MP4 that is sent while
         # it is made does not know its own.
-        is_recording |= name == "hls" or (source.is_web and "mp4" in name and bool(container.duration))
+        is_recording |= name == PLAYLIST or (source.is_web and "mp4" in name and bool(container.duration))
         yield from _decoded(container, video, is_recording, source.is_web, stop, source.timeouts.garbled)
 
 
