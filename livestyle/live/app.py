@@ -24,7 +24,7 @@ from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.media.capture.camera import Camera
 from livestyle.media.frames import BgrImage
 from livestyle.media.sinks.mjpeg_server import MjpegServer
-from livestyle.media.sinks.virtual_camera import VirtualCamera
+from livestyle.media.sinks.virtual_camera import HEIGHT, RATE, WIDTH, VirtualCamera
 from livestyle.render.look import Look
 
 from .color_matcher import ColorMatcher
@@ -108,6 +108,10 @@ def run_webcam(
             server = MjpegServer(sinks.serve)
             outputs.add(server)
             _tell(f"serving at {server.url}")
+        if sinks.virtual_camera:
+            virtual = VirtualCamera()
+            outputs.add(virtual)
+            _tell(f"virtual camera: {virtual.device}, {WIDTH}x{HEIGHT} at {RATE} frames/s")
         with (
             Camera(config.camera, config.size, every_frame=config.every_frame, insecure=insecure) as camera,
             closing(App(config, camera, outputs, sinks, device, model, stop)) as app,
@@ -268,10 +272,6 @@ class App:
         keys = "; press h in the window for the keys" if self._sinks.window else ""
         _tell(f"{self._camera.name} at {self._camera.width}x{self._camera.height}{keys}")
         width, height = painting.image.shape[1::-1]
-        if self._sinks.virtual_camera:
-            device = VirtualCamera(width, height)
-            self._outputs.add(device, time.monotonic())
-            _tell(f"virtual camera: {device.device}")
         if self._sinks.record is not None:
             self._recording.start(self._sinks.record, width, height)
 

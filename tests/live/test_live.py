@@ -117,12 +117,12 @@ def test_record_makes_a_video_of_the_true_length(
 
 
 def test_it_is_a_virtual_camera(serve: Serve, monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
-    seen: list[tuple[int, int, bool]] = []
+    seen: list[tuple[int, int, float, bool]] = []
     closed: list[bool] = []
 
     class Backend:
         def __init__(self, **options: Any) -> None:
-            self._size = (options["width"], options["height"])
+            self._mode = (options["width"], options["height"], options["fps"])
 
         def close(self) -> None:
             closed.append(True)
@@ -134,12 +134,14 @@ def test_it_is_a_virtual_camera(serve: Serve, monkeypatch: pytest.MonkeyPatch, t
             return None
 
         def send(self, data: np.ndarray) -> None:
-            seen.append((*self._size, bool(data.any())))
+            seen.append((*self._mode, bool(data.any())))
 
     monkeypatch.setattr("pyvirtualcam.camera.BACKENDS", {})
     pyvirtualcam.register_backend("test", Backend)
     with serve(virtual_camera=True):
-        wait_for(lambda: (*CLIP_SIZE, True) in seen, "a painting")
+        # Not the size of the camera, which may change.
+        wait_for(lambda: (1280, 720, 30, True) in seen, "a painting")
+    assert {frame[:3] for frame in seen} == {(1280, 720, 30)}
     assert closed == [True]
     assert "virtual camera: a test's camera" in terminal.text
 

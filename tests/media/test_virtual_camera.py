@@ -114,6 +114,19 @@ def test_pictures_of_another_size_are_fitted_in(device: Device) -> None:
     assert (shown[:, 64:] == 0).all()
 
 
+def test_the_device_keeps_its_size_and_rate_whatever_it_is_given(device: Device) -> None:
+    with VirtualCamera() as camera:
+        for height, width in ((360, 640), (180, 320), (720, 1280), (1080, 1920), (640, 360)):
+            before = len(device.sent)
+            camera.write(np.full((height, width, 3), 200, np.uint8), 0)
+            wait(lambda before=before: len(device.sent) > before + 2)  # type: ignore[misc]
+            shown = device.sent[-1]
+            assert shown.shape == (720, 1280, 3)
+            assert (shown[:, 640] == 200).all()
+            assert (shown[:, 0] == (0 if height > width else 200)).all()
+    assert (device.options["width"], device.options["height"], device.options["fps"]) == (1280, 720, 30)
+
+
 def test_an_odd_size_gets_one_more_row_and_column(device: Device, frame: np.ndarray) -> None:
     with VirtualCamera(frame.shape[1], frame.shape[0]) as camera:
         camera.write(frame, 0)

@@ -16,6 +16,8 @@ from livestyle.media.resize import fit_into
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
 
+WIDTH, HEIGHT, RATE = 1280, 720, 30
+"""What programs for video calls ask for."""
 DRIVERS = {
     "darwin": "install OBS Studio, then start and stop its virtual camera once",
     "linux": (
@@ -31,7 +33,8 @@ class VirtualCamera(FrameSink):
     """Camera device of this machine that shows the newest image.
 
     A thread sends it at a constant rate, since video calls freeze or drop a camera that stalls; before the first image
-    the camera is black.
+    the camera is black. Its size is constant too, whatever the images have, which are letterboxed: programs open a
+    camera once, most of them as 1280x720 at 30 frames per second.
 
     Args:
         width: of the camera's frames, in pixels; an odd one is rounded up to even by one more column.
@@ -42,7 +45,7 @@ class VirtualCamera(FrameSink):
         DeviceError: pyvirtualcam is not installed, or there is no driver for it; the text says what to install.
     """
 
-    def __init__(self, width: int, height: int, rate: float = 30) -> None:
+    def __init__(self, width: int = WIDTH, height: int = HEIGHT, rate: float = RATE) -> None:
         import numpy as np
 
         try:
