@@ -20,10 +20,9 @@ class EighthArchitecture:
     Attributes:
         half, quarter, core: channels of the stylizer at half, quarter and eighth resolution.
         encoder_blocks, decoder_blocks: residual blocks of the core before and after the first site.
-        style_widths, style_depth: see `train.networks.Architecture`.
-        skip: add the features at quarter resolution, normalised at a site of their own, on the way up.
-        demodulated: the sites behind the first ones are demodulated; else they measure the frame as those do.
         fine_blocks: residual blocks at quarter resolution, on the way up.
+        style_widths, style_depth: see `train.networks.Architecture`.
+        demodulated: the sites behind the first two are demodulated; else they measure the frame as those do.
         last_measured: the last site, at half resolution, measures the frame in any case.
     """
 
@@ -32,11 +31,10 @@ class EighthArchitecture:
     core: int
     encoder_blocks: int
     decoder_blocks: int
+    fine_blocks: int
     style_widths: tuple[int, ...]
     style_depth: int
-    skip: bool = True
-    demodulated: bool = True
-    fine_blocks: int = 0
+    demodulated: bool = False
     last_measured: bool = False
 
 
@@ -61,9 +59,10 @@ class EighthStylizer(nn.Module):
     """The stylizer of the second design, with the interface of `train.networks.CompactStylizer`.
 
     Strokes need a wide field: most convolutions work at an eighth of the frame's size, where AdaIN's decoder begins.
-    Only the first sites, of the core's input and of the skip connection, normalise by statistics of the frame; those
-    behind are demodulated (`DemodulatedConv`). The way down is by 4x4 kernels, since 3x3 kernels of stride 2 see
-    odd and even shifts differently.
+    What a quarter of the size holds is added on the way up (a skip connection). The sites of the core's input and of
+    the skip connection normalise by statistics of the frame; those behind do too, or are demodulated
+    (`DemodulatedConv`). The way down is by 4x4 kernels, since 3x3 kernels of stride 2 see odd and even shifts
+    differently.
     """
 
     multiple = 8
@@ -82,8 +81,7 @@ class EighthStylizer(nn.Module):
         last = MeasuredConv if architecture.last_measured else kind
         self.up_half = last(UpsampleConv(quarter, half, bias=False))
         self.out = ReflectConv(half, 12)
-        self.skip = architecture.skip
-        first = [core, quarter] if self.skip else [core]
+        first = [core, quarter]
         fine = [quarter] * (2 * architecture.fine_blocks)
         self.site_channels = [*first, *[core] * (2 * architecture.decoder_blocks), quarter, *fine, half]
         self.measured_channels = [*first, half] if architecture.last_measured else first
@@ -109,7 +107,7 @@ class EighthStylizer(nn.Module):
         if mask is not None:
             half, quarter, core = (F.avg_pool2d(mask, size) for size in (2, 4, 8))
             decoder = 2 * len(self.decoder)
-            masks = [core, *[quarter] * self.skip, *[core] * decoder, *[quarter] * (1 + 2 * len(self.fine)), half]
+            masks = [core, quarter, *[core] * decoder, *[quarter] * (1 + 2 * len(self.fine)), half]
         sites = SitePass(style, strength, running, masks)
         x = F.relu(self.stem(F.pixel_unshuffle((frames - 0.5) * 4, 2)))
         fine = F.relu(self.down_quarter(x))
@@ -118,13 +116,11 @@ class EighthStylizer(nn.Module):
             x = block(x)
         x, target = sites.measured(x)
         expected = Expected.of_target(target)
-        if self.skip:
-            fine, target_fine = sites.measured(fine)
+        fine, target_fine = sites.measured(fine)
         for block in self.decoder:
             x, expected = block(x, sites, expected)
         x, expected = self.up_quarter(F.relu(x), sites, expected.relu())
-        if self.skip:
-            x, expected = x + fine, expected + Expected.of_target(target_fine)
+        x, expected = x + fine, expected + Expected.of_target(target_fine)
         for block in self.fine:
             x, expected = block(x, sites, expected)
         x, _ = self.up_half(F.relu(x), sites, expected.relu())
