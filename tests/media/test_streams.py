@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,7 +19,7 @@ from livestyle.media.video.audio import can_be_decoded
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.writer import VideoWriter
-from tests.ffmpeg import Make, duration, pixels, probe, stream, streams, times
+from tests.ffmpeg import Make, duration, packets, pixels, probe, stream, streams, times
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x96:r=25:d=1")
 SOUND = ("-f", "lavfi", "-i", "sine=440:d=1")
@@ -308,3 +311,101 @@ def test_a_timecode_track_or_chapters_of_quicktime_are_no_loss(
 
     assert copy(source, tmp_path / "out.mov") == []
     assert [c["tags"]["title"] for c in probe(tmp_path / "out.mov")["chapters"]] == ["One"]
+
+
+def with_captions(data: bytes) -> bytes:
+    """H.264 in Annex B form with the captions of A/53 before the first slice of each frame."""
+    captions = b"\xb5\x00\x31GA94\x03\xc2\xff\xfc\x94\x20\xfc\x94\x20\xff"
+    nal = b"\0\0\x01\x06\x04" + bytes([len(captions)]) + captions + b"\x80"
+    first, *nals = data.split(b"\0\0\x01")
+    # The slices of a frame after the first one do not begin with a one: first_mb_in_slice is not 0.
+    parts = [(nal if n[0] & 31 in (1, 5) and n[1] & 0x80 else b"") + b"\0\0\x01" + n for n in nals]
+    return first + b"".join(parts)
+
+
+def captioned(path: Path) -> int:
+    """Number of frames with captions."""
+    sides = [side for frame in probe(path)["frames"] for side in frame.get("side_data_list", [])]
+    return sum("Closed Captions" in side["side_data_type"] for side in sides)
+
+
+@pytest.fixture
+def captions(base: Path, tmp_path: Path) -> Path:
+    """25 frames with captions and B-frames."""
+    path = tmp_path / "captions.ts"
+    with av.open(str(base)) as source, av.open(str(path), "w") as target:
+        video = source.streams.video[0]
+        annex_b, stream = av.BitStreamFilterContext("h264_mp4toannexb", video), target.add_stream_from_template(video)
+        for packet in source.demux(video):
+            for plain in annex_b.filter(packet if packet.size else None):
+                new = av.Packet(with_captions(bytes(plain)))
+                new.pts, new.dts, new.is_keyframe = plain.pts, plain.dts, plain.is_keyframe
+                new.time_base = Fraction(video.time_base or 1)
+                new.stream = stream
+                target.mux(new)
+    assert captioned(path) == 25
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("out.mp4", "h264"), ("out.mkv", "h264"), ("out.mov", "hevc"), ("out.mkv", "hevc")]
+)
+def test_closed_captions_are_kept(captions: Path, tmp_path: Path, copy: Copy, name: str, codec: str) -> None:
+    assert copy(captions, tmp_path / name, Encoding(codec)) == []
+
+    assert captioned(tmp_path / name) == 25
+    assert len(times(tmp_path / name)) == 25
+
+
+@pytest.mark.parametrize("name", ["out.webm", "out.gif"])
+def test_closed_captions_that_cannot_be_kept_are_named(captions: Path, tmp_path: Path, copy: Copy, name: str) -> None:
+    assert copy(captions, tmp_path / name) == [f"{tmp_path / name} lacks some of these of its source: closed captions"]
+
+
+XML = (
+    '<?xml version="1.0"?><rdf:SphericalVideo xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+    'xmlns:GSpherical="http://ns.google.com/videos/1.0/spherical/"><GSpherical:Spherical>true</GSpherical:Spherical>'
+    "<GSpherical:Stitched>true</GSpherical:Stitched><GSpherical:StitchingSoftware>x</GSpherical:StitchingSoftware>"
+    "<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType></rdf:SphericalVideo>"
+)
+
+
+@pytest.fixture
+def sphere(base: Path) -> Path:
+    """A 360-degree video by the spherical video RFC, that is with a box in its track."""
+    data = bytearray(base.read_bytes())
+    box = b"uuid" + bytes.fromhex("ffcc8263f8554a938814587a02521fdd") + XML.encode()
+    box = struct.pack(">I", len(box) + 4) + box
+    moov, trak = data.index(b"moov") - 4, data.index(b"trak") - 4
+    assert moov > data.index(b"mdat")
+    end = trak + struct.unpack_from(">I", data, trak)[0]
+    for at in (moov, trak):
+        struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] + len(box))
+    data[end:end] = box
+    base.write_bytes(data)
+    return base
+
+
+def projection(path: Path) -> str | None:
+    sides = streams(path, "v")[0].get("side_data_list", [])
+    return next((side["projection"] for side in sides if side["side_data_type"] == "Spherical Mapping"), None)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov"])
+def test_a_360_degree_video_stays_one(sphere: Path, tmp_path: Path, ffmpeg: str, copy: Copy, name: str) -> None:
+    assert projection(sphere) == "equirectangular"
+
+    assert copy(sphere, tmp_path / name) == []
+
+    assert projection(tmp_path / name) == "equirectangular"
+    assert abs(pixels(ffmpeg, tmp_path / name, 160, 96) - pixels(ffmpeg, sphere, 160, 96)).mean() < 10
+    assert len(packets(tmp_path / name, "a")) == len(packets(sphere, "a"))
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out.webm", "out.gif"])
+def test_360_degree_metadata_that_cannot_be_carried_is_named(
+    sphere: Path, tmp_path: Path, copy: Copy, name: str
+) -> None:
+    (warning,) = copy(sphere, tmp_path / name)
+
+    assert "left out: 360-degree metadata" in warning

@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import Any
 
 import av
-import av.logging
 import numpy as np
+
+from .tracks import description
 
 _BIT_RATE = 96_000
 """Of transcoded sound, per channel."""
@@ -198,12 +199,7 @@ def can_be_decoded(container: Any, stream: Any) -> bool:
     PyAV frees the list of channels twice where they have an order of their own (AV_CHANNEL_ORDER_CUSTOM), which ends
     Python: such a layout must not be looked at, but FFmpeg's description of the file names it.
     """
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        text = container.dumps_format()
-    finally:
-        av.logging.set_level(level)
+    text = description(container)
     found = re.search(rf"Stream #0:{stream.index}\D.*Audio:.* channels \(([^)]*)\)", text)
     if found is None:
         return True

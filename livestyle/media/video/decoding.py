@@ -11,6 +11,7 @@ from typing import Any
 import av
 from av.video.frame import PictureType
 
+from .captions import READ, captions_of
 from .timestamps import Timestamps
 
 
@@ -24,6 +25,7 @@ class Shown:
         duration: seconds.
         concealed: it stands in for a damaged one.
         aspect: sample aspect ratio in the stream; 1 where it says none.
+        captions: closed captions that came with it, see `captions_of`.
     """
 
     frame: av.VideoFrame
@@ -31,6 +33,7 @@ class Shown:
     duration: Fraction
     concealed: bool = False
     aspect: Fraction = Fraction(1)
+    captions: bytes | None = None
 
 
 class FrameDecoder:
@@ -62,6 +65,7 @@ class FrameDecoder:
         self._increasing = True
         self._sorts = False
         self._aspect: Fraction | None = None
+        self._captions: dict[int, bytes] = {}
 
     def decode(self, packet: Any, *, counts: bool = True) -> Iterator[Shown]:
         """Frames that are ready after one more packet; None, which comes after the last, conceals what is left.
@@ -75,6 +79,8 @@ class FrameDecoder:
                 self._increasing = False
             self._newest = packet.pts
             heapq.heappush(self._waiting, (packet.pts, packet.duration or 0))
+            if self._context.name in READ and (captions := captions_of(packet)) is not None:
+                self._captions[packet.pts] = captions
         try:
             frames = list(self._context.decode(packet))
         except av.FFmpegError:
@@ -120,7 +126,9 @@ class FrameDecoder:
             # The context has that of the newest packet, and frames before it are still to come.
             self._aspect = Fraction(self._context.sample_aspect_ratio or 1)
         aspect = aspect or self._aspect
-        return Shown(frame, self._clock.time(frame), self._clock.lasting(frame.duration), aspect=aspect)
+        time, duration = self._clock.time(frame), self._clock.lasting(frame.duration)
+        captions = None if frame.pts is None else self._captions.pop(frame.pts, None)
+        return Shown(frame, time, duration, False, aspect, captions)
 
     def _conceal(self, stamp: int | None, ticks: int) -> Shown:
         """The last good frame in place of a damaged one."""

@@ -126,7 +126,7 @@ class _Graph:
         else:
             self._second = False
             self._waiting.popleft()
-            yield replace(shown, frame=frame, time=shown.time + half, duration=half)
+            yield replace(shown, frame=frame, time=shown.time + half, duration=half, captions=None)
 
 
 def check_mode(mode: str) -> str:

@@ -19,11 +19,11 @@ from livestyle.errors import InputError
 from livestyle.media.frames import Frame, VideoSource
 
 from .animation import READER_OPTIONS, UNITS, ViewerDelays, is_animated_webp, read_plays, read_webp
+from .boxes import is_mirrored, spherical_box
 from .clock_jumps import ClockJumps
 from .cut import Cut
 from .decoding import FrameDecoder, Shown
 from .deinterlace import Deinterlacer
-from .display_matrix import is_mirrored
 from .info import VideoInfo
 from .pixel_formats import Colors, Unpacker
 from .timecode import moved
@@ -99,6 +99,10 @@ class VideoReader(VideoSource):
         """Tags of the file."""
         self.video_metadata: dict[str, str] = {}
         """Tags of the video stream."""
+        self.captions: dict[Fraction, bytes] = {}
+        """Closed captions of the frames so far, by their times, that nobody has taken yet; see `captions_of`."""
+        self.spherical: bytes | None = None
+        """Box of an MP4 that calls it a 360-degree video."""
         self.frame_rate = Fraction(25)
         """Frames per second of the file, nominal, to which its timecode belongs; ``info`` has that of what is given."""
         self.video_disposition = Disposition.default
@@ -174,7 +178,8 @@ class VideoReader(VideoSource):
         if not self._video_only:
             self.streams = others
             self.attachments = list(container.streams.attachments)
-            self.unread = unread(container, self._video)
+            self.spherical = None if self._stream else spherical_box(self.path)
+            self.unread = unread(container, self._video, self.spherical is not None)
 
     def _open(self) -> None:
         container, video = self._container, self._video
@@ -347,6 +352,8 @@ class VideoReader(VideoSource):
             self.concealed += shown.concealed
             self._places += shown.concealed and not is_damaged
             is_damaged = shown.concealed
+            if shown.captions is not None and not self._video_only:
+                self.captions[shown.time] = shown.captions
             yield Frame(partial(self._unpack, shown.frame, shown.aspect), shown.time, shown.duration)
 
     def _in_part(self, decoded: Iterator[Shown]) -> Iterator[Shown]:

@@ -12,7 +12,7 @@ from av.stream import Disposition
 from .audio import AAC_RATES, AudioTranscoder, can_be_decoded, fits
 from .codecs import ANIMATIONS
 from .timecode import converted
-from .tracks import describe
+from .tracks import SPHERICAL, describe
 
 if TYPE_CHECKING:
     from .reader import VideoReader
@@ -62,11 +62,15 @@ class Remuxer:
         of_file, changes = converted(source.metadata, source.frame_rate, rate)
         of_video, more = converted(source.video_metadata, source.frame_rate, rate)
         self._retimed = [f"timecode {old} as {new}" for old, new in (*changes, *more) if new]
+        self.spherical = source.spherical if self._format in ("mp4", "mov") and not self._is_pipe else None
+        """Box that the written file is to get."""
+        if source.spherical is not None and self.spherical is None:
+            self._left_out.append(SPHERICAL)
         self._unread = [*source.unread, *(f"timecode {old}" for old, new in (*changes, *more) if not new)]
         container.metadata.update(_kept(of_file, _OF_THE_FILE))
         video.metadata.update(_kept(of_video, _OF_THE_STREAM))
         if self._format in ANIMATIONS:
-            self._left_out = [describe(stream) for stream in source.streams]
+            self._left_out += [describe(stream) for stream in source.streams]
             return
         video.disposition = source.video_disposition
         container.set_chapters(source.chapters)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 from av.stream import Discard, Disposition
 
 from livestyle.errors import InputError
+
+SPHERICAL = "360-degree metadata"
+_SIDE_DATA = {
+    "spherical": SPHERICAL,
+    "stereo3d": "3D metadata",
+    "DOVI configuration record": "Dolby Vision metadata",
+    "Mastering Display Metadata": "mastering display metadata",
+    "Content Light Level Metadata": "content light level",
+}
+"""What FFmpeg's description of a file calls side data that is lost, and what people do."""
 
 
 def choose_video(container: Any, path: Path, number: int | None = None) -> Any:
@@ -75,12 +87,38 @@ def describe(stream: Any) -> str:
     return f"{stream.type} {context.codec.canonical_name}{size}"
 
 
-def unread(container: Any, video: Any) -> list[str]:
-    """Descriptions of the streams that are neither read nor copied: other videos, and data.
+def unread(container: Any, video: Any, is_spherical: bool = False) -> list[str]:
+    """Descriptions of what is neither read nor copied: other videos, data, and metadata of the video in side data.
 
     A timecode track is no loss, since the tag that says the same is kept; nor is a track of chapters, which FFmpeg
     marks as not to be demuxed.
+
+    Args:
+        container: of PyAV.
+        video: the stream that is read.
+        is_spherical: its 360-degree metadata is read in another way.
     """
     others = [s for s in moving(container) if s is not video]
     data = [s for s in container.streams.data if s.discard != Discard.all and "timecode" not in s.metadata]
-    return [describe(stream) for stream in (*others, *data)]
+    side = [name for name in _side_data(container, video) if name != SPHERICAL or not is_spherical]
+    return [*(describe(stream) for stream in (*others, *data)), *side]
+
+
+def _side_data(container: Any, stream: Any) -> list[str]:
+    """Kinds of metadata that a container has of a stream, of those `_SIDE_DATA` that are lost.
+
+    PyAV gives no access to them, and FFmpeg's description of the file names them.
+    """
+    text = description(container)
+    part = text.partition(f"Stream #0:{stream.index}")[2].partition("  Stream #")[0]
+    return [name for key, name in _SIDE_DATA.items() if re.search(rf"^\s+{key}:", part, re.MULTILINE)]
+
+
+def description(container: Any) -> str:
+    """FFmpeg's description of a file that is read, as its command prints it."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        return str(container.dumps_format())
+    finally:
+        av.logging.set_level(level)

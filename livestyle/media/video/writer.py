@@ -17,6 +17,8 @@ from livestyle.files import partial_path
 from livestyle.media.frames import BgrImage, FrameSource, VideoSink
 
 from .animation import SHORTEST, lengthen, loop_option
+from .boxes import add_to_track
+from .captions import WRITTEN, with_captions
 from .codecs import ANIMATIONS, Encoding, container_of, ordinary_scheduling
 from .encoder import EncoderSetup, PacketSource, VideoEncoder
 from .info import VideoInfo
@@ -71,6 +73,7 @@ class VideoWriter(VideoSink):
         self._partial = partial or partial_path(path)
         self._container: Any = None
         self._first: int | None = None
+        self._captions: dict[int, bytes] = {}
         self._last = self._end = -1 << 62
         try:
             self._open()
@@ -116,7 +119,9 @@ class VideoWriter(VideoSink):
 
     @property
     def _failures(self) -> str | None:
-        found = self._remuxer.failures if self._remuxer else []
+        found = [*self._remuxer.failures] if self._remuxer else []
+        if self._source and self._source.captions:
+            found.append("closed captions")
         return f"lacks some of these of its source: {', '.join(found)}" if found else None
 
     def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
@@ -140,6 +145,8 @@ class VideoWriter(VideoSink):
             if not is_too_early:
                 self._last = max(pts, self._last + 1)
                 self._first = self._last if self._first is None else self._first
+                if self._source and self._setup.codec in WRITTEN and time in self._source.captions:
+                    self._captions[self._last] = self._source.captions.pop(Fraction(time))
                 self._mux(self._encoder.encode(image, self._last, ticks))
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
@@ -156,10 +163,20 @@ class VideoWriter(VideoSink):
             raise self._failure(error) from error
 
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
-        for packet in packets:
+        for plain in packets:
+            packet = self._captioned(plain)
             packet.stream = self._stream
             packet.time_base = self._stream.codec_context.time_base
             self._container.mux(packet)
+
+    def _captioned(self, packet: av.Packet[Any]) -> av.Packet[Any]:
+        """A packet with the closed captions of its frame, if that has any."""
+        captions = None if packet.pts is None else self._captions.pop(packet.pts, None)
+        if captions is None:
+            return packet
+        new: av.Packet[Any] = av.Packet(with_captions(bytes(packet), captions, self._setup.codec or ""))
+        new.pts, new.dts, new.duration, new.is_keyframe = packet.pts, packet.dts, packet.duration, packet.is_keyframe
+        return new
 
     def _remux(self) -> None:
         while self._source and self._remuxer and self._source.packets:
@@ -179,6 +196,8 @@ class VideoWriter(VideoSink):
             self._container.close()
             if self._failures:
                 log.warning("%s %s", self.path, self._failures)
+            if self._remuxer and self._remuxer.spherical:
+                add_to_track(self._partial, self._remuxer.spherical)
             if self._file is None:
                 if self._is_animation and self._first is not None:
                     lengthen(self._partial, self._setup.container, self._end - self._first)
