@@ -108,7 +108,7 @@ class Trainer:
         if saved is None:
             if isinstance(self.model, ClassicModel):
                 self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
-            elif start is None or "options" not in start:
+            elif start is None or "options" not in start or options.encoder_from is not None:
                 # DDP broadcasts the first process's weights when the step is set up.
                 fit = start is not None or options.encoder_from is not None
                 self.processes.run_on_first(partial(self._calibrate, self.model, network, fit=fit))
