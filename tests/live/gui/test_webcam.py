@@ -50,6 +50,21 @@ def test_keys_of_a_real_keyboard_arrive(running: Program, stylizer: Stylizer) ->
     assert (settings["strength"], settings["stroke_size"], settings["mirror"]) == (0.9, 1.5, True)
 
 
+def test_the_keys_of_another_alphabet_arrive(running: Program) -> None:
+    environment = {**os.environ, "DISPLAY": running.display.name}
+    subprocess.run(["setxkbmap", "ru"], env=environment, check=True)
+    try:
+        # The key of s, by its number: xdotool would look for a letter in the layout.
+        before = set(running.snapshots())
+        running.press("39")
+        wait_for(lambda: set(running.snapshots()) - before, "a snapshot")
+        before = set(running.snapshots())
+        running.press("Return")
+        wait_for(lambda: set(running.snapshots()) - before, "a snapshot")
+    finally:
+        subprocess.run(["setxkbmap", "us"], env=environment, check=True)
+
+
 def test_f_leaves_the_program_alive(running: Program) -> None:
     # Without a window manager nothing fills the screen.
     running.press("f")
