@@ -203,6 +203,9 @@ def video(
             "--resume", help="Go on with what was interrupted, in steps of 250 frames; what is complete stays as it is."
         ),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Paint nothing: say what would be kept, converted and left out.")
+    ] = False,
     jobs: JobsOption = 1,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
@@ -231,6 +234,7 @@ def video(
         resume=resume,
         video_track=video_track,
         deinterlace=deinterlace,
+        dry_run=dry_run,
     )
     opened = open_mask(mask, background)
     batch = VideoBatch(

@@ -122,7 +122,8 @@ class VideoBatch:
         for task in plan.tasks(looks):
             (tasks if self._is_wanted(*task[:2]) else complete).append(task)
         check_taken([path for _, path, _ in tasks], plan.sources, self._force, self._mask)
-        plan.make_folder()
+        if not self._options.dry_run:
+            plan.make_folder()
         for source, path, look in complete:
             log.warning("%s is there already and stays as it is", path)
             if done is not None:

@@ -2,7 +2,7 @@
 
 ``--json`` prints one object for each file and style, on a line of its own, with these fields, null where unknown:
 
-* ``status``: ``done``, ``skipped`` (``--resume`` found it complete) or ``failed``
+* ``status``: ``done``, ``skipped`` (``--resume`` found it complete), ``planned`` (``--dry-run``) or ``failed``
 * ``path``, ``source``: of the result and of the source
 * ``style``: as ``--style`` names it; of an image, its name
 * ``width``, ``height``: of the result, in pixels
@@ -12,6 +12,7 @@
 * ``concealed_frames``: number of damaged frames of the source, each replaced by the last good one
 * ``damage``: what could not be read of the source, in one sentence
 * ``notes``: what of a video was left out, converted or repaired, in sentences: those that are warned of
+* ``kept``, ``converted``, ``left_out``: of a dry run, what would be copied, changed and left out
 * ``slowest_stage``: bottleneck of a video: ``decoding``, ``painting`` or ``encoding``
 * ``error``: why it failed, in one sentence
 """
@@ -101,6 +102,44 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Plan(Result):
+    """Outcome of a dry run, which wrote nothing; the number of frames is an estimate, and 0 where it is unknown.
+
+    Attributes:
+        kept: descriptions of what would be copied.
+        converted: descriptions of what would be transcoded or changed.
+        left_out: descriptions of what would be left out.
+    """
+
+    kept: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Fields of ``--json``, see above."""
+        return _record(
+            "planned",
+            self.path,
+            self.source,
+            self.style,
+            width=self.width,
+            height=self.height,
+            frames=self.frames or None,
+            notes=list(self.notes),
+            kept=list(self.kept),
+            converted=list(self.converted),
+            left_out=list(self.left_out),
+        )
+
+    def __str__(self) -> str:
+        frames = f", about {self.frames} frames" if self.frames else ""
+        lines = [f"{self.source} would become {self.path}: {self.width}x{self.height}{frames}"]
+        parts = (("kept", self.kept), ("converted", self.converted), ("left out", self.left_out))
+        lines += [f"  {name}: {', '.join(what)}" for name, what in parts if what]
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+
+@dataclass(frozen=True)
 class Failure:
     """Outcome of a job that failed.
 
@@ -162,7 +201,8 @@ def _stream_of(done: Outcome) -> TextIO:
 
 def _record(status: str, path: Path, source: Path, style: str, **known: Any) -> dict[str, Any]:
     fields = ("width", "height", "frames", "seconds", "frames_per_second", "resumed_frames", "concealed_frames")
-    unknown = dict.fromkeys((*fields, "damage", "notes", "slowest_stage", "error"))
+    of_plans = ("kept", "converted", "left_out")
+    unknown = dict.fromkeys((*fields, "damage", "notes", *of_plans, "slowest_stage", "error"))
     return {"status": status, "path": str(path), "source": str(source), "style": style, **unknown, **known}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ from . import resume
 from .frame_rate import at_rate, check_rate
 from .prefetch import StageLoad, Stopwatch, WriteBehind, read_ahead
 from .progress import Display
-from .report import Result, style_name
+from .report import Plan, Result, style_name
 from .resume import SegmentedWriter, SegmentStore
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class VideoOptions:
         resume: go on with what an interrupted run has left, if it left anything; results that exist are kept.
         segment_frames: frames of a segment, the unit in which an interrupted run is kept.
         video_track: which of several videos in the source, from 1; None is the default one, of equals the largest.
+        dry_run: paint nothing and write nothing, but say what would be kept, converted and left out.
         deinterlace: ``auto`` and ``frame`` make one frame of the two fields of an interlaced one, ``field`` makes one
             of each, ``off`` leaves them as they are.
 
@@ -97,6 +99,7 @@ class VideoOptions:
     segment_frames: int = field(default_factory=lambda: resume.SEGMENT_FRAMES)
     video_track: int | None = None
     deinterlace: str = "auto"
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -158,6 +161,8 @@ class VideoJob:
             OutputError: the result cannot be written; nothing is left of it.
             KeyboardInterrupt: it was cancelled.
         """
+        if self.options.dry_run:
+            return self._plan()
         started = perf_counter()
         look = self._matched_look(stylizer)
         stylizer.settle_form()
@@ -204,6 +209,36 @@ class VideoJob:
             damage=video.damage,
             notes=tuple(notes),
         )
+
+    def _plan(self) -> Plan:
+        """What a run would do, found with a file that is begun in a temporary folder and thrown away."""
+        if STDIO in (self.source, self.path):
+            raise InputError(
+                "a pipe cannot be looked at before it is painted: leave the dry run out", setting="dry_run"
+            )
+        with self._open() as video, TemporaryDirectory() as folder:
+            info = self._info(video.info)
+            written = replace(info, width=2 * info.width) if self.look.side_by_side else info
+            partial = Path(folder) / f"plan{self.path.suffix}"
+            writer = VideoWriter(self.path, written, video, self.options.encoding, partial=partial)
+            try:
+                survey = writer.survey
+            finally:
+                writer.abort()
+            notes = video.notes if isinstance(video, VideoReader) else []
+            return Plan(
+                self.source,
+                self.path,
+                style_name(self.look),
+                written.width,
+                written.height,
+                self._expected(video) or 0,
+                0,
+                notes=tuple(notes),
+                kept=tuple(survey.kept),
+                converted=tuple(survey.converted),
+                left_out=tuple(survey.left_out),
+            )
 
     @property
     def name(self) -> str:

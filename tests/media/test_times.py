@@ -253,7 +253,7 @@ def test_interlaced_frames_become_whole_in_either_field_order(
     assert steps(tmp_path / "field.mp4") == {Fraction(1, 50)}
     moved = np.diff(np.median(fields, axis=1)[2:22])
     assert abs(moved - 6).max() <= 2
-    assert video.notes == [f"{source} is interlaced and was deinterlaced"]
+    assert video.notes == [f"{source} is interlaced, and deinterlaced before it is painted"]
     assert left.notes == [f"{source} is interlaced, and its fields stay as they are"]
 
 

@@ -323,6 +323,11 @@ class VideoReader(VideoSource):
         return f"{self.path} is damaged in {count} place{'s' if count != 1 else ''}: {kept}" if count else None
 
     @property
+    def is_captioned(self) -> bool:
+        """Whether the first frame, before it is read, has closed captions."""
+        return self._first is not None and self._first.captions is not None
+
+    @property
     def notes(self) -> list[str]:
         """Sentences on what was repaired or changed of the video so far, beside its ``damage``."""
         found = []
@@ -335,7 +340,7 @@ class VideoReader(VideoSource):
                 f"{float(at - self._cut.origin):.1f} seconds: what follows is joined on without a gap"
             )
         if self._deinterlacer.is_on:
-            found.append(f"{self.path} is interlaced and was deinterlaced")
+            found.append(f"{self.path} is interlaced, and deinterlaced before it is painted")
         elif self._deinterlacer.has_interlaced:
             found.append(f"{self.path} is interlaced, and its fields stay as they are")
         return found

@@ -54,6 +54,8 @@ class Remuxer:
         self._sounds: dict[int, AudioTranscoder] = {}
         self._ends: dict[int, int] = {}
         self._notes: list[str] = []
+        self.kept: list[str] = []
+        """Descriptions of what is copied."""
         self._left_out: list[str] = []
         self._failed: set[int] = set()
         self.failures: list[str] = []
@@ -64,8 +66,10 @@ class Remuxer:
         self._retimed = [f"timecode {old} as {new}" for old, new in (*changes, *more) if new]
         self.spherical = source.spherical if self._format in ("mp4", "mov") and not self._is_pipe else None
         """Box that the written file is to get."""
-        if source.spherical is not None and self.spherical is None:
-            self._left_out.append(SPHERICAL)
+        if source.spherical is not None:
+            (self._left_out if self.spherical is None else self.kept).append(SPHERICAL)
+        if source.chapters and self._format not in ANIMATIONS:
+            self.kept.append("chapters")
         self._unread = [*source.unread, *(f"timecode {old}" for old, new in (*changes, *more) if not new)]
         container.metadata.update(_kept(of_file, _OF_THE_FILE))
         video.metadata.update(_kept(of_video, _OF_THE_STREAM))
@@ -79,8 +83,19 @@ class Remuxer:
         if self._format == "matroska":
             for font in source.attachments:
                 container.add_attachment(font.name or "attachment", font.mimetype or "", font.data)
+                self.kept.append(_attachment(font))
         else:
-            self._left_out += [f"attachment {font.name or 'without a name'}" for font in source.attachments]
+            self._left_out += [_attachment(font) for font in source.attachments]
+
+    @property
+    def converted(self) -> list[str]:
+        """Descriptions of what is transcoded or changed."""
+        return list(dict.fromkeys([*self._notes, *self._retimed]))
+
+    @property
+    def left_out(self) -> list[str]:
+        """Descriptions of what the container cannot carry, and of what cannot be copied at all."""
+        return [*self._left_out, *self._unread]
 
     @property
     def warning(self) -> str | None:
@@ -89,7 +104,7 @@ class Remuxer:
             self._left_out
         )
         said += [f"is without these of its source: {', '.join(self._unread)}"] * bool(self._unread)
-        notes = ", ".join(dict.fromkeys([*self._notes, *self._retimed]))
+        notes = ", ".join(self.converted)
         said += [f"carries these of its source in another form: {notes}"] * bool(notes)
         if not said:
             return None
@@ -103,9 +118,11 @@ class Remuxer:
             data = next((bytes(p) for p in self._waiting if p.stream.index == stream.index), b"")
             kind = "png" if stream.codec_context.name == "png" else "jpeg"
             self._container.add_attachment(f"cover.{kind.replace('e', '')}", f"image/{kind}", data)
+            self.kept.append(describe(stream))
             return
         if is_known and self._fits(stream):
             copy = self._copies[stream.index] = self._copy(self._container, stream)
+            self.kept.append(describe(stream))
         elif is_known and stream.type == "subtitle" and stream.codec_context.codec.text_sub:
             kind = _SUBTITLES[self._format]
             stream.codec_context.open(strict=False)
@@ -270,6 +287,10 @@ def _aac_config(context: Any) -> bytes | None:
     if context.profile != "LC" or channels is None or context.sample_rate not in AAC_RATES:
         return None
     return (2 << 11 | AAC_RATES.index(context.sample_rate) << 7 | channels << 3).to_bytes(2, "big")
+
+
+def _attachment(font: Any) -> str:
+    return f"attachment {font.name or 'without a name'}"
 
 
 def _kept(metadata: dict[str, str], dropped: set[str]) -> dict[str, str]:

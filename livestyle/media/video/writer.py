@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import av
 
@@ -26,6 +26,14 @@ from .reader import VideoReader
 from .remux import Remuxer, muxer_options
 
 log = logging.getLogger(__name__)
+
+
+class Survey(NamedTuple):
+    """Descriptions of what of a source is copied, what is transcoded or changed, and what is left out."""
+
+    kept: list[str]
+    converted: list[str]
+    left_out: list[str]
 
 
 class VideoWriter(VideoSink):
@@ -116,6 +124,15 @@ class VideoWriter(VideoSink):
         if failure := self._failures:
             said.append(failure)
         return f"{self.path} {' and '.join(said)}" if said else None
+
+    @property
+    def survey(self) -> Survey:
+        """What becomes of all that accompanies the images, as far as it is known before they are read."""
+        remuxer = self._remuxer
+        survey = Survey(remuxer.kept, remuxer.converted, remuxer.left_out) if remuxer else Survey([], [], [])
+        if self._source and self._source.is_captioned:
+            (survey.kept if self._setup.codec in WRITTEN else survey.left_out).append("closed captions")
+        return survey
 
     @property
     def _failures(self) -> str | None:
