@@ -10,7 +10,7 @@ import { withExternalTensors } from "./src/onnx.ts";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const MODEL = join(HERE, "../../weights/lite");
 const CLIP = join(HERE, "../assets/demo.mp4");
-const WASM = join(HERE, "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm");
+const RUNTIME = join(HERE, "node_modules/onnxruntime-web/dist");
 const NETWORKS = ["stylize.onnx", "stylize.int8.onnx", "stylize.int8.constant.onnx", "style.onnx"];
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -42,7 +42,11 @@ function model(emits: boolean): Plugin {
     load(name) {
       if (name !== id) return undefined;
       const sums = Object.fromEntries(Object.entries(files).map(([file, bytes]) => [file, sha256(bytes)]));
-      return `export default ${JSON.stringify({ ...sums, wasm: sha256(readFileSync(WASM)) })}`;
+      return `export default ${JSON.stringify({
+        ...sums,
+        wasm: sha256(readFileSync(join(RUNTIME, "ort-wasm-simd-threaded.wasm"))),
+        gpuWasm: sha256(readFileSync(join(RUNTIME, "ort-wasm-simd-threaded.asyncify.wasm"))),
+      })}`;
     },
     generateBundle() {
       if (!emits) return;

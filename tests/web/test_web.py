@@ -137,7 +137,7 @@ def test_a_browser_paints_as_the_engine_does(
         "exact": exact,
     }
     (tmp_path / "asked.json").write_text(json.dumps(asked))
-    command = ["node", BROWSER_TEST, f"http://127.0.0.1:{page.server_port}/", tmp_path / "asked.json"]
+    command = ["node", str(BROWSER_TEST), f"http://127.0.0.1:{page.server_port}/", str(tmp_path / "asked.json")]
     result = subprocess.run(command, capture_output=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr.decode()
     painted = [

@@ -11,6 +11,8 @@ interface Waiting {
 export class Client {
   /** Bytes that have been downloaded so far. */
   loaded = 0;
+  /** Called when the GPU is gone. */
+  onLost: (reason: string) => void = () => undefined;
   private worker: Worker | null = null;
   private readonly waiting = new Map<number, Waiting>();
   private nextId = 0;
@@ -29,6 +31,10 @@ export class Client {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ("loaded" in data) {
         this.loaded = data.loaded;
+        return;
+      }
+      if ("lost" in data) {
+        this.onLost(data.lost);
         return;
       }
       const waiting = this.waiting.get(data.id);

@@ -45,6 +45,8 @@ let dirty = true;
 let waiting: Source | null = null;
 let thumbnailsOf: Source | null = null;
 let thumbnailQueue: string[] = [];
+let gpuWords = "WebGPU: not tried yet";
+let gpuTried = false;
 let figures = { rate: 0, last: 0, seconds: 0, width: 0, height: 0, form: "" };
 
 function say(text: string, isError = false): void {
@@ -155,6 +157,7 @@ async function paintFrame(from: Source): Promise<void> {
     count(painted.seconds, width, height, painted.form, from);
     if (thumbnailQueue.length && Math.random() < 0.5) await paintThumbnail();
     queueThumbnails(from);
+    void tryGpu();
   } finally {
     busy = false;
   }
@@ -172,9 +175,32 @@ function count(seconds: number, width: number, height: number, form: string, fro
     $("figures").textContent = [
       `${figures.rate.toFixed(1)} frames/s, ${(1000 * seconds).toFixed(0)} ms each`,
       `${width}x${height} of ${shown.width}x${shown.height}`,
-      `WebAssembly, 1 thread, ${form === "float32" ? "float32" : `8 bits, ${form}`}`,
+      form === "webgpu" ? "WebGPU, float32" : `WebAssembly, 1 thread, ${form === "float32" ? form : `8 bits, ${form}`}`,
+      gpuWords,
       `${(client.loaded / 1e6).toFixed(1)} MB loaded`,
     ].join("\n");
+  }
+}
+
+/** Try the GPU once, when the first painting is there; the link's `?gpu=never` leaves it, and `?gpu=always` insists. */
+async function tryGpu(): Promise<void> {
+  if (gpuTried) return;
+  gpuTried = true;
+  const wanted = new URLSearchParams(location.search).get("gpu");
+  const saves = (navigator as { connection?: { saveData?: boolean } }).connection?.saveData === true;
+  if (wanted === "never" || (saves && wanted !== "always")) {
+    gpuWords = "WebGPU: left out";
+    return;
+  }
+  client.onLost = (reason) => {
+    gpuWords = `WebGPU: lost (${reason})`;
+    say("The GPU is gone; the painting goes on without it.");
+    adaptive = new AdaptiveResolution(RATE);
+  };
+  try {
+    gpuWords = await client.call("gpu", { wanted: wanted === "always", stats: wantedStats() });
+  } catch (error) {
+    gpuWords = `WebGPU: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 
@@ -261,7 +287,6 @@ async function addStyle(file: File): Promise<void> {
     select("mix").append(new Option(name, name));
     say(`${file.name} is a style now.`);
     change({ style: name });
-    $("strip").scrollLeft = 0;
   } catch (error) {
     failed(error);
   }
@@ -299,6 +324,7 @@ function change(changes: Partial<Settings>): void {
 
 function render(): void {
   for (const [name, chip] of chips) chip.setAttribute("aria-pressed", String(name === settings.style));
+  reveal(chips.get(settings.style));
   const pressed = {
     plain, mirror: settings.mirror, split: settings.split, cycle: cycling > 0, record: recording !== null,
     "show-figures": !$("figures").hidden,
@@ -318,6 +344,14 @@ function render(): void {
   $("fade-value").textContent = `${settings.fade.toFixed(1)} s`;
   $("share-value").textContent = settings.mix ? `${Math.round(100 * settings.share)} %` : "";
   for (const id of ["snapshot", "record"]) button(id).disabled = !source;
+}
+
+/** Scroll the strip, and nothing but it, to a style. */
+function reveal(chip: HTMLElement | undefined): void {
+  if (!chip) return;
+  const [outer, inner] = [$("strip").getBoundingClientRect(), chip.getBoundingClientRect()];
+  if (inner.left < outer.left) $("strip").scrollLeft += inner.left - outer.left;
+  else if (inner.right > outer.right) $("strip").scrollLeft += inner.right - outer.right;
 }
 
 function snapshot(): void {
@@ -531,9 +565,9 @@ async function begin(): Promise<void> {
 declare global {
   interface Window {
     /** For the console and for tests. */
-    livestyle: { client: Client; styles: Map<string, Stats>; figures: () => typeof figures; isBusy: () => boolean };
+    livestyle: { client: Client; styles: Map<string, Stats>; figures: () => typeof figures; isBusy: () => boolean; gpu: () => string };
   }
 }
-window.livestyle = { client, styles, figures: () => figures, isBusy: () => busy };
+window.livestyle = { client, styles, figures: () => figures, isBusy: () => busy, gpu: () => gpuWords };
 
 void begin();

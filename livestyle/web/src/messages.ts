@@ -19,6 +19,11 @@ export interface Requests {
   };
   /** Statistics of a style picture, which has the size to be encoded at. */
   encode: { ask: ImageBitmap | Pixels; answer: Float32Array<ArrayBuffer> };
+  /**
+   * Try the GPU, and paint with it from now on where it paints the same as WebAssembly and is faster, or anyway if it is
+   * `wanted`; answers what came of it, in words.
+   */
+  gpu: { ask: { wanted: boolean; stats: Float32Array<ArrayBuffer> }; answer: string };
   /** Forget the frames before. */
   reset: { ask: null; answer: null };
 }
@@ -35,4 +40,6 @@ export type Reply =
   | { id: number; answer: unknown }
   | { id: number; error: string }
   /** Bytes that have been downloaded so far. */
-  | { loaded: number };
+  | { loaded: number }
+  /** The GPU is gone, and WebAssembly goes on. */
+  | { lost: string };

@@ -20,7 +20,7 @@ export interface Look {
   exact: boolean;
 }
 
-export type Form = "constant" | "computed" | "float32" | "plain";
+export type Form = "constant" | "computed" | "float32" | "webgpu" | "plain";
 
 /** Paints frames in their order; one call at a time. */
 export class Painter {
@@ -60,7 +60,8 @@ export class Painter {
 
   private async stylize(frame: Frame, look: Look, inputs: string): Promise<Uint8Array<ArrayBuffer>> {
     const state = this.stabilizer;
-    let kind: Kind = look.exact ? "float32" : "int8";
+    const gpu = this.networks.gpu;
+    let kind: Kind = look.exact || gpu ? "float32" : "int8";
     let seen = frame;
     if (look.stabilise) {
       state.detectSceneCut(frame);
@@ -70,9 +71,21 @@ export class Painter {
       state.detectSparsity(seen);
       if (state.isSparse) kind = "float32";
     }
-    const network = await this.networks.get(kind);
     const values = (look.stabilise && state.values) || new Float32Array(look.stats.length);
     const momentum = look.stabilise ? state.nextMomentum : 0;
+    if (gpu) {
+      this.forgetRest();
+      try {
+        const { pixels, nextValues } = await gpu.run(seen, look.stats, look.strength, values, momentum);
+        this.keep(nextValues, look);
+        this.form = "webgpu";
+        return pixels;
+      } catch {
+        // A lost device, for instance: WebAssembly paints this frame and those after it.
+        if (this.networks.gpu === gpu) this.networks.gpu = null;
+      }
+    }
+    const network = await this.networks.get(kind);
     const rest = this.restOf(kind, seen, look, inputs);
     if (rest) {
       const painted = await rest.paint(seen.pixels);
@@ -91,12 +104,15 @@ export class Painter {
       result = await network.run(seen, look.stats, look.strength, values, momentum);
       rest?.computed();
     }
-    if (look.stabilise && !state.isFlat) {
-      state.values = result.nextValues;
-      state.framesSince = 0;
-    }
+    this.keep(result.nextValues, look);
     this.form = kind === "int8" ? "computed" : "float32";
     return result.pixels;
+  }
+
+  private keep(nextValues: Float32Array<ArrayBuffer>, look: Look): void {
+    if (!look.stabilise || this.stabilizer.isFlat) return;
+    this.stabilizer.values = nextValues;
+    this.stabilizer.framesSince = 0;
   }
 
   private restOf(kind: Kind, frame: Frame, look: Look, inputs: string): Rest | null {

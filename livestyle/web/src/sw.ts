@@ -2,6 +2,8 @@
 
 const VERSION = "__VERSION__";
 const CACHE = `livestyle-${VERSION}`;
+/** What only machines with WebGPU take, and as large as all the rest: kept when it has been asked for. */
+const ON_DEMAND = /webgpu|asyncify/;
 
 interface ServiceWorker {
   addEventListener(kind: "install" | "activate", run: (event: { waitUntil(done: Promise<unknown>): void }) => void): void;
@@ -19,6 +21,7 @@ async function install() {
   const list: Record<string, string> = await (await fetch("files.json", { cache: "no-store" })).json();
   const cache = await caches.open(CACHE);
   for (const [path, sha256] of Object.entries(list)) {
+    if (ON_DEMAND.test(path)) continue;
     const response = await fetch(path);
     if (!response.ok) throw new Error(`${path}: ${response.status}`);
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await response.clone().arrayBuffer()));
@@ -40,8 +43,13 @@ async function respond(request: Request): Promise<Response> {
   const url = new URL(request.url);
   url.hash = url.search = "";
   if (url.href === worker.registration.scope) url.pathname += "index.html";
-  const cached = await (await caches.open(CACHE)).match(url.href);
-  if (!cached) return fetch(request);
+  const cache = await caches.open(CACHE);
+  const cached = await cache.match(url.href);
+  if (!cached) {
+    const response = await fetch(request);
+    if (ON_DEMAND.test(url.pathname) && response.status === 200) await cache.put(url.href, response.clone());
+    return response;
+  }
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
   if (!range) return cached;
   // Videos are asked for in parts.

@@ -40,7 +40,7 @@ async function verified(url: URL, sha256: string): Promise<Uint8Array<ArrayBuffe
 
 const read = (file: ModelFile) => verified(new URL(`models/${file}`, ROOT), files[file]);
 
-let opening: Promise<{ main: Painter; single: Painter }> | null = null;
+let opening: Promise<{ networks: Networks; main: Painter; single: Painter }> | null = null;
 
 async function open() {
   ort.env.wasm.numThreads = 1;
@@ -49,7 +49,7 @@ async function open() {
   ort.env.wasm.wasmBinary = wasm;
   const networks = new Networks(ort, (file) => warm(file));
   await networks.get("int8");
-  return { main: new Painter(networks), single: new Painter(networks) };
+  return { networks, main: new Painter(networks), single: new Painter(networks) };
 }
 
 const warmed: Partial<Record<ModelFile, Promise<Uint8Array<ArrayBuffer>>>> = {};
@@ -100,6 +100,17 @@ const handlers: { [K in Kind]: (ask: Requests[K]["ask"]) => Promise<Requests[K][
     return (await encoder).encode({ pixels: toBgr(rgba), width, height });
   },
 
+  async gpu({ wanted, stats }) {
+    await handlers.open(null);
+    const { networks } = await opening!;
+    const { tryGpu } = await import("./gpu");
+    return tryGpu(networks, stats, wanted, {
+      read: warm,
+      wasm: (url) => verified(new URL(url, import.meta.url), files.gpuWasm),
+      lost: (reason) => reply({ lost: reason }),
+    });
+  },
+
   async reset() {
     (await opening)?.main.reset();
     return null;
@@ -114,7 +125,7 @@ function reply(message: Reply, transfer: Transferable[] = []) {
 let last = Promise.resolve();
 
 self.onmessage = ({ data: { id, kind, ask } }: MessageEvent<Request>) => {
-  last = last.then(async () => {
+  const run = async () => {
     try {
       const answer = await (handlers[kind] as (ask: unknown) => Promise<unknown>)(ask);
       const rgba = (answer as { rgba?: Uint8ClampedArray<ArrayBuffer> } | null)?.rgba;
@@ -122,5 +133,8 @@ self.onmessage = ({ data: { id, kind, ask } }: MessageEvent<Request>) => {
     } catch (error) {
       reply({ id, error: error instanceof Error ? error.message : String(error) });
     }
-  });
+  };
+  // Painting goes on while the GPU is tried.
+  if (kind === "gpu") void run();
+  else last = last.then(run);
 };

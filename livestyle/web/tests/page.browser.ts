@@ -224,3 +224,30 @@ base("it works without a connection after the first visit", async ({ baseURL }, 
   await expect(message(page)).toContainText("stripes.png is a style now.");
   await context.close();
 });
+
+base("a GPU is used after it has painted the same, and where it is lost WebAssembly goes on", async ({ baseURL }) => {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    // A GPU in software: too slow to be used by itself, and the same to the page.
+    args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"],
+  });
+  const page = await browser.newPage();
+  await page.goto(`${baseURL}?gpu=always`);
+  const [worker] = await Promise.all([page.workers()[0] ?? page.waitForEvent("worker"), painted(page, 0)]);
+  await worker.evaluate(() => {
+    const { GPUAdapter } = globalThis as unknown as { GPUAdapter: { prototype: { requestDevice: Function } } };
+    const { requestDevice } = GPUAdapter.prototype;
+    GPUAdapter.prototype.requestDevice = async function (...given: unknown[]) {
+      return ((globalThis as { device?: unknown }).device = await requestDevice.apply(this, given));
+    };
+  });
+  await page.locator("#file").setInputFiles(await picture(page, "photo.png", 100, 64));
+  await page.waitForFunction(() => window.livestyle.gpu() === "WebGPU: in use", null, { timeout: 100_000 });
+  await page.keyboard.press("n");
+  await page.waitForFunction(() => window.livestyle.figures().form === "webgpu", null, { timeout: 60_000 });
+  await worker.evaluate(() => (globalThis as unknown as { device: { destroy(): void } }).device.destroy());
+  await expect(message(page)).toContainText("The GPU is gone; the painting goes on without it.");
+  await page.keyboard.press("n");
+  await page.waitForFunction(() => window.livestyle.figures().form === "computed");
+  await browser.close();
+});
