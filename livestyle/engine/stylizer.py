@@ -180,6 +180,46 @@ class Stylizer:
             )
         return stylized.reshape(frames.shape)
 
+    def stylize_with_statistics(
+        self,
+        frame: BgrImage,
+        style: StyleStats,
+        strength: float,
+        statistics: np.ndarray | None,
+        momentum: float,
+        *,
+        mask: np.ndarray | None = None,
+        background: StyleStats | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Part of an image by the contract itself, normalised with content statistics that are given.
+
+        By the float32 network on the CPU, whose statistics come from every pixel.
+
+        Args:
+            frame: uint8 [H, W, 3] BGR, 64 pixels or more each way.
+            style: of this model; errors are those of `stylize`.
+            strength: 0..1.
+            statistics: float32 [K]; None takes the frame's own.
+            momentum: share of ``statistics`` in those that are used, 0..1; the rest are the frame's own.
+            mask: uint8 [H, W], with ``background``.
+            background: the style where the mask is 0.
+
+        Returns:
+            uint8 [H, W, 3], and the statistics that were used, float32 [K].
+        """
+        check_image(frame, "a frame")
+        self._check_style(style)
+        styles = (style,) if background is None else (style, background)
+        if background is not None:
+            network = self._network_of_regions()
+        else:
+            network = self._network_of_all_pixels() if self._network.samples else self._network
+        if statistics is None:
+            statistics, momentum = np.zeros(self.model.manifest.state_size, np.float32), 0.0
+        masks = None if mask is None else mask[None]
+        painted, used = network.run(frame[None], styles, strength, statistics, momentum, masks)
+        return painted[0], used
+
     def _check_style(self, style: StyleStats) -> None:
         if style.values.shape != (self.stats_size,):
             raise StyleError(

@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
+from livestyle.media.frames import Frame
 from livestyle.media.images import check_dimensions, read_picture, write_image
 from livestyle.media.mask import reopened
 from livestyle.media.resize import fit_size, resize
 from livestyle.render.renderer import Renderer
+from livestyle.render.tiling import TiledStylizer
 from livestyle.styles.matching import match_look
 
 from .progress import Display
 from .report import Result, style_name
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from livestyle.engine.stylizer import Stylizer
     from livestyle.media.frames import BgrImage
     from livestyle.render.look import Look
@@ -40,7 +42,11 @@ def stylize_image(image: np.ndarray, look: Look, stylizer: Stylizer) -> BgrImage
         InputError: ``image`` is no such array.
         StyleError: the style belongs to another model, or its colours are to be matched and it has no image.
     """
-    return Renderer(stylizer).render(image, match_look(look, image, stylizer))
+    look = match_look(look, image, stylizer)
+    # It does all that a renderer asks of a stylizer.
+    renderer = Renderer(cast("Stylizer", TiledStylizer(stylizer)))
+    # A frame, of which the renderer keeps no copy.
+    return renderer.render(image if not isinstance(image, np.ndarray) else Frame(image, 0), look)
 
 
 @dataclass(frozen=True)
