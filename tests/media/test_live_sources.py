@@ -606,3 +606,39 @@ def test_a_film_at_an_address_may_have_its_index_at_the_end(make: Make, tmp_path
         for _ in range(10):
             last = newest(camera, last)
         assert float(last.time) - float(first.time) > 0.3
+
+
+# -- several videos, fields and transparency --------------------------------------------------------------------------
+
+
+def test_of_several_programmes_the_largest_is_shown(make: Make) -> None:
+    small, large = (("-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25:duration=2") for size in ("96x64", "160x96"))
+    codec = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "5")
+    programmes = ("-map", "0", "-map", "1", "-program", "st=0", "-program", "st=1")
+    data = make("two.ts", *small, *large, *programmes, *codec).read_bytes()
+    with JpegServer("video/mp2t", lambda _: iter([data])) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        first = camera.wait_open()
+        assert first.image.shape == newest(camera, first).image.shape == (96, 160, 3)
+
+
+def test_an_interlaced_stream_is_deinterlaced(make: Make) -> None:
+    # A white bar that moves by 12 pixels from field to field: woven together, its edge is a comb.
+    fields = (
+        "color=black:s=160x128:r=50:d=2,format=yuv420p[a];color=white:s=20x128:r=50:d=2,format=yuv420p[b];"
+        "[a][b]overlay=x='mod(n*6,140)':y=0,tinterlace=interleave_top,fieldorder=tff"
+    )
+    codec = ("-c:v", "libx264", "-x264-params", "tff=1", "-flags", "+ilme+ildct", "-g", "10")
+    data = make("fields.ts", "-filter_complex", fields, *codec).read_bytes()
+    with JpegServer("video/mp2t", lambda _: iter([data])) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        frame = newest(camera, newest(camera, camera.wait_open()))
+    rows = frame.image[:, :, 1].astype(int)
+    assert rows.max() > 200
+    assert np.abs(rows[2:-2] - rows[3:-1]).mean() < 3
+
+
+def test_what_is_transparent_is_laid_over_white(make: Make) -> None:
+    source = ("-f", "lavfi", "-i", "color=red@0.0:size=96x64:rate=25:duration=1,format=yuva420p")
+    clip = make("alpha.webm", *source, "-c:v", "libvpx", "-auto-alt-ref", "0", "-pix_fmt", "yuva420p")
+    data = clip.read_bytes()
+    with JpegServer("video/webm", lambda _: iter([data])) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        assert camera.wait_open().image.min() > 250

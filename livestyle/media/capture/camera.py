@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -23,6 +25,16 @@ LATEST_SECONDS = 5.0
 """How long `Camera.latest` waits for a frame unless told otherwise."""
 RATE_SECONDS = 2.0
 """Window over which a `Rate` is measured."""
+
+
+_open_cameras: weakref.WeakSet[Camera] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_threads() -> None:
+    # FFmpeg can hold a thread until a time limit, and Python crashes at its end where such a thread comes back then.
+    for camera in list(_open_cameras):
+        camera.end()
 
 
 class Rate:
@@ -101,6 +113,7 @@ class Camera(FrameSource):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
+        _open_cameras.add(self)
 
     @property
     def opened(self) -> bool:
@@ -164,6 +177,11 @@ class Camera(FrameSource):
         with self._changed:
             self._changed.notify_all()
         self._thread.join(self._timeouts.close)
+
+    def end(self) -> None:
+        """As `close`, but wait until a read has ended by its time limit."""
+        self.close()
+        self._thread.join(self._timeouts.read)
 
     def _run(self) -> None:
         try:

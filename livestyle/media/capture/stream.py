@@ -11,13 +11,18 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
-from av.stream import Disposition
 
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame
+from livestyle.media.video.decoding import Shown
+from livestyle.media.video.deinterlace import Deinterlacer
+from livestyle.media.video.tracks import choose_video, decoder_of, moving
 
 from .address import PLAYLIST, Address
 from .download import Download
@@ -119,49 +124,71 @@ def _variant(source: Address, download: Download, size: tuple[int, int] | None) 
 
 def _frames(source: Address, container: Any, stop: threading.Event, is_recording: bool = False) -> Iterator[Frame]:
     with container:
-        video = _largest(container)
-        if video is None:
+        if all(video.codec_context is None for video in moving(container)):
             raise InputError(
                 f"the stream {source_name(source.url)} carries no video that can be read: choose another camera",
                 "camera",
             )
-        for other in container.streams.video:
-            if other is not video:
-                other.discard = "ALL"
+        video = choose_video(container, Path(source_name(source.url)))
         name = container.format.name
         # A live stream may say a duration, such as 0 or the length of what its sender reads; an MP4 that is sent while
         # it is made does not know its own.
         is_recording |= name == PLAYLIST or (source.is_web and "mp4" in name and bool(container.duration))
-        yield from _decoded(container, video, is_recording, source.is_web, stop, source.timeouts.garbled)
+        yield from _played(container, video, is_recording, source.is_web, stop, source.timeouts.garbled)
 
 
-def _largest(container: Any) -> Any:
-    """The default video stream of a container, of several the largest; None where it has none."""
-    videos = [s for s in container.streams.video if s.codec_context and not s.disposition & Disposition.attached_pic]
+@dataclass(frozen=True, eq=False)
+class _Arrived(Shown):
+    """A decoded frame that arrived.
 
-    def rank(stream: Any) -> tuple[bool, int]:
-        return bool(stream.disposition & Disposition.default), stream.width * stream.height
+    Attributes:
+        arrived: when its packet was read, on the clock of `time.monotonic`.
+        waited: since the frame before, a read had to wait for the sender.
+    """
 
-    return max(videos, key=rank, default=None)
+    arrived: float = 0.0
+    waited: bool = False
 
 
-def _decoded(
+def _played(
     container: Any, video: Any, is_recording: bool, is_web: bool, stop: threading.Event, garbled: float
 ) -> Iterator[Frame]:
-    decoder: Any = video.codec_context
+    """Frames in the shape in which they are looked at, each at its time."""
+    recording = RecordingClock() if is_recording else None
+    is_clustered = any(name in container.format.name for name in CLUSTERED)
+    bursts = BurstClock() if is_clustered and not is_recording else None
+    deinterlace = Deinterlacer("auto", video.codec_context.field_order, False)
+    display, begin = Display(), time.monotonic()
+    first: float | None = None
+    packets = _packets(container, stop) if bursts is None else _packets_ahead(container, stop)
+    with closing(packets):
+        for frame in deinterlace(_decoded(packets, video, stop, garbled)):
+            assert isinstance(frame, _Arrived)
+            position, shown = float(frame.time), frame.arrived
+            first = position if first is None else first
+            if recording is None and is_web and position - first - (shown - begin) > AHEAD_SECONDS:
+                recording = RecordingClock()
+            if recording is not None:
+                shown = recording.due(position, time.monotonic())
+            elif bursts is not None:
+                shown = bursts.due(position, frame.arrived, frame.waited)
+            if shown > frame.arrived:
+                if stop.wait(max(0.0, shown - time.monotonic())):
+                    return
+                shown = time.monotonic()
+            yield Frame(display(frame.frame, frame.aspect), shown)
+
+
+def _decoded(packets: _Packets, video: Any, stop: threading.Event, garbled: float) -> Iterator[_Arrived]:
+    """Whole frames until the stream ends, stalls, or gives none for too long."""
+    decoder = decoder_of(video)
     if decoder.name == "mjpeg":
         # Without it, a truncated JPEG is decoded to an image that is grey from there on.
         decoder = av.CodecContext.create("mjpeg", "r")
         decoder.options = {"err_detect": "explode"}
-    recording = RecordingClock() if is_recording else None
-    is_clustered = any(name in container.format.name for name in CLUSTERED)
-    bursts = BurstClock() if is_clustered and not is_recording else None
-    display, begin = Display(), time.monotonic()
-    first: float | None = None
-    last, damaged = begin, 0
-    packets = _packets(container, stop) if bursts is None else _packets_ahead(container, stop)
-    has_waited = False
-    with closing(packets), suppress(av.FFmpegError):
+    last, damaged, has_waited = time.monotonic(), 0, False
+    position = Fraction(0)
+    with suppress(av.FFmpegError):
         # Packets of all streams: sound that goes on must not hide that the video has stalled.
         for packet, arrived, waited in packets:
             has_waited |= waited
@@ -179,22 +206,11 @@ def _decoded(
             for frame in frames:
                 if frame.is_corrupt:
                     continue
-                shown = arrived
-                if frame.time is not None:
-                    first = frame.time if first is None else first
-                    if recording is None and is_web and frame.time - first - (arrived - begin) > AHEAD_SECONDS:
-                        recording = RecordingClock()
-                    if recording is not None:
-                        shown = recording.due(frame.time, time.monotonic())
-                    elif bursts is not None:
-                        shown = bursts.due(frame.time, arrived, has_waited)
-                    if shown > arrived:
-                        if stop.wait(max(0.0, shown - time.monotonic())):
-                            return
-                        shown = time.monotonic()
-                has_waited = False
-                yield Frame(display(frame, video.codec_context.sample_aspect_ratio), shown)
-                last, damaged = time.monotonic(), 0
+                # One without a time comes right after the one before.
+                position = position if frame.pts is None else Fraction(frame.pts * frame.time_base)
+                aspect = video.codec_context.sample_aspect_ratio or Fraction(1)
+                yield _Arrived(frame, position, Fraction(0), aspect=aspect, arrived=arrived, waited=has_waited)
+                last, damaged, has_waited = time.monotonic(), 0, False
 
 
 _Packets = Generator[tuple[Any, float, bool], None, None]
