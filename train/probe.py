@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .adapters import CheckpointAdapter
 from .checkpoints import load_model
 from .cost import multiply_accumulates
-from .data import find_images
+from .data import find_images, to_float
 from .evaluate import content_features, load_images, measure_pair, stability, style_target
 from .networks import ClassicModel
 from .vgg import LossNetwork
@@ -85,12 +86,15 @@ def probe(
     stills = sorted(find_images(content), key=lambda file: file.name)[::STILLS]
     features = [content_features(network, image) for image in contents]
     targets = [style_target(network, image) for image in styles]
+    names = [run.name for run in runs]
     probes: dict[str, Probe] = {}
     reference: np.ndarray | None = None
     for run in runs:
         adapter = CheckpointAdapter(run)
         model, saved = load_model(run)
-        codes = [adapter.encode(image) for image in styles]
+        # Not `adapter.encode`, which enlarges them to the size of styles in use: the targets are those of this size.
+        with torch.inference_mode():
+            codes = [model.encode_style(_planes(image)) for image in styles]
         # [contents, styles, (style loss, content loss, SSIM)]
         figures = np.array([
             [
@@ -102,7 +106,8 @@ def probe(
         gain, error = stability(adapter.stylize_video, stills, codes)
         reference = figures if reference is None else reference
         is_compact = not isinstance(model, ClassicModel)
-        probes[run.name] = Probe(
+        name = run.name if names.count(run.name) == 1 else f"{run.parent.name}/{run.name}"
+        probes[name] = Probe(
             arch=saved["arch"],
             gmac=round(multiply_accumulates(model.stylizer) / 1e9, 2) if is_compact else 0.0,
             iterations=saved["iteration"],
@@ -116,8 +121,12 @@ def probe(
             style_ratio=ratio(figures[..., 0], reference[..., 0]),
             content_ratio=ratio(figures[..., 1], reference[..., 1]),
         )
-        log.info("%s: style %.3f, content %.3f", run.name, probes[run.name].style, probes[run.name].content)
+        log.info("%s: style %.3f, content %.3f", name, probes[name].style, probes[name].content)
     return probes
+
+
+def _planes(image: np.ndarray) -> Tensor:
+    return to_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None], torch.device("cpu"))
 
 
 def ratio(losses: np.ndarray, reference: np.ndarray) -> tuple[float, float, float]:
