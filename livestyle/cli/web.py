@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,6 +44,11 @@ class _Handler(SimpleHTTPRequestHandler):
         ".svg": "image/svg+xml",
         ".wasm": "application/wasm",
     }
+
+    def handle(self) -> None:
+        # A browser that is closed, or that has enough of a video, hangs up in the middle of a file.
+        with suppress(ConnectionError):
+            super().handle()
 
     def end_headers(self) -> None:
         for name, value in HEADERS.items():

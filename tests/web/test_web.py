@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -74,6 +75,23 @@ def test_the_page_comes_with_its_types_and_its_policy(server: ThreadingHTTPServe
 @pytest.mark.parametrize("path", ["/models/", "/../test_web.py", "/%2e%2e/test_web.py", "/nothing"])
 def test_nothing_else_is_served(server: ThreadingHTTPServer, path: str) -> None:
     assert _get(server, path).status == 404
+
+
+def test_a_browser_may_hang_up_in_the_middle_of_a_file(
+    folder: Path, server: ThreadingHTTPServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with (folder / "large.wasm").open("wb") as file:
+        file.truncate(64 << 20)
+    with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+        connection.sendall(b"GET /large.wasm HTTP/1.0\r\n\r\n")
+        connection.recv(1000)
+        # Closing with a reset, as browsers do.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(60)
+    assert _get(server, "/").status == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_the_server_is_for_this_machine_alone(server: ThreadingHTTPServer) -> None:

@@ -102,8 +102,9 @@ function paintSize(): [number, number] {
   const isPicture = source!.kind === "picture";
   const full = fitted(shown.width, shown.height, PAINT_BOX[isPicture ? "picture" : "video"]);
   const scale = isPicture ? 1 : adaptive.scaleOf(...full);
-  const factor = Math.max(Math.min(1 / settings.stroke, scale), MINIMUM_SIDE / Math.min(...full));
-  return [Math.round(full[0] * factor), Math.round(full[1] * factor)];
+  const factor = Math.min(1 / settings.stroke, scale);
+  // Each side by itself: a banner would become millions of pixels wide.
+  return [Math.max(MINIMUM_SIDE, Math.round(full[0] * factor)), Math.max(MINIMUM_SIDE, Math.round(full[1] * factor))];
 }
 
 /** Show what the canvas `shown` has and, over or beside it, a painting of it. */

@@ -97,6 +97,37 @@ test("a picture is painted at its shape, and another as a style", async ({ page 
   expect(page.url()).not.toContain("stripes");
 });
 
+test("a dropped picture is painted, or becomes a style on the strip, and a banner is no trouble", async ({ page }) => {
+  await page.goto("./");
+  const drop = async (on: string, name: string, width: number, height: number) => {
+    const { buffer } = await picture(page, name, width, height);
+    const data = await page.evaluateHandle(
+      ([text, called]) => {
+        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], called, { type: "image/png" }));
+        return transfer;
+      },
+      [buffer.toString("base64"), name],
+    );
+    await page.dispatchEvent(on, "drop", { dataTransfer: data });
+  };
+  await drop("#viewer", "banner.png", 4000, 12);
+  await painted(page);
+  await expect(page.locator("#stage")).toHaveJSProperty("width", 1280);
+  await drop("#styles", "dropped.png", 600, 500);
+  await expect(page).toHaveURL(/\/$/);
+  await expect(message(page)).toContainText("dropped.png is a style now.");
+});
+
+test("a swipe on touch goes to the next style", async ({ page }) => {
+  await page.goto("./");
+  await expect(page.locator("#strip button").first()).toHaveAttribute("aria-pressed", "true");
+  await page.dispatchEvent("#viewer", "pointerdown", { pointerType: "touch", clientX: 200 });
+  await page.dispatchEvent("#viewer", "pointerup", { pointerType: "touch", clientX: 90 });
+  await expect(page).toHaveURL(/style=scream/);
+});
+
 test("a file that is no picture or video is one sentence", async ({ page }) => {
   await page.goto("./");
   const broken = Buffer.from("nothing that can be seen");
