@@ -70,7 +70,10 @@ def livestyle(
 def webcam(
     camera: Annotated[
         str | None,
-        typer.Option(help="A camera's number, a device path, a stream address, a video or a picture. (default: 0)"),
+        typer.Option(
+            help="A camera's number, a device path, a stream address, a video or a picture; an address with ?listen "
+            "waits for a sender. (default: 0)"
+        ),
     ] = None,
     style: StyleOption = None,
     styles: Annotated[
