@@ -56,6 +56,7 @@ format: $(VENV)/test.stamp
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf livestyle/web/node_modules livestyle/web/dist livestyle/web/test-results
 
 $(VENV)/demo.stamp: $(SETUP) | $(BIN)/python
 	$(call install,.)
