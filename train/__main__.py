@@ -41,7 +41,11 @@ def fit(
     style_path: Styles,
     checkpoint: Annotated[Path, typer.Option(help="Folder for checkpoints and TensorBoard logs.")],
     arch: Annotated[
-        str, typer.Option(help="lite, full or classic; tiny, for tests and first tries, trains in seconds.")
+        str,
+        typer.Option(
+            help="lite, full or classic; lite2 and full2, the second design, which does not ship yet; "
+            "tiny, for tests and first tries, trains in seconds."
+        ),
     ] = "lite",
     vgg_weights: VggWeights = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Image pairs per iteration, of all processes together.")] = 8,
