@@ -642,3 +642,18 @@ def test_what_is_transparent_is_laid_over_white(make: Make) -> None:
     data = clip.read_bytes()
     with JpegServer("video/webm", lambda _: iter([data])) as server, Camera(server.address, timeouts=PATIENT) as camera:
         assert camera.wait_open().image.min() > 250
+
+
+@pytest.mark.parametrize("begun", [0, 100])
+def test_a_server_may_take_its_time_until_the_first_frame(make: Make, begun: int) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25:duration=1", "-c:v", "libx264")
+    data = make("slow.ts", *source, "-pix_fmt", "yuv420p").read_bytes()
+
+    def send(_: int) -> Iterator[bytes]:
+        yield data[:begun]
+        time.sleep(0.8)
+        yield data[begun:]
+
+    hasty = Timeouts(read=0.3, reconnect=0.05)
+    with JpegServer("video/mp2t", send) as server, Camera(server.address, timeouts=hasty) as camera:
+        assert camera.wait_open().image.shape == (96, 160, 3)

@@ -20,13 +20,10 @@ class Download:
 
     def __init__(self, container: Any) -> None:
         self._container = container
+        self.length = max(0, int(container.size))
+        """Bytes in all; 0 where the server does not say, as for live streams."""
         self._packets: Iterator[Any] = container.demux()
         self._ahead = b""
-
-    @property
-    def length(self) -> int:
-        """Bytes in all; 0 where the server does not say, as for live streams."""
-        return max(0, int(self._container.size))
 
     def peek(self, size: int) -> bytes:
         """The next bytes, which stay; fewer than ``size`` at the end."""

@@ -81,19 +81,22 @@ def stream_frames(
     head = download.peek(HEAD_BYTES)
     if is_jpegs(head):
         yield from jpeg_frames(download, source.download, stop, timeouts)
-    elif _IMAGE.match(head):
+        return
+    if _IMAGE.match(head):
         yield from image_frames(download, source.download, stop, timeouts)
-    elif head.startswith(MARK):
-        # FFmpeg asks for playlists itself, again and again.
-        chosen = _variant(source, download, size)
-        yield from _frames(chosen, chosen.open(PLAYLIST), stop)
-    elif download.length:
-        # A file, whose index may be at its end.
-        download.close()
-        yield from _frames(source, source.open(), stop, is_recording=True)
-    else:
-        with download:
-            yield from _frames(source, source.open(download=download), stop)
+        return
+    with download:
+        if head.startswith(MARK):
+            # FFmpeg asks for playlists itself, again and again.
+            source = _variant(source, download, size)
+            container = source.open(PLAYLIST)
+        elif download.length or len(head) < HEAD_BYTES:
+            # A file, whose index may be at its end, or a stream that does not begin before the limit for reading.
+            download.close()
+            container = source.open()
+        else:
+            container = source.open(download=download)
+        yield from _frames(source, container, stop, is_recording=download.length > 0)
 
 
 def _pushed(source: Address, listened: Listened, stop: threading.Event) -> Iterator[Frame]:
@@ -112,11 +115,10 @@ def _pushed(source: Address, listened: Listened, stop: threading.Event) -> Itera
 def _variant(source: Address, download: Download, size: tuple[int, int] | None) -> Address:
     """The playlist to read, where a master playlist lists several."""
     data = bytearray()
-    with download:
-        for chunk in download:
-            data += chunk
-            if len(data) > LONGEST_PLAYLIST:
-                return source
+    for chunk in download:
+        data += chunk
+        if len(data) > LONGEST_PLAYLIST:
+            return source
     listed = variants(data.decode(errors="replace"), source.url)
     found = [variant for variant in listed if source.at(variant.address).is_web]
     return source.at(best_variant(found, size).address) if found else source
