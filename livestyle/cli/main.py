@@ -200,6 +200,7 @@ def video(
     deinterlace: Annotated[
         str, typer.Option(help="auto, off, frame (one of two fields, as auto) or field (one of each).")
     ] = "auto",
+    tone_map: Annotated[str, typer.Option(help="auto (HDR becomes SDR) or off (HDR keeps its colours).")] = "auto",
     resume: Annotated[
         bool,
         typer.Option(
@@ -237,6 +238,7 @@ def video(
         resume=resume,
         video_track=video_track,
         deinterlace=deinterlace,
+        tone_map=tone_map,
         dry_run=dry_run,
     )
     opened = open_mask(mask, background)

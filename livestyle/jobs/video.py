@@ -38,6 +38,7 @@ from livestyle.media.video.stdio import (
     read_pipe,
     write_pipe,
 )
+from livestyle.media.video.tone_map import check_mode as check_tone_map
 from livestyle.media.video.writer import VideoWriter
 from livestyle.render.color import ColorMode
 from livestyle.render.renderer import Renderer
@@ -81,6 +82,7 @@ class VideoOptions:
         resume: go on with what an interrupted run has left, if it left anything; results that exist are kept.
         segment_frames: frames of a segment, the unit in which an interrupted run is kept.
         video_track: which of several videos in the source, from 1; None is the default one, of equals the largest.
+        tone_map: ``auto`` maps HDR (PQ and HLG) to SDR before it is painted, ``off`` keeps its colours and their tags.
         dry_run: paint nothing and write nothing, but say what would be kept, converted and left out.
         deinterlace: ``auto`` and ``frame`` make one frame of the two fields of an interlaced one, ``field`` makes one
             of each, ``off`` leaves them as they are.
@@ -99,11 +101,13 @@ class VideoOptions:
     segment_frames: int = field(default_factory=lambda: resume.SEGMENT_FRAMES)
     video_track: int | None = None
     deinterlace: str = "auto"
+    tone_map: str = "auto"
     dry_run: bool = False
 
     def __post_init__(self) -> None:
         check_size(self.size)
         check_mode(self.deinterlace)
+        check_tone_map(self.tone_map)
         for name in ("fps", "start", "end"):
             self._make_exact(name)
         if self.segment_frames < 1:
@@ -247,7 +251,12 @@ class VideoJob:
 
     def _open(self) -> VideoReader | RawReader:
         start, end = self.options.start, self.options.end
-        how: dict[str, Any] = {"track": self.options.video_track, "deinterlace": self.options.deinterlace}
+        options = self.options
+        how: dict[str, Any] = {
+            "track": options.video_track,
+            "deinterlace": options.deinterlace,
+            "tone_map": options.tone_map,
+        }
         if self.source != STDIO:
             return VideoReader(self.source, start, end, video_only=self._is_raw_output, **how)
         if self.options.raw is None:
@@ -391,6 +400,7 @@ class VideoJob:
             "fps": str(options.fps),
             "video track": options.video_track,
             "deinterlacing": options.deinterlace,
+            "tone mapping": options.tone_map,
             "start": str(options.start),
             "end": str(options.end),
             "encoding": repr(options.encoding.within(container_of(self.path, options.encoding))),

@@ -13,6 +13,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from livestyle.media.frames import BgrImage
 from livestyle.media.resize import fit_into, resize
 
+from .tone_map import TRANSFERS, ToneMapper
+
 _UNSPECIFIED = 2
 _FULL_RANGE = 2
 # Without these flags, swscale is off by up to two grey levels and takes the nearest chroma sample.
@@ -53,6 +55,8 @@ class Colors:
 class Unpacker:
     """Converter of decoded frames to BGR: 10 bits and more are rounded to 8, transparency is laid over white.
 
+    HDR is mapped to SDR where that is asked for.
+
     Frames of another size or shape than the first, as where a broadcast or a stream changes, are letterboxed into its
     size.
 
@@ -61,6 +65,7 @@ class Unpacker:
         colors: of the frames.
         aspect: sample aspect ratio of the first frame, in the stream.
         mirrored: whether the display matrix mirrors the frames.
+        tone_map: map PQ and HLG to SDR.
     """
 
     def __init__(
@@ -69,15 +74,25 @@ class Unpacker:
         colors: Colors,
         aspect: Fraction = Fraction(1),
         mirrored: bool = False,
+        tone_map: bool = False,
     ) -> None:
-        self._colors = colors
+        self.source_colors = colors
+        """Of the frames."""
         self._aspect = aspect
         self._mirrored = mirrored
         self._reformatter = VideoReformatter()
+        self._tone_mapper = None
+        if tone_map and colors.transfer in TRANSFERS and not (first.format.is_rgb or _has_alpha(first)):
+            self._tone_mapper = ToneMapper(colors.transfer, _MATRICES[colors.matrix])
         self.is_turned = _turns(first) % 2 == 1
         """Whether the display matrix swaps width and height."""
         size = (first.width, first.height)
         self._size = size[::-1] if self.is_turned else size
+
+    @property
+    def colors(self) -> Colors:
+        """Of the images, as they are to be encoded: those of the frames, or of SDR where HDR is mapped to it."""
+        return self.source_colors if self._tone_mapper is None else Colors(1, 1, 1, 1)
 
     def __call__(self, frame: av.VideoFrame, aspect: Fraction | None = None) -> BgrImage:
         """The frame as uint8 [H, W, 3] BGR, upright.
@@ -86,18 +101,20 @@ class Unpacker:
             frame: as it was decoded.
             aspect: its sample aspect ratio; None is that of the first frame.
         """
-        has_alpha = frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
+        turns = _turns(frame)
+        has_alpha = _has_alpha(frame)
+        if self._tone_mapper is not None:
+            frame = self._tone_mapper(frame, _EXACT)
         image: Any = self._reformatter.reformat(
             frame,
             frame.width,
             frame.height,
             format="bgra" if has_alpha else "bgr24",
-            src_colorspace=None if frame.format.is_rgb else _MATRICES[self._colors.matrix],
+            src_colorspace=None if frame.format.is_rgb else _MATRICES[self.source_colors.matrix],
             interpolation=_EXACT,
         ).to_ndarray()
         if has_alpha:
             image = _over_white(image)
-        turns = _turns(frame)
         if self._mirrored:
             image = image[::-1]
         stretch = (aspect or self._aspect) / self._aspect
@@ -150,6 +167,10 @@ def _over_white(image: np.ndarray) -> BgrImage:
     if alpha.min() == 255:
         return np.ascontiguousarray(image[:, :, :3])
     return ((image[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _has_alpha(frame: av.VideoFrame) -> bool:
+    return frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
 
 
 def _turns(frame: av.VideoFrame) -> int:

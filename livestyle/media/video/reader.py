@@ -28,6 +28,8 @@ from .info import VideoInfo
 from .pixel_formats import Colors, Unpacker
 from .timecode import moved
 from .timestamps import Timestamps, origin_of
+from .tone_map import TRANSFERS
+from .tone_map import check_mode as check_tone_map
 from .tracks import choose_video, decoder_of, unread
 
 _MOST_ERRORS = 100
@@ -45,7 +47,7 @@ class VideoReader(VideoSource):
     """The frames of a video file, upright and with their exact times.
 
     The display matrix, as phones write it, is applied to the pixels. More than 8 bits per channel are rounded to 8; HDR
-    is not tone-mapped, and its colours keep their tags. Transparency is laid over white, as in images. GIF and animated
+    is mapped to SDR. Transparency is laid over white, as in images. GIF and animated
     WebP are videos too; a WebP is held in memory as a whole.
 
     Times are those of the file less its start, since clocks start anywhere; a clock that jumps on the way is joined
@@ -64,6 +66,7 @@ class VideoReader(VideoSource):
         video_only: leave ``streams``, ``attachments`` and ``packets`` empty: nobody copies the sound.
         track: of several videos, from 1; None is the default one, and of equals the largest.
         deinterlace: ``auto``, ``off``, ``frame`` or ``field``, see `Deinterlacer`.
+        tone_map: ``auto`` maps HDR (PQ and HLG) to SDR, ``off`` takes its colours as they are coded.
 
     Raises:
         InputError: there is no such file, no video in it that can be decoded, or no frame between start and end.
@@ -79,6 +82,7 @@ class VideoReader(VideoSource):
         video_only: bool = False,
         track: int | None = None,
         deinterlace: str = "auto",
+        tone_map: str = "auto",
     ) -> None:
         if start is not None and start < 0:
             raise InputError(f"a film begins at 0 seconds, not at {float(start):g}")
@@ -117,6 +121,7 @@ class VideoReader(VideoSource):
         self._video_only = video_only
         self._track = track
         self._deinterlace = deinterlace
+        self._maps_tones = check_tone_map(tone_map) != "off"
         self._deinterlacer = Deinterlacer(deinterlace, 0, False)
         self._container: Any = None
         self._errors = self._places = 0
@@ -234,7 +239,9 @@ class VideoReader(VideoSource):
     def _set_up(self, first: Shown, aspect: Fraction) -> None:
         frame = first.frame
         colors, clock, start = Colors.of(frame), self._clock, self._cut.start
-        self._unpack = Unpacker(frame, colors, first.aspect, self._stream is None and is_mirrored(self.path))
+        self._unpack = Unpacker(
+            frame, colors, first.aspect, self._stream is None and is_mirrored(self.path), self._maps_tones
+        )
         width, height = frame.width, frame.height
         if self._unpack.is_turned:
             width, height, aspect = height, width, 1 / aspect
@@ -243,7 +250,7 @@ class VideoReader(VideoSource):
         if start is not None:
             finer = lcm(base.denominator, start.denominator)
             base = Fraction(1, finer) if finer <= _FINEST else base
-        self.info = VideoInfo(width, height, rate, base, aspect, colors)
+        self.info = VideoInfo(width, height, rate, base, aspect, self._unpack.colors)
 
     def _begin(self, decoded: Iterator[Shown]) -> None:
         self._frames = self._in_part(decoded)
@@ -339,6 +346,9 @@ class VideoReader(VideoSource):
                 f"the clock of {self.path} jumps{many} by {float(skipped):+.1f} seconds at "
                 f"{float(at - self._cut.origin):.1f} seconds: what follows is joined on without a gap"
             )
+        if self._unpack.colors != self._unpack.source_colors:
+            name = TRANSFERS[self._unpack.source_colors.transfer]
+            found.append(f"{self.path} is HDR ({name}), and mapped to SDR before it is painted")
         if self._deinterlacer.is_on:
             found.append(f"{self.path} is interlaced, and deinterlaced before it is painted")
         elif self._deinterlacer.has_interlaced:

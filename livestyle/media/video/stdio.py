@@ -153,6 +153,7 @@ def read_pipe(
     *,
     track: int | None = None,
     deinterlace: str = "auto",
+    tone_map: str = "auto",
 ) -> VideoReader:
     """Reader of a piped video, in any container that needs no seeking: Matroska, NUT, MPEG-TS, fragmented MP4 ...
 
@@ -162,11 +163,12 @@ def read_pipe(
         end: as of `VideoReader`.
         track: as of `VideoReader`.
         deinterlace: as of `VideoReader`.
+        tone_map: as of `VideoReader`.
 
     Raises:
         InputError: it is no such video, see `VideoReader`.
     """
-    return VideoReader(_INPUT, start, end, stream=stream, track=track, deinterlace=deinterlace)
+    return VideoReader(_INPUT, start, end, stream=stream, track=track, deinterlace=deinterlace, tone_map=tone_map)
 
 
 def write_pipe(
