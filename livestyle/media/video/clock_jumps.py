@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from av.stream import Disposition
@@ -66,6 +67,17 @@ class ClockJumps:
             track.end = time + (packet.duration or 0) * packet.time_base
             self._end = max(self._end, track.end)
         shift(packet, self._offsets[track.stretch])
+
+    def note(self, path: Path, origin: Fraction) -> str | None:
+        """One sentence on the jumps so far, with times after ``origin``; None where there was none."""
+        if not self.jumps:
+            return None
+        at, skipped = self.jumps[0]
+        many = "" if len(self.jumps) == 1 else f" {len(self.jumps)} times, first"
+        return (
+            f"the clock of {path} jumps{many} by {float(skipped):+.1f} seconds at {float(at - origin):.1f} seconds: "
+            "what follows is joined on without a gap"
+        )
 
     def _is_jump(self, seconds: Fraction) -> bool:
         return seconds < -_BACK or (self.can_jump_ahead and seconds > _AHEAD)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -53,6 +54,12 @@ class Deinterlacer:
     def rate(self) -> int:
         """Frames that come of one interlaced frame."""
         return 2 if self.is_on and self._fields else 1
+
+    def note(self, path: Path) -> str | None:
+        """One sentence on what becomes of interlaced frames; None where there were none."""
+        if self.is_on:
+            return f"{path} is interlaced, and deinterlaced before it is painted"
+        return f"{path} is interlaced, and its fields stay as they are" if self.has_interlaced else None
 
     def __call__(self, frames: Iterable[Shown]) -> Iterator[Shown]:
         """The frames, deinterlaced, with their times; twice as many with fields."""

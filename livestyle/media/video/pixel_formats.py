@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -93,6 +94,12 @@ class Unpacker:
     def colors(self) -> Colors:
         """Of the images, as they are to be encoded: those of the frames, or of SDR where HDR is mapped to it."""
         return self.source_colors if self._tone_mapper is None else Colors(1, 1, 1, 1)
+
+    def note(self, path: Path) -> str | None:
+        """One sentence on the mapping of HDR; None where there is none."""
+        if self._tone_mapper is None:
+            return None
+        return f"{path} is HDR ({TRANSFERS[self.source_colors.transfer]}), and mapped to SDR before it is painted"
 
     def __call__(self, frame: av.VideoFrame, aspect: Fraction | None = None) -> BgrImage:
         """The frame as uint8 [H, W, 3] BGR, upright.

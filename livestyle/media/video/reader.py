@@ -18,7 +18,7 @@ from av.stream import Disposition
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame, VideoSource
 
-from .animation import READER_OPTIONS, UNITS, ViewerDelays, is_animated_webp, read_plays, read_webp
+from .animation import UNITS, ViewerDelays, is_animated_webp, read_plays, read_webp
 from .boxes import is_mirrored, spherical_box
 from .clock_jumps import ClockJumps
 from .cut import Cut
@@ -28,9 +28,8 @@ from .info import VideoInfo
 from .pixel_formats import Colors, Unpacker
 from .timecode import moved
 from .timestamps import Timestamps, origin_of
-from .tone_map import TRANSFERS
 from .tone_map import check_mode as check_tone_map
-from .tracks import choose_video, decoder_of, unread
+from .tracks import choose_video, decoder_of, open_file, unread
 
 _MOST_ERRORS = 100
 _BACK = (0, 5, 30)
@@ -158,19 +157,7 @@ class VideoReader(VideoSource):
         self._begin(Shown(f, self._clock.time(f), self._clock.lasting(f.duration)) for f in frames)
 
     def _connect(self) -> None:
-        try:
-            # FFmpeg takes a name with a colon for an address otherwise.
-            file = self._stream or f"file:{self.path}"
-            self._container = av.open(file, "r", metadata_errors="replace", options=READER_OPTIONS)
-        except (av.FFmpegError, OSError) as error:
-            if isinstance(error, PermissionError):
-                raise InputError(f"cannot read {self.path}: {error.strerror}") from error
-            raise InputError(
-                f"{self.path} is not a video that can be read: it is something else, or it was cut off while it was "
-                "recorded or copied and lacks its index"
-                + (", or it is an MP4 with the index at its end, which no pipe can carry" if self._stream else "")
-            ) from error
-        container = self._container
+        self._container = container = open_file(self.path, self._stream)
         self._video = choose_video(container, self.path, self._track)
         self._video.thread_type = "AUTO"
         self._context = decoder_of(self._video)
@@ -337,23 +324,10 @@ class VideoReader(VideoSource):
     @property
     def notes(self) -> list[str]:
         """Sentences on what was repaired or changed of the video so far, beside its ``damage``."""
-        found = []
-        jumps = [] if self._container is None else self._jumps.jumps
-        if jumps:
-            at, skipped = jumps[0]
-            many = "" if len(jumps) == 1 else f" {len(jumps)} times, first"
-            found.append(
-                f"the clock of {self.path} jumps{many} by {float(skipped):+.1f} seconds at "
-                f"{float(at - self._cut.origin):.1f} seconds: what follows is joined on without a gap"
-            )
-        if self._unpack.colors != self._unpack.source_colors:
-            name = TRANSFERS[self._unpack.source_colors.transfer]
-            found.append(f"{self.path} is HDR ({name}), and mapped to SDR before it is painted")
-        if self._deinterlacer.is_on:
-            found.append(f"{self.path} is interlaced, and deinterlaced before it is painted")
-        elif self._deinterlacer.has_interlaced:
-            found.append(f"{self.path} is interlaced, and its fields stay as they are")
-        return found
+        said = [self._unpack.note(self.path), self._deinterlacer.note(self.path)]
+        if self._container is not None:
+            said.insert(0, self._jumps.note(self.path, self._cut.origin))
+        return [text for text in said if text is not None]
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in the order of their time, decoded; their pixels are converted to BGR on first access."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.logging
 from av.stream import Discard, Disposition
 
 from livestyle.errors import InputError
+
+from .animation import READER_OPTIONS
 
 SPHERICAL = "360-degree metadata"
 _SIDE_DATA = {
@@ -21,6 +23,30 @@ _SIDE_DATA = {
     "Content Light Level Metadata": "content light level",
 }
 """What FFmpeg's description of a file calls side data that is lost, and what people do."""
+
+
+def open_file(path: Path, stream: BinaryIO | None = None) -> Any:
+    """Container of PyAV for a video file.
+
+    Args:
+        path: of the file; with a stream, what errors call it.
+        stream: the bytes of the file.
+
+    Raises:
+        InputError: it cannot be read, or is no video.
+    """
+    try:
+        # FFmpeg takes a name with a colon for an address otherwise.
+        file = stream or f"file:{path}"
+        return av.open(file, "r", metadata_errors="replace", options=READER_OPTIONS)
+    except (av.FFmpegError, OSError) as error:
+        if isinstance(error, PermissionError):
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(
+            f"{path} is not a video that can be read: it is something else, or it was cut off while it was "
+            "recorded or copied and lacks its index"
+            + (", or it is an MP4 with the index at its end, which no pipe can carry" if stream else "")
+        ) from error
 
 
 def choose_video(container: Any, path: Path, number: int | None = None) -> Any:
