@@ -14,7 +14,7 @@ from livestyle.media.images import WRITABLE, is_writable
 from livestyle.media.mask import Mask
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.codecs import FORMATS, Encoding, container_of
-from livestyle.media.video.stdio import STDIO
+from livestyle.media.video.stdio import STDIO, is_pipe
 from livestyle.render.color import ColorMode
 from livestyle.styles.matching import check_matching
 
@@ -110,9 +110,9 @@ class VideoBatch:
         for look in looks:
             check_matching(look)
         plan = self._plan
-        if STDIO in plan.ends and len(looks) > 1:
+        if any(map(is_pipe, plan.ends)) and len(looks) > 1:
             raise InputError("a pipe (-) takes one film in one style at a time")
-        if STDIO in plan.sources and any(look.color is ColorMode.MATCH for look in looks):
+        if any(map(is_pipe, plan.sources)) and any(look.color is ColorMode.MATCH for look in looks):
             raise InputError(
                 "a film from a pipe cannot be looked at before it is painted: leave matching colours out",
                 setting="color",
@@ -298,10 +298,11 @@ class _Plan:
 
 def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions) -> _Plan:
     videos = expand_videos(sources)
-    several = len(videos) > 1 or not all(source.is_file() for source in sources)
-    if STDIO in (target, *videos) or (not several and not is_folder(target)):
-        plan = _Plan([(video, target) for video in videos], several and STDIO not in videos)
-        if target != STDIO:
+    several = len(videos) > 1 or not all(source.is_file() or is_pipe(source) for source in sources)
+    pipes = [end for end in (target, *videos) if is_pipe(end)]
+    if pipes or (not several and not is_folder(target)):
+        plan = _Plan([(video, target) for video in videos], several and not any(map(is_pipe, videos)))
+        if not is_pipe(target):
             check_target(target, FORMATS, "painted.mp4")
             container_of(target, options.encoding)
     else:
@@ -312,14 +313,14 @@ def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions) -
         plan = _Plan([(video, target / name) for video, name in zip(videos, names, strict=True)], several, target)
         for _, path in plan.pairs:
             container_of(path, options.encoding)
-    if STDIO not in plan.ends:
+    if not pipes:
         if options.raw is not None:
             raise InputError("raw frames come from standard input or go to standard output: give - for one of them")
     elif len(videos) > 1:
         raise InputError("a pipe (-) takes one film in one style at a time")
-    elif target == STDIO and options.raw is not None and options.encoding != Encoding():
+    elif is_pipe(target) and options.raw is not None and options.encoding != Encoding():
         raise OutputError("raw frames are not encoded: leave codec, crf, preset and hardware out")
-    if target == STDIO:
+    if is_pipe(target):
         # A pipe's container; what is out of its codec's range is refused now.
         options.encoding.within("matroska")
     return plan
@@ -336,7 +337,11 @@ def _result_suffix(video: Path, encoding: Encoding) -> str:
 
 def _plan_images(sources: Sequence[Path], target: Path) -> _Plan:
     images = expand_images(sources)
-    several = len(images) > 1 or not all(source.is_file() for source in sources)
+    for image in images:
+        # A pipe or a device would never end, or never begin.
+        if not image.is_file():
+            raise InputError(f"{image} is no file: a picture is read from a file")
+    several = len(images) > 1 or any(not is_there(source) or is_folder(source) for source in sources)
     if not (is_folder(target) or not target.suffix or (several and not is_writable(target))):
         if several:
             raise OutputError(f"{target} is one picture: for several, name a folder to write them to")

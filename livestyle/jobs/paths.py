@@ -13,7 +13,7 @@ from livestyle.errors import InputError, OutputError
 from livestyle.files import LONGEST_NAME
 from livestyle.media.images import images_in
 from livestyle.media.video.animation import is_animated
-from livestyle.media.video.stdio import STDIO
+from livestyle.media.video.stdio import STDIO, is_pipe
 from livestyle.styles.library import with_home
 
 VIDEO_SUFFIXES = tuple(
@@ -228,7 +228,8 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
         OutputError: there is a collision.
     """
     seen: set[str] = set()
-    taken = [path for path in targets if is_there(path)]
+    # What is written to a pipe replaces nothing.
+    taken = [path for path in targets if is_there(path) and not is_pipe(path)]
     sources_there = {_identity(source) for source in sources if is_there(source)}
     masks_there = {_identity(mask)} if mask is not None and is_there(mask) else set()
     for path in targets:

@@ -33,8 +33,9 @@ from livestyle.media.video.stdio import (
     RawFormat,
     RawReader,
     RawWriter,
-    open_stdin,
-    open_stdout,
+    is_pipe,
+    open_input,
+    open_output,
     read_pipe,
     write_pipe,
 )
@@ -136,8 +137,8 @@ class VideoJob:
     """A video file that is to be painted in one look.
 
     Attributes:
-        source: video to read; `STDIO` is standard input.
-        path: video to write; `STDIO` is standard output.
+        source: video to read; `STDIO` is standard input, and a named pipe is read as that is.
+        path: video to write; `STDIO` is standard output, and a named pipe is written as that is.
         look: how to paint it. Times of its styles are those of the result, times of its mask those of the source. MATCH
             takes the colours from the first ten seconds or so.
         options: the rest.
@@ -174,7 +175,7 @@ class VideoJob:
             look = replace(look, mask=mask)
             info = self._info(video.info)
             written = replace(info, width=2 * info.width) if look.side_by_side else info
-            if self.options.raw is not None and self.source != STDIO:
+            if self.options.raw is not None and not is_pipe(self.source):
                 self._check_raw(self.options.raw, written)
             store = self._store(look, stylizer)
             kept = 0 if store is None else store.finished * self.options.segment_frames
@@ -216,7 +217,7 @@ class VideoJob:
 
     def _plan(self) -> Plan:
         """What a run would do, found with a file that is begun in a temporary folder and thrown away."""
-        if STDIO in (self.source, self.path):
+        if is_pipe(self.source) or is_pipe(self.path):
             raise InputError(
                 "a pipe cannot be looked at before it is painted: leave the dry run out", setting="dry_run"
             )
@@ -257,13 +258,13 @@ class VideoJob:
             "deinterlace": options.deinterlace,
             "tone_map": options.tone_map,
         }
-        if self.source != STDIO:
+        if not is_pipe(self.source):
             return VideoReader(self.source, start, end, video_only=self._is_raw_output, **how)
         if self.options.raw is None:
-            return read_pipe(open_stdin(), start, end, **how)
+            return read_pipe(open_input(self.source), start, end, **how)
         if start is not None or end is not None:
             raise InputError("raw frames cannot be cut: leave start and end out")
-        return RawReader(open_stdin(), *self.options.raw)
+        return RawReader(open_input(self.source), *self.options.raw)
 
     @property
     def _is_raw_output(self) -> bool:
@@ -273,7 +274,9 @@ class VideoJob:
     def _fps(self) -> Fraction | None:
         """Frames per second, constant; None keeps every frame's time, which raw frames cannot."""
         raw = self.options.raw
-        return raw.rate if self.options.fps is None and raw is not None and self.source != STDIO else self.options.fps
+        return (
+            raw.rate if self.options.fps is None and raw is not None and not is_pipe(self.source) else self.options.fps
+        )
 
     def _check_raw(self, raw: RawFormat, written: VideoInfo) -> None:
         """Refuse to write raw frames that are not as their reader was told."""
@@ -340,18 +343,18 @@ class VideoJob:
                 if self.is_one_of_several:
                     text += ", which paints those that are complete again"
             log.warning(text, self.path, kept, extra={"settings": settings})
-        elif isinstance(error, KeyboardInterrupt) and self.path != STDIO:
+        elif isinstance(error, KeyboardInterrupt) and not is_pipe(self.path):
             log.warning("%s was interrupted, and nothing of it is kept", self.path)
 
     def _sink(self, info: VideoInfo, video: VideoReader | RawReader, store: SegmentStore | None) -> VideoSink:
         encoding = self.options.encoding
         if store is not None:
             return SegmentedWriter(self.path, info, video, encoding, store)
-        if self.path != STDIO:
+        if not is_pipe(self.path):
             return VideoWriter(self.path, info, video, encoding)
         if self.options.raw is None:
-            return write_pipe(open_stdout(), info, video, encoding)
-        return RawWriter(open_stdout(), self.options.raw.pixel_format)
+            return write_pipe(open_output(self.path), info, video, encoding)
+        return RawWriter(open_output(self.path), self.options.raw.pixel_format)
 
     def _info(self, info: VideoInfo) -> VideoInfo:
         """Of the frames as they are painted."""
@@ -429,7 +432,7 @@ class _Painted:
 
 def can_be_resumed(source: Path, path: Path) -> bool:
     """Whether a video is written in segments; pipes are not, since they cannot be read or written twice."""
-    return STDIO not in (source, path) and path.suffix.lower() not in ONE_PIECE
+    return not (is_pipe(source) or is_pipe(path)) and path.suffix.lower() not in ONE_PIECE
 
 
 def check_size(size: tuple[int, int] | None) -> None:

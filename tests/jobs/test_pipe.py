@@ -281,8 +281,8 @@ def test_videos_are_painted_through_pipes(
     source.give(run("-i", str(clip), *write))
     sink.collect()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(livestyle.jobs.video, "open_stdin", lambda: source.reading)
-    monkeypatch.setattr(livestyle.jobs.video, "open_stdout", lambda: sink.writing)
+    monkeypatch.setattr("livestyle.media.video.stdio.open_stdin", lambda: source.reading)
+    monkeypatch.setattr("livestyle.media.video.stdio.open_stdout", lambda: sink.writing)
 
     options = VideoOptions(raw=None if kind == "matroska" else FORMAT._replace(pixel_format=kind))
     (result,) = paint_videos([Path(name)], Path("-"), identity, [dusk], 0.0, options)
@@ -306,7 +306,7 @@ def test_sound_that_raw_frames_go_without_is_not_gathered(
             sources.append(self)
 
     monkeypatch.setattr(livestyle.jobs.video, "VideoReader", Watched)
-    monkeypatch.setattr(livestyle.jobs.video, "open_stdout", io.BytesIO)
+    monkeypatch.setattr("livestyle.media.video.stdio.open_stdout", io.BytesIO)
     paint_videos([clip], Path("-"), identity, [dusk], 0.0, VideoOptions(raw=FORMAT))
     assert sources
     assert not any(source.packets for source in sources)
@@ -319,7 +319,7 @@ def test_raw_frames_of_a_video_of_varying_rate_keep_its_time(
     vary = ["-vf", "select='gt(n,24)+not(mod(n,5))'", "-fps_mode", "vfr", "-c:v", "ffv1"]
     clip = make("clip.mkv", *lavfi(50), *vary)
     target = io.BytesIO()
-    monkeypatch.setattr(livestyle.jobs.video, "open_stdout", lambda: target)
+    monkeypatch.setattr("livestyle.media.video.stdio.open_stdout", lambda: target)
 
     paint_videos([clip], Path("-"), identity, [dusk], 0.0, VideoOptions(raw=FORMAT))
 

@@ -6,6 +6,7 @@ OpenCV decodes plain JPEG, in half of Pillow's time and to the same bytes, and w
 from __future__ import annotations
 
 import re
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,6 +76,9 @@ def read_picture(path: Path) -> Picture:
         InputError: there is no such file, or it is no image.
     """
     try:
+        # A pipe or a device would never end, or never begin.
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise InputError(f"{path} is no file: a picture is read from a file")
         data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"there is no picture {path}") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -215,11 +217,66 @@ def open_stdout() -> BinaryIO:
     return stream  # type: ignore[no-any-return]
 
 
-class _Unbuffered:
-    """Unbuffered file whose `write` takes all of the bytes; that of a raw file may write only some."""
+def is_pipe(path: Path) -> bool:
+    """Whether a path is `STDIO` or a named pipe (FIFO): both are read or written once, from beginning to end."""
+    if path == STDIO:
+        return True
+    try:
+        return stat.S_ISFIFO(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
-    def __init__(self, descriptor: int) -> None:
-        self._raw = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115 (it is not ours to close)
+
+def open_input(path: Path) -> BinaryIO:
+    """Pipe to read, binary: standard input or a named one, which waits for its writer.
+
+    Raises:
+        InputError: it is a terminal, or cannot be read.
+    """
+    if path == STDIO:
+        return open_stdin()
+    try:
+        return _NamedInput(io.FileIO(path))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def open_output(path: Path) -> BinaryIO:
+    """Pipe to write, binary and unbuffered: standard output or a named one, which waits for its reader.
+
+    Raises:
+        OutputError: it is a terminal, or cannot be written.
+    """
+    if path == STDIO:
+        return open_stdout()
+    try:
+        stream: Any = _Unbuffered(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    return stream  # type: ignore[no-any-return]
+
+
+class _NamedInput(io.BufferedReader):
+    """Named pipe that is closed when nobody reads it any more."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _Unbuffered:
+    """Unbuffered file whose `write` takes all of the bytes; that of a raw file may write only some.
+
+    Args:
+        file: number of a descriptor, which stays open, or path of a named pipe, which ends with this object.
+    """
+
+    def __init__(self, file: int | Path) -> None:
+        self._raw = open(file, "wb", buffering=0, closefd=isinstance(file, Path))  # noqa: SIM115
+        self._is_ours = isinstance(file, Path)
+
+    def __del__(self) -> None:
+        if getattr(self, "_is_ours", False):
+            self._raw.close()
 
     def write(self, data: bytes) -> int:
         rest = memoryview(data)
