@@ -223,8 +223,10 @@ def _explained(frames: np.ndarray) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        size = f"{frames.shape[2]}x{frames.shape[1]}"
-        raise DeviceError(f"a frame of {size} could not be painted ({first_line(error)}): try a smaller one") from error
+        size, reason = f"{frames.shape[2]}x{frames.shape[1]}", first_line(error)
+        if isinstance(error, MemoryError) or "alloc" in reason.lower():
+            raise DeviceError(f"there is not enough memory to paint a frame of {size}: try a smaller one") from error
+        raise DeviceError(f"a frame of {size} could not be painted ({reason}): try a smaller one") from error
 
 
 def check_shapes(session: Any, sizes: dict[str, list[int]], model: Model) -> None:

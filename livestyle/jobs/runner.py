@@ -92,6 +92,7 @@ def _outcomes(jobs: Sequence[Job], stylizer: Stylizer, workers: int, display: Di
         try:
             return job.run(stylizer, display, cancelled)
         except LivestyleError as error:
+            log.debug("%s could not be painted", job.source, exc_info=error)
             return Failure(job.source, job.path, style_name(job.look), error)
         except Exception as error:
             return Failure(job.source, job.path, style_name(job.look), _explained(job.source, error))
