@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
 
 PERCENTILES = (10, 50, 90, 99)
-FORM_SECONDS = 2.0
-"""How long a warm-up waits, at most, for the constant form of the network."""
 
 
 class Candidate(Protocol):
@@ -27,30 +25,26 @@ class Candidate(Protocol):
 
 
 class WarmUp:
-    """Rule for the end of a warm-up: `WARM_UP` frames, and the form of the network that paints a sequence at rest.
+    """Rule for the end of a warm-up: `WARM_UP` frames, in the form of the network that paints a sequence at rest.
 
     Args:
         stylizer: that is warmed up.
     """
 
     def __init__(self, stylizer: Stylizer) -> None:
-        self._stylizer = stylizer
+        # Which form is the faster one here is settled first: it is measured once on each machine.
+        stylizer.settle_form()
         self._frames = 0
-        self._start = perf_counter()
 
     def ends(self) -> bool:
         """Count a frame; whether it was the last one of the warm-up."""
         self._frames += 1
-        if self._frames < WARM_UP:
-            return False
-        # It is made beside the frames; where the computed form is the faster one here, it never comes.
-        waits = hasattr(self._stylizer, "form") and form_of(self._stylizer) != "constant"
-        return not waits or perf_counter() - self._start > FORM_SECONDS
+        return self._frames >= WARM_UP
 
 
 def form_of(stylizer: Stylizer) -> str:
     """Form in which a stylizer's network painted its last frame: ``computed`` weights, or ``constant`` ones."""
-    return str(getattr(stylizer, "form", "computed"))
+    return stylizer.form
 
 
 def time_in_rounds(candidates: Sequence[Candidate], seconds: float) -> list[list[float]]:

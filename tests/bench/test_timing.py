@@ -5,9 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-from livestyle.bench import timing
 from livestyle.bench.plan import LEAST_RUNS, WARM_UP
 from livestyle.bench.timing import WarmUp, percentiles, time_in_rounds
 
@@ -43,25 +40,10 @@ def test_rounds_go_on_until_the_time_of_one_candidate_is_over() -> None:
     assert sum(times[0]) >= 10 > sum(times[0][:-1])
 
 
-def test_a_stylizer_of_one_form_is_warm_after_the_first_frames() -> None:
-    assert frames_until_the_end(SimpleNamespace()) == WARM_UP
-
-
-def test_a_warm_up_waits_for_the_constant_form() -> None:
-    class Late:
-        asked = 0
-
-        @property
-        def form(self) -> str:
-            self.asked += 1
-            return "constant" if self.asked > 30 else "computed"
-
-    assert frames_until_the_end(Late()) > WARM_UP + 5
-
-
-def test_a_warm_up_does_not_wait_for_ever_for_the_constant_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "FORM_SECONDS", 0.0)
-    assert frames_until_the_end(SimpleNamespace(form="computed")) == WARM_UP
+def test_the_form_of_the_network_is_settled_before_the_warm_up() -> None:
+    settled: list[bool] = []
+    assert frames_until_the_end(SimpleNamespace(settle_form=lambda: settled.append(True))) == WARM_UP
+    assert settled == [True]
 
 
 def test_percentiles_are_those_of_the_times() -> None:
