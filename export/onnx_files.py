@@ -26,7 +26,7 @@ from livestyle.engine.model import (
     STYLIZE_FP16,
     STYLIZE_INT8,
 )
-from train.networks import CompactModel, Model, measured_channels
+from train.networks import CompactStylizer, Model, measured_channels
 
 from .constants import add_outputs, constant_graph
 from .graphs import StyleGraph, stylize_graph
@@ -59,15 +59,15 @@ def write_networks(model: Model, folder: Path) -> None:
         _write(stylize_graph(model.stylizer, half), two, folder / name, names, outputs, dims)
 
 
-def write_int8_network(model: CompactModel, folder: Path) -> None:
-    """Write stylize.int8.onnx of a model and its constant form; see `write_networks`."""
-    network = quantized_graph(model.stylizer)
+def write_int8_network(stylizer: CompactStylizer, folder: Path) -> None:
+    """Write stylize.int8.onnx of a frame path and its constant form; see `write_networks`."""
+    network = quantized_graph(stylizer)
     add_outputs(network)
     # A copy: storing moves weights out of the graph.
     whole = copy.deepcopy(network)
     # Its weights are quantised in any case, so rounding them to float16 first does no harm.
     _store(network, folder / STYLIZE_INT8, exactly=False)
-    session, size = create_session(folder / STYLIZE_INT8, "cpu"), 2 * sum(model.site_channels)
+    session, size = create_session(folder / STYLIZE_INT8, "cpu"), 2 * sum(stylizer.site_channels)
     example = {
         "frames": np.zeros((1, MINIMUM_SIDE, MINIMUM_SIDE, 3), np.uint8),
         "stats": np.ones(size, np.float32),

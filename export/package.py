@@ -82,7 +82,9 @@ def export_model(
             write_safetensors(rounded, content["arch"], content["iteration"], work / CHECKPOINT)
             names.append(CHECKPOINT)
             if isinstance(rounded.stylizer, CompactStylizer):
-                write_int8_network(rounded, work)
+                write_int8_network(rounded.stylizer, work)
+            else:
+                log.warning("%s has no network in 8-bit integers: CPUs will run it in float32", content["arch"])
         write_networks(rounded, work)
         parity = compare(model, rounded, work, images)
         if parity.has_int8:

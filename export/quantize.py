@@ -24,7 +24,6 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from train.adain import SITE_EPSILON
-from train.eighth import EighthStylizer
 from train.layers import UpsampleConv
 from train.networks import CompactStylizer
 
@@ -78,10 +77,8 @@ class Sums:
     sample: str
 
 
-def quantized_graph(stylizer: CompactStylizer | EighthStylizer) -> onnx.ModelProto:
+def quantized_graph(stylizer: CompactStylizer) -> onnx.ModelProto:
     """The graph of stylize.int8.onnx, with the contract of stylize.onnx for one frame at a time."""
-    if isinstance(stylizer, EighthStylizer):
-        raise NotImplementedError("the second design is not exported in 8-bit integers yet")
     return _Builder(stylizer).model()
 
 
