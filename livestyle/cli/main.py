@@ -22,6 +22,7 @@ from .doctor import doctor
 from .options import (
     BackgroundOption,
     DeviceOption,
+    DryRunOption,
     ForceOption,
     InsecureOption,
     JobsOption,
@@ -207,9 +208,7 @@ def video(
             "--resume", help="Go on with what was interrupted, in steps of 250 frames; what is complete stays as it is."
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Paint nothing: say what would be kept, converted and left out.")
-    ] = False,
+    dry_run: DryRunOption = False,
     jobs: JobsOption = 1,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
@@ -266,6 +265,7 @@ def image(
     mask: MaskOption = None,
     background: BackgroundOption = None,
     size: SizeOption = None,
+    dry_run: DryRunOption = False,
     jobs: JobsOption = 1,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
@@ -281,7 +281,14 @@ def image(
     fits = None if size is None else parse_size(size)
     opened = open_mask(mask, background)
     batch = ImageBatch(
-        sources, output, size=fits, mask=mask, workers=jobs, force=force, one_style=not is_folder_of_styles(style)
+        sources,
+        output,
+        size=fits,
+        mask=mask,
+        workers=jobs,
+        force=force,
+        one_style=not is_folder_of_styles(style),
+        dry_run=dry_run,
     )
     stylizer, library = load(model, device, jobs)
     looks = looks_of(library, style, look, opened, background)

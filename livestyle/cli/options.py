@@ -56,6 +56,9 @@ BackgroundOption = Annotated[
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Take any certificate of https and rtsps: some cameras have made their own.")
 ]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Paint nothing: say what would be kept, converted and left out.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
 
 Verb = Callable[..., None]

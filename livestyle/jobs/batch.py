@@ -171,6 +171,7 @@ class ImageBatch:
         workers: images that are painted at a time; they share the cores.
         force: replace files that exist.
         one_style: False when several styles may be named: result names then contain the style, and are checked later.
+        dry_run: paint nothing and write nothing, but say what would be kept, converted and left out.
 
     Raises:
         InputError: a source is missing, or an option is out of range.
@@ -187,9 +188,11 @@ class ImageBatch:
         workers: int = 1,
         force: bool = False,
         one_style: bool = True,
+        dry_run: bool = False,
     ) -> None:
         check_size(size)
         self._size = size
+        self._dry_run = dry_run
         self._mask = mask
         self._workers = check_workers(workers)
         self._force = force
@@ -204,9 +207,10 @@ class ImageBatch:
         for look in looks:
             check_matching(look)
         plan = self._plan
-        jobs = [ImageJob(source, path, look, self._size) for source, path, look in plan.tasks(looks)]
+        jobs = [ImageJob(source, path, look, self._size, self._dry_run) for source, path, look in plan.tasks(looks)]
         check_taken([job.path for job in jobs], plan.sources, self._force, self._mask)
-        plan.make_folder()
+        if not self._dry_run:
+            plan.make_folder()
         for image in filter(is_animated, plan.sources):
             log.warning("%s is animated and only its first frame is painted: livestyle video paints all of it", image)
         notes: dict[str, list[Path]] = {}

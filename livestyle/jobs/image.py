@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from livestyle.media.frames import Frame
-from livestyle.media.images import check_dimensions, read_picture, write_image
+from livestyle.media.images import carried_metadata, check_dimensions, read_picture, write_image
 from livestyle.media.mask import reopened
 from livestyle.media.resize import fit_size, resize
+from livestyle.media.video.animation import is_animated
 from livestyle.render.renderer import Renderer
 from livestyle.render.tiling import TiledStylizer
 from livestyle.styles.matching import match_look
 
 from .progress import Display
-from .report import Result, style_name
+from .report import Plan, Result, style_name
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
@@ -58,15 +59,19 @@ class ImageJob:
         path: image file to write.
         look: how to paint it; of a mask that is a video, the first frame counts.
         size: width and height in pixels that the image is scaled to fit in, up or down; None keeps its own.
+        dry_run: paint nothing and write nothing, but say what would be kept, converted and left out.
     """
 
     source: Path
     path: Path
     look: Look
     size: tuple[int, int] | None = None
+    dry_run: bool = False
 
     def run(self, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
         """Read, paint and write the image; its metadata goes with it, as far as the format carries it.
+
+        A dry run only reads it.
 
         Raises:
             InputError: the source cannot be read.
@@ -75,18 +80,37 @@ class ImageJob:
         started = perf_counter()
         picture = read_picture(self.source)
         image, metadata, left_out = picture.image, picture.metadata, list(picture.left_out)
+        converted = list(picture.converted)
+        reduced = [f"{picture.bits} bits as 8"] if picture.bits > 8 else []
         # Its alpha channel is no longer needed, and large.
         del picture
         width, height = image.shape[1], image.shape[0]
         if self.size is not None:
             width, height = fit_size(width, height, self.size)
         # Before it is painted, which may take minutes.
-        check_dimensions(self.path, width * 2 if self.look.side_by_side else width, height)
+        written = width * 2 if self.look.side_by_side else width
+        check_dimensions(self.path, written, height)
+        if self.dry_run:
+            kept, lost = carried_metadata(self.path, metadata, written, height)
+            if is_animated(self.source):
+                left_out.append("all frames but the first")
+            return Plan(
+                self.source,
+                self.path,
+                style_name(self.look),
+                written,
+                height,
+                1,
+                0,
+                kept=tuple(kept),
+                converted=(*converted, *reduced),
+                left_out=(*left_out, *lost),
+            )
         image = resize(image, width, height)
         with reopened(self.look.mask) as mask:
             painted = stylize_image(image, replace(self.look, mask=mask), stylizer)
         left_out += write_image(self.path, painted, metadata)
         height, width = painted.shape[:2]
         seconds = perf_counter() - started
-        notes = tuple(f"{what} left out" for what in left_out)
+        notes = (*(f"{what} left out" for what in left_out), *reduced)
         return Result(self.source, self.path, style_name(self.look), width, height, 1, seconds, notes=notes)

@@ -132,7 +132,7 @@ class Plan(Result):
         )
 
     def __str__(self) -> str:
-        frames = f", about {self.frames} frames" if self.frames else ""
+        frames = f", about {self.frames} frames" if self.frames > 1 else ""
         lines = [f"{self.source} would become {self.path}: {self.width}x{self.height}{frames}"]
         parts = (("kept", self.kept), ("converted", self.converted), ("left out", self.left_out))
         lines += [f"  {name}: {', '.join(what)}" for name, what in parts if what]

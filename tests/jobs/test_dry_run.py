@@ -1,13 +1,18 @@
-"""``livestyle video --dry-run``, and what of its findings a real run says in ``--json``."""
+"""``--dry-run`` of videos and images, and what of its findings a real run says in ``--json``."""
 
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
+from livestyle.media.images.profiles import ADOBE_RGB, gamma_curve, make_profile
 from tests.ffmpeg import Make, streams, times
 from tests.program import IDENTITY, livestyle
 
@@ -109,3 +114,39 @@ def test_fields_come_at_twice_the_rate(make: Make, tmp_path: Path) -> None:
 
     assert len(times(tmp_path / "out.mp4")) == 20
     assert done.stderr.count("is interlaced, and deinterlaced before it is painted") == 1
+
+
+def test_a_dry_run_of_pictures_says_what_becomes_of_each_and_writes_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    adobe = ImageCms.ImageCmsProfile(BytesIO(make_profile(ADOBE_RGB, gamma_curve(2.2)))).tobytes()
+    see_through = Image.new("RGBA", (80, 64), (200, 100, 50, 90))
+    see_through.save(tmp_path / "a.png", exif=exif, icc_profile=adobe)
+    frames = [Image.new("RGB", (64, 64), (shade, 0, 0)) for shade in (0, 200)]
+    frames[0].save(tmp_path / "b.webp", save_all=True, append_images=frames[1:])
+    cv2.imwrite(str(tmp_path / "c.png"), np.full((64, 96, 3), 1000, np.uint16))
+    before = sorted(tmp_path.rglob("*"))
+
+    sources = [tmp_path / name for name in ("a.png", "b.webp", "c.png")]
+    done = livestyle("image", *sources, "-o", tmp_path / "painted", "--dry-run", "--json", *PLAIN)
+
+    assert (done.returncode, sorted(tmp_path.rglob("*"))) == (0, before)
+    a, b, c = records(done.stdout)
+    assert {record["status"] for record in (a, b, c)} == {"planned"}
+    assert (a["width"], a["height"], a["kept"]) == (80, 64, ["EXIF"])
+    assert (a["converted"], a["left_out"]) == (["its colours as sRGB"], ["transparency"])
+    assert b["left_out"] == ["all frames but the first"]
+    assert c["converted"] == ["16 bits as 8"]
+
+
+def test_a_dry_run_of_a_picture_refuses_what_a_run_refuses(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+
+    taken = livestyle("image", tmp_path / "a.png", "-o", tmp_path / "a.png", "--dry-run", *PLAIN)
+    large = livestyle(
+        "image", tmp_path / "a.png", "-o", tmp_path / "b.webp", "--size", "20000x20000", "--dry-run", *PLAIN
+    )
+
+    assert (taken.returncode, large.returncode) == (1, 1)
+    assert "is the source itself" in taken.stderr
+    assert "cannot be made" in large.stderr

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 import stat
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
@@ -17,9 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from livestyle.errors import InputError
 
+from .embedded import PNG_HEADER, WIDE_MODES, conversion, png_chunks
 from .formats import FORMATS_TEXT
-from .metadata import EXIF_HEADER, Metadata, described, is_adobe_rgb, orientation_of, parse_exif
-from .profiles import ADOBE_RGB, SRGB, ToSrgb, coded_profile, gamma_curve, lab_profile, make_profile, srgb_curve
+from .metadata import EXIF_HEADER, Metadata, described, orientation_of, parse_exif
+from .profiles import ToSrgb
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage, GreyImage
@@ -29,7 +28,8 @@ MOST_PIXELS = 2**30
 STRIP = 1 << 20
 """Pixels that are converted at a time, so that no second copy of a large image is in memory."""
 
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_BITS_PER_SAMPLE = 258
 _PLUGINS: tuple[tuple[str, str, str], ...] = (
     (r"\xff\xd8\xff", "PIL.JpegImagePlugin", "JpegImageFile"),
     (r"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin", "PngImageFile"),
@@ -49,7 +49,6 @@ _PLUGINS: tuple[tuple[str, str, str], ...] = (
 for the whole process, and which tries every format that anybody has registered."""
 _TGA = ("PIL.TgaImagePlugin", "TgaImageFile")
 _PACKAGES = {"pillow_heif": ("HEIC", "pillow-heif"), "pillow_jxl": ("JPEG XL", "pillow-jxl-plugin")}
-_WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,16 @@ class Picture:
         alpha: opacity, uint8 [H, W]; None where nothing is transparent.
         metadata: EXIF and others.
         left_out: what of the file neither ``image`` nor ``metadata`` has, as nouns.
+        converted: what has another form in ``image``, as nouns.
+        bits: of a channel in the file, 8 where it has fewer.
     """
 
     image: BgrImage
     alpha: GreyImage | None
     metadata: Metadata
     left_out: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
+    bits: int = 8
 
 
 def read_picture(path: Path) -> Picture:
@@ -122,7 +125,7 @@ def decode_picture(data: bytes, path: Path) -> Picture:
     image, alpha = _by_opencv(data)
     if image is None:
         raise InputError(f"{path} is not a picture that can be read ({FORMATS_TEXT} are)")
-    return Picture(image, alpha, Metadata(), () if alpha is None else ("transparency",))
+    return Picture(image, alpha, Metadata(), () if alpha is None else ("transparency",), (), _bits(None, data))
 
 
 def _open(data: bytes, path: Path) -> Any:
@@ -162,7 +165,7 @@ def _decoded(opened: Any, data: bytes) -> Picture:
     # After the pixels: PNG may have EXIF behind them.
     raw = raw or _raw_exif(opened)
     exif = parse_exif(raw)
-    to_srgb, is_damaged = _conversion(opened, data, exif)
+    to_srgb, is_damaged = conversion(opened, data, exif)
     alpha: GreyImage | None = None
     if plain and to_srgb is None:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -180,7 +183,23 @@ def _decoded(opened: Any, data: bytes) -> Picture:
         left_out.append("a damaged colour profile")
     if (pages := _further_images(opened)) > 0:
         left_out.append(f"{pages} further picture{'s' if pages != 1 else ''}")
-    return Picture(cast("BgrImage", image), alpha, _metadata(opened, raw), tuple(left_out))
+    converted = ("its colours as sRGB",) if to_srgb is not None else ()
+    return Picture(
+        cast("BgrImage", image), alpha, _metadata(opened, raw), tuple(left_out), converted, _bits(opened, data)
+    )
+
+
+def _bits(opened: Any, data: bytes) -> int:
+    """Bits of a channel, as far as the header of the file says them; 8 of fewer."""
+    if data.startswith(PNG_HEADER):
+        return max(8, data[24])
+    if data.startswith(b"P") and (found := re.match(rb"P[2356](?:\s+|#[^\n]*\n)+\d+\s+\d+\s+(\d+)\s", data[:4096])):
+        return max(8, int(found[1]).bit_length())
+    if opened is None:
+        return 8
+    if opened.format == "TIFF":
+        return max(8, *map(int, opened.tag_v2.get(_BITS_PER_SAMPLE, (8,))))
+    return int(opened.info.get("bit_depth") or 8)
 
 
 def _raw_exif(opened: Any) -> bytes:
@@ -201,66 +220,10 @@ def _orientation(opened: Any, exif: Any) -> int:
     return orientation_of(exif)
 
 
-def _conversion(opened: Any, data: bytes, exif: Any) -> tuple[ToSrgb | None, bool]:
-    """Conversion into sRGB, None where it is sRGB already; and whether there is a profile that cannot be used."""
-    profile, is_damaged = _profile(opened, data, exif), False
-    if profile is None:
-        return None, False
-    try:
-        found: ToSrgb | None = ToSrgb(profile)
-    except ValueError:
-        found, is_damaged = None, True
-    if found is not None and (found.is_identity or not _fits(found.mode, opened.mode)):
-        found = None
-    return found, is_damaged
-
-
-def _fits(mode: str, image_mode: str) -> bool:
-    """Whether an image of a mode can have a profile of such colours; profiles that were left from before are common."""
-    if mode in ("CMYK", "LAB"):
-        return image_mode == mode
-    if mode == "L":
-        return image_mode in ("1", "L", "LA", "La", *_WIDE_MODES)
-    return image_mode not in ("CMYK", "LAB")
-
-
-def _profile(opened: Any, data: bytes, exif: Any) -> bytes | None:
-    info = opened.info
-    if opened.mode == "LAB":
-        return lab_profile()
-    if data.startswith(_PNG):
-        chunks = dict(_png_chunks(data))
-        if len(coded := chunks.get(b"cICP", b"")) == 4:
-            # Above ICC in rank.
-            return coded_profile(coded[0], coded[1])
-        if not info.get("icc_profile") and b"sRGB" not in chunks and (b"gAMA" in chunks or b"cHRM" in chunks):
-            gamma = struct.unpack(">I", chunks[b"gAMA"])[0] if len(chunks.get(b"gAMA", b"")) == 4 else 45455
-            colors = info.get("chromaticity") or SRGB
-            is_srgb = 45000 <= gamma <= 46000
-            if not is_srgb or max(abs(a - b) for a, b in zip(colors, SRGB, strict=True)) > 0.002:
-                return make_profile(colors, srgb_curve if is_srgb else gamma_curve(100000 / max(gamma, 1)))
-    if icc := info.get("icc_profile"):
-        return bytes(icc)
-    if opened.format in ("AVIF", "HEIF"):
-        # The colr box of the first item; tiles and thumbnails repeat it.
-        found = re.search(rb"colrnclx(....)", data[:65536], re.DOTALL)
-        return coded_profile(*struct.unpack(">HH", found[1])) if found else None
-    return make_profile(ADOBE_RGB, gamma_curve(563 / 256)) if is_adobe_rgb(exif) else None
-
-
 def _is_keyed_16_bit(data: bytes) -> bool:
     """Whether a PNG has 16 bits a channel and one transparent colour: Pillow gives that of 16 bits and pixels of 8."""
-    is_deep_color = data.startswith(_PNG) and data[24:26] == b"\x10\x02"
-    return is_deep_color and any(name == b"tRNS" for name, _ in _png_chunks(data))
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a PNG before its pixels: name and data."""
-    at = 8
-    while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
-        size = int.from_bytes(data[at : at + 4])
-        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
-        at += size + 12
+    is_deep_color = data.startswith(PNG_HEADER) and data[24:26] == b"\x10\x02"
+    return is_deep_color and any(name == b"tRNS" for name, _ in png_chunks(data))
 
 
 def _over_white(opened: Any, to_srgb: ToSrgb | None) -> tuple[Any, Any]:
@@ -270,7 +233,7 @@ def _over_white(opened: Any, to_srgb: ToSrgb | None) -> tuple[Any, Any]:
 
     width, height = opened.size
     image = np.empty((height, width, 3), np.uint8)
-    scale = _scale(opened) if opened.mode in _WIDE_MODES else None
+    scale = _scale(opened) if opened.mode in WIDE_MODES else None
     has_alpha = opened.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in opened.info
     alpha = np.full((height, width), 255, np.uint8) if has_alpha else None
     rows = max(1, STRIP // width)

@@ -67,25 +67,28 @@ def write_image(path: Path, image: BgrImage, metadata: Metadata | None = None) -
             file.write(data)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    return _left_out(suffix, metadata or Metadata(), kept)
+    return _carried(suffix, metadata or Metadata(), kept)[1]
 
 
-def _left_out(suffix: str, before: Metadata, kept: Metadata) -> list[str]:
+def carried_metadata(path: Path, metadata: Metadata, width: int, height: int) -> tuple[list[str], list[str]]:
+    """Nouns of what `write_image` keeps and leaves out of a source's metadata, for a file and the size of the image."""
+    return _carried(path.suffix.lower(), metadata, metadata.of_painting(width, height))
+
+
+def _carried(suffix: str, before: Metadata, kept: Metadata) -> tuple[list[str], list[str]]:
     jpeg, png = suffix in JPEG_SUFFIXES, suffix == ".png"
     carries_exif, carries_xmp = suffix != ".bmp", suffix != ".bmp"
     if jpeg:
         carries_exif = len(kept.exif) + len(EXIF_HEADER) <= _MOST_SEGMENT
         carries_xmp = len(kept.xmp) + len(_XMP_HEADER) <= _MOST_SEGMENT
-    left_out = []
-    if before.exif and not (kept.exif and carries_exif):
-        left_out.append("EXIF")
-    if before.xmp and not (kept.xmp and carries_xmp):
-        left_out.append("XMP")
-    if before.iptc and not jpeg:
-        left_out.append("IPTC")
-    if before.text and not png:
-        left_out.append("PNG texts")
-    return left_out
+    has = {
+        "EXIF": (bool(before.exif), bool(kept.exif) and carries_exif),
+        "XMP": (bool(before.xmp), bool(kept.xmp) and carries_xmp),
+        "IPTC": (bool(before.iptc), jpeg),
+        "PNG texts": (bool(before.text), png),
+    }
+    found = {name: is_kept for name, (is_there, is_kept) in has.items() if is_there}
+    return [name for name in found if found[name]], [name for name in found if not found[name]]
 
 
 def _by_opencv(suffix: str, image: BgrImage) -> bytes:
