@@ -13,14 +13,13 @@ the convolutions; everything else is arithmetic on vectors and weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import Tensor
 
 from train.adain import SITE_EPSILON
@@ -28,6 +27,7 @@ from train.layers import UpsampleConv
 from train.networks import CompactStylizer
 
 from .graphs import CompactStylizeGraph, MergedUpsampleConv
+from .nodes import Moments, Nodes, Sums, Window
 
 OPSET = 18
 WEIGHT_LIMIT = 63
@@ -42,92 +42,24 @@ SAMPLES = 900
 """Approximate number of positions sampled at quarter resolution, or all of a small frame."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """The quantisation of a tensor, ``low + step * byte``: the names of two tensors [C]."""
-
-    step: str
-    low: str
-
-
-@dataclass(frozen=True)
-class Moments:
-    """The means and deviations of the channels of a tensor: the names of two tensors [C]."""
-
-    mean: str
-    deviation: str
-
-
-@dataclass(frozen=True)
-class Sums:
-    """A convolution before requantisation: its output is ``unit * integer sum + offset``.
-
-    Attributes:
-        x: the padded input bytes.
-        weight: int8 [O, I, kernel, kernel].
-        unit: scale of the integer sums, [O].
-        offset: [O].
-        sample: a sample of its outputs, float32 [n, O].
-    """
-
-    x: str
-    weight: str
-    unit: str
-    offset: str
-    sample: str
-
-
 def quantized_graph(stylizer: CompactStylizer) -> onnx.ModelProto:
     """The graph of stylize.int8.onnx, with the contract of stylize.onnx for one frame at a time."""
     return _Builder(stylizer).model()
 
 
-class _Builder:
-    """Builds the graph node by node. Strings are names of tensors, float32 [C] where no shape is source."""
+class _Builder(Nodes):
+    """Builds the graph of a compact network. Strings are names of tensors, float32 [C] where no shape is stated."""
 
     def __init__(self, stylizer: CompactStylizer) -> None:
+        super().__init__()
         self.stylizer = stylizer
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
         self.indices: dict[tuple[int, int], str] = {}
         self.states: Iterator[str] = iter(())
         self.styles: Iterator[str] = iter(())
         self.next_states: list[str] = []
 
-    # Building blocks.
-
-    def constant(self, value: Any, dtype: Any = np.float32) -> str:
-        array = np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype)
-        name = f"c{len(self.constants)}"
-        self.constants[name] = numpy_helper.from_array(array, name)
-        return name
-
-    def op(self, kind: str, *inputs: str, outputs: Sequence[str] = (), domain: str = "", **attributes: Any) -> str:
-        names = list(outputs) or [f"{kind.lower()}{len(self.nodes)}"]
-        self.nodes.append(helper.make_node(kind, list(inputs), names, domain=domain, **attributes))
-        return names[0]
-
-    def ints(self, *values: int) -> str:
-        return self.constant(values, np.int64)
-
-    def pad(self, x: str, mode: str = "reflect") -> str:
-        return self.op("Pad", x, self.ints(0, 1, 1, 0, 0, 1, 1, 0), mode=mode)
-
-    def qlinear_conv(self, x: str, weight: str, scale: str, bias: str, stride: int = 1) -> str:
-        """QLinearConv, uint8 to uint8: ``(sum + bias) * scale``, rounded and clipped; ``bias`` is int32."""
-        plain = self.constant(1), self.constant(0, np.uint8)
-        inputs = [x, *plain, weight, scale, self.constant(0, np.int8), *plain, bias]
-        return self.op("QLinearConv", *inputs, domain="com.microsoft", channels_last=1, strides=[stride, stride])
-
-    def quantized_weights(self, weight: Tensor, bias: Tensor, source: Window | None) -> tuple[str, str, str]:
-        """Quantised weights for an input in a window, with unit and offset of the sums, see `Sums`.
-
-        Without a window, the input is the bytes themselves.
-        """
-        if source is None:
-            units = weight.abs().amax((1, 2, 3)) / WEIGHT_LIMIT
-            rounded = self.constant((weight / units[:, None, None, None]).round(), np.int8)
-            return rounded, self.constant(units), self.constant(bias)
+    def quantized_weights(self, weight: Tensor, bias: Tensor, source: Window) -> tuple[str, str, str]:
+        """Quantised weights for an input in a window, with unit and offset of the sums, see `Sums`."""
         steps = self.op("Reshape", source.step, self.ints(1, -1, 1, 1))
         effective = self.op("Mul", self.constant(weight), steps)
         greatest = self.op("ReduceMax", self.op("Abs", effective), self.ints(1, 2, 3), keepdims=0)
@@ -136,7 +68,7 @@ class _Builder:
         lows = self.op("MatMul", source.low, self.constant(weight.sum((2, 3)).T))
         return quantized, unit, self.op("Add", lows, self.constant(bias))
 
-    def sums(self, x: str, parameters: tuple[Tensor, Tensor], source: Window | None, scale: int = 1) -> Sums:
+    def sums(self, x: str, parameters: tuple[Tensor, Tensor], source: Window, scale: int = 1) -> Sums:
         """A convolution of padded bytes at ``scale`` times a quarter of the frame's resolution."""
         quantized, unit, offset = self.quantized_weights(*parameters, source)
         outputs, inputs, kernel, _ = parameters[0].shape
@@ -151,11 +83,13 @@ class _Builder:
         """The neighbourhoods of a grid of positions in bytes [1, H, W, C]: [n, kernel^2 C]."""
         if (kernel, scale) not in self.indices:
             self.indices[kernel, scale] = self.sample_indices(kernel, scale)
-        pixels = self.op("Reshape", x, self.ints(-1, channels))
-        return self.op("Flatten", self.op("Gather", pixels, self.indices[kernel, scale]), axis=1)
+        return self.gather(x, channels, self.indices[kernel, scale])
 
-    def sample_indices(self, kernel: int, scale: int) -> str:
-        """Indices into all pixels of a tensor, padded for a kernel above 1, that `sample` gathers: [n, kernel^2]."""
+    def sample_indices(self, kernel: int, scale: int, rows_each: int = 1) -> str:
+        """Indices into all pixels of a tensor, padded for a kernel above 1, that `sample` gathers: [n, kernel^2].
+
+        With ``rows_each``, every row of positions consists of so many rows of pixels: [n, rows_each kernel^2].
+        """
         first, end, step = (
             self.op("Mul", value, self.ints(scale))
             for value in (self.first_sample, self.quarter_size, self.sample_step)
@@ -165,18 +99,32 @@ class _Builder:
             for axis in range(2)
         )
         width = self.op("Add", self.op("Gather", end, self.ints(1)), self.ints(0 if kernel == 1 else 2))
-        middle = self.op("Add", self.op("Mul", self.op("Unsqueeze", rows, self.ints(1)), width), columns)
-        down, right = (self.ints(*values) for values in np.indices((kernel, kernel)).reshape(2, -1).tolist())
-        around = self.op("Add", self.op("Mul", down, width), right)
-        return self.op("Add", self.op("Reshape", middle, self.ints(-1, 1)), around)
+        rows = self.op("Mul", self.op("Unsqueeze", rows, self.ints(1)), self.ints(rows_each))
+        middle = self.op("Add", self.op("Mul", rows, width), columns)
+        around = np.indices((rows_each * kernel, kernel)).reshape(2, -1)
+        down, right = (self.ints(*values) for values in around.tolist())
+        offsets = self.op("Add", self.op("Mul", down, width), right)
+        return self.op("Add", self.op("Reshape", middle, self.ints(-1, 1)), offsets)
 
     def dequantized_sample(self, x: str, window: Window) -> str:
         """A sample of dequantised values: [n, C]."""
         sample = self.op("Cast", self.sample(x, self.stylizer.site_channels[0], 1), to=TensorProto.FLOAT)
         return self.op("Add", self.op("Mul", sample, window.step), window.low)
 
-    def requantize(self, sums: Sums, scale: str | None, shift: str | None, target: Window, stride: int = 1) -> str:
-        """``scale * output + shift`` of a convolution, quantised in a window; without a scale, its output."""
+    def requantize(
+        self,
+        sums: Sums,
+        scale: str | None,
+        shift: str | None,
+        target: Window,
+        stride: int = 1,
+        phases: int = 1,
+        **attributes: Any,
+    ) -> str:
+        """``scale * output + shift`` of a convolution, quantised in a window; without a scale, its output.
+
+        With ``phases``, the channels of the convolution are those of the window so many times.
+        """
         if scale is None or shift is None:
             gain, shift = self.op("Reciprocal", target.step), self.op("Neg", target.low)
         else:
@@ -184,16 +132,22 @@ class _Builder:
             shift = self.op("Div", self.op("Sub", shift, target.low), scale)
         bias = self.op("Round", self.op("Div", self.op("Add", sums.offset, shift), sums.unit))
         bias = self.op("Cast", bias, to=TensorProto.INT32)
-        return self.qlinear_conv(sums.x, sums.weight, self.op("Mul", sums.unit, gain), bias, stride)
+        each = [self.op("Mul", sums.unit, gain), bias]
+        if phases > 1:
+            each = [self.op("Tile", value, self.ints(phases)) for value in each]
+        return self.qlinear_conv(sums.x, sums.weight, each[0], each[1], stride, **attributes)
 
     def add(self, x: str, y: str, source: Window, branch: Window, target: Window) -> str:
-        """The sum of two quantised tensors, by a 1x1 convolution."""
+        """The sum of two quantised tensors, by a depthwise convolution of one above the other as rows of an image."""
         channels = self.stylizer.site_channels[0]
-        step = self.op("Concat", source.step, branch.step, axis=0)
-        both = Window(step, self.op("Concat", source.low, branch.low, axis=0))
-        eye = torch.eye(channels).repeat(1, 2)[:, :, None, None]
-        quantized, unit, offset = self.quantized_weights(eye, torch.zeros(channels), both)
-        return self.requantize(Sums(self.op("Concat", x, y, axis=3), quantized, unit, offset, ""), None, None, target)
+        steps = self.op("Reshape", self.op("Concat", source.step, branch.step, axis=0), self.ints(2, 1, 1, -1))
+        steps = self.op("Transpose", steps, perm=[3, 1, 0, 2])
+        unit = self.op("Mul", self.op("Max", source.step, branch.step), self.constant(1 / WEIGHT_LIMIT))
+        quantized = self.op("QuantizeLinear", steps, unit, self.constant(np.zeros(channels), np.int8), axis=0)
+        rows = self.op("Reshape", self.op("Concat", x, y, axis=1), self.ints(1, 2, -1, channels))
+        sums = Sums(rows, quantized, unit, self.op("Add", source.low, branch.low), "")
+        added = self.requantize(sums, None, None, target, group=channels)
+        return self.image(added, self.quarter_size, channels)
 
     # Before the first site.
 
@@ -219,7 +173,7 @@ class _Builder:
         self,
         x: str,
         parameters: tuple[Tensor, Tensor],
-        source: Window | None,
+        source: Window,
         relu: bool,
         scale: int = 1,
         stride: int = 1,
@@ -229,13 +183,45 @@ class _Builder:
         target = self.sampled_window(sums.sample, relu)
         return self.requantize(sums, None, None, target, stride), target
 
+    def stem(self, x: str) -> tuple[str, Window]:
+        """The first convolution, of a frame [1, H, W, 3] in blocks of 2x2 pixels: [1, H / 2, W / 2, C].
+
+        Space-to-depth would move six bytes at a time. Instead, two blocks side by side are one pixel of four columns
+        as they lie in memory, and two outputs are the channels of one pixel: a 6x2 kernel covers both their 3x3 blocks.
+        """
+        stem = CompactStylizeGraph(self.stylizer).stem
+        assert stem.bias is not None
+        # The input is bytes, so the weights depend on no window.
+        units = stem.weight.detach().abs().amax((1, 2, 3)) / WEIGHT_LIMIT
+        unit, offset = self.constant(units), self.constant(stem.bias)
+        # [output, colour, row, block, column in block]
+        blocks = (stem.weight.detach() / units[:, None, None, None]).round().unflatten(3, (3, 2)).to(torch.int8).numpy()
+        outputs = len(blocks)
+        half = self.op("Div", self.padded_size, self.ints(2))
+        rows, columns = (self.op("Gather", half, self.ints(i)) for i in range(2))
+        shape = self.op("Concat", self.ints(1), rows, self.ints(2), columns, self.ints(6), axis=0)
+        # Reflection of whole blocks.
+        x = self.op("Reshape", x, shape)
+        x = self.op("Pad", x, self.ints(0, 1, 0, 1, 0, 0, 1, 0, 1, 0), mode="reflect")
+
+        columns_of_sample = self.constant(blocks.transpose(2, 3, 4, 1, 0).reshape(-1, outputs), np.int8)
+        sample = self.op("MatMulInteger", self.gather(x, 6, self.sample_indices(3, 2, rows_each=2)), columns_of_sample)
+        sample = self.op("Mul", self.op("Cast", sample, to=TensorProto.FLOAT), unit)
+        target = self.sampled_window(self.op("Add", sample, offset), relu=True)
+
+        both = np.zeros((2, outputs, 2, 2, 3, 6, 2), np.int8)
+        for phase, block in np.ndindex(2, 3):
+            place = phase + block
+            both[phase, :, place % 2, :, :, :, place // 2] = blocks[:, :, :, block].transpose(0, 3, 1, 2)
+        weight = self.constant(both.reshape(2 * outputs, 12, 6, 2), np.int8)
+        size = self.op("Mul", self.op("Add", self.quarter_size, self.ints(1)), self.ints(4, 1))
+        sums = Sums(self.image(x, size, 12), weight, unit, offset, "")
+        x = self.requantize(sums, None, None, target, phases=2, strides=[2, 1])
+        return self.image(x, half, outputs), target
+
     def encoder(self, x: str) -> tuple[str, Window]:
         network = self.stylizer
-        stem = CompactStylizeGraph(network).stem
-        # [colour, row in block, column in block] of the bytes -> [row, column, colour]
-        weight = stem.weight.detach().unflatten(3, (3, 2)).unflatten(2, (3, 2)).permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
-        assert stem.bias is not None
-        x, source = self.convolution(self.pad(x), (weight, stem.bias.detach()), None, relu=True, scale=2)
+        x, source = self.stem(x)
         x, source = self.convolution(self.pad(x), _parameters(network.down), source, relu=True, scale=2, stride=2)
         for block in network.encoder:
             y, inner = self.convolution(self.pad(x), _parameters(block.first), source, relu=True)
@@ -346,15 +332,12 @@ class _Builder:
 
     def pixels(self, x: str) -> None:
         """Arrange bytes [1, H / 4, W / 4, 48], ordered row, column, colour, as the output frame."""
-        rows, columns = (self.op("Gather", self.quarter_size, self.ints(i)) for i in range(2))
-        one = self.ints(1)
-        x = self.op("Reshape", x, self.op("Concat", one, rows, columns, self.ints(4, 12), axis=0))
-        x = self.op("Transpose", x, perm=[0, 1, 3, 2, 4])
-        x = self.op("Reshape", x, self.op("Concat", one, self.padded_size, self.ints(3), axis=0))
+        x = self.op("Transpose", self.image(x, self.quarter_size, 4, 12), perm=[0, 1, 3, 2, 4])
+        x = self.image(x, self.padded_size, 3)
         self.op("Slice", x, self.ints(0, 0), self.frame_size, self.ints(1, 2), outputs=["stylized"])
 
     def sizes(self) -> str:
-        """Compute all sizes from the frame's, pad it, and return it after space-to-depth: [1, H / 2, W / 2, 12]."""
+        """Compute all sizes from the frame's, and return it padded to whole positions: [1, H, W, 3]."""
         self.frame_size = self.op("Shape", "frames", start=1, end=3)
         multiple = self.ints(self.stylizer.multiple)
         missing = self.op("Mod", self.op("Neg", self.frame_size), multiple)
@@ -367,12 +350,7 @@ class _Builder:
         step = self.op("Cast", self.op("Max", step, self.constant(1)), to=TensorProto.INT64)
         self.sample_step = self.op("Concat", step, step, axis=0)
         self.first_sample = self.op("Div", self.sample_step, self.ints(2))
-        half = self.op("Div", self.padded_size, self.ints(2))
-        rows, columns = (self.op("Gather", half, self.ints(i)) for i in range(2))
-        one = self.ints(1)
-        x = self.op("Reshape", x, self.op("Concat", one, rows, self.ints(2), columns, self.ints(6), axis=0))
-        x = self.op("Transpose", x, perm=[0, 1, 3, 2, 4])
-        return self.op("Reshape", x, self.op("Concat", one, half, self.ints(12), axis=0))
+        return x
 
     def model(self) -> onnx.ModelProto:
         channels = self.stylizer.site_channels
