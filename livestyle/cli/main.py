@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -35,6 +33,7 @@ from .options import (
     check_look,
     look_options,
 )
+from .process import finish_streams, ignore_signals, prepare_streams, raise_on_signals, silence_in_video
 from .run import is_folder_of_styles, load, looks_of, open_mask
 from .styles import styles_app
 from .web import web
@@ -222,9 +221,11 @@ def video(
     from livestyle.jobs.video import VideoOptions
     from livestyle.media.resize import parse_size
     from livestyle.media.video.codecs import Encoding
-    from livestyle.media.video.stdio import parse_raw
+    from livestyle.media.video.stdio import is_stdout, parse_raw
     from livestyle.styles.timeline import check_crossfade, parse_time, read_styles
 
+    if is_stdout(output):
+        silence_in_video()
     check_look(look)
     check_crossfade(crossfade)
     options = VideoOptions(
@@ -363,9 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_program() -> NoReturn:
     """Entry point of the program ``livestyle``: `main` in a process that is its own."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names of files and styles are anything, and some terminals are ASCII.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare_streams()
     logging.addLevelName(logging.WARNING, "warning")
     handler = logging.StreamHandler()
     handler.setFormatter(_WithOptions("%(levelname)s: %(message)s"))
@@ -373,13 +372,12 @@ def run_program() -> NoReturn:
     if os.environ.get("LIVESTYLE_DEBUG"):
         # Tracebacks of unforeseen errors.
         logging.getLogger("livestyle").setLevel(logging.DEBUG)
-    # So that nothing half-finished is left by kill, systemd or docker stop either.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    raise_on_signals()
     code = main()
+    ignore_signals()
+    code = finish_streams(code, sys.argv[1:])
     if any(thread.daemon for thread in threading.enumerate()):
         # FFmpeg or a driver can hold a camera's thread for seconds, and Python crashes where it ends before that.
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     raise SystemExit(code)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from livestyle.errors import LivestyleError
-from livestyle.media.video.stdio import STDIO
+from livestyle.media.video.stdio import is_stdout
 
 from .prefetch import StageLoad
 
@@ -196,7 +196,7 @@ def print_json(done: Outcome) -> None:
 
 def _stream_of(done: Outcome) -> TextIO:
     """Standard output, or standard error where the result itself went to standard output."""
-    return sys.stderr if done.path == STDIO else sys.stdout
+    return sys.stderr if is_stdout(done.path) else sys.stdout
 
 
 def _record(status: str, path: Path, source: Path, style: str, **known: Any) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -63,8 +64,12 @@ def run_jobs(
     """
     results: list[Result] = []
     failures: list[Failure] = []
-    with shown_display(progress) as display, display.overall(len(jobs), unit) as advance:
-        for outcome in _outcomes(jobs, stylizer, workers, display):
+    with (
+        shown_display(progress) as display,
+        display.overall(len(jobs), unit) as advance,
+        closing(_outcomes(jobs, stylizer, workers, display)) as outcomes,
+    ):
+        for outcome in outcomes:
             advance()
             if done is not None:
                 display.call(done, outcome)
@@ -84,7 +89,7 @@ def run_jobs(
     return results
 
 
-def _outcomes(jobs: Sequence[Job], stylizer: Stylizer, workers: int, display: Display) -> Iterator[Result | Failure]:
+def _outcomes(jobs: Sequence[Job], stylizer: Stylizer, workers: int, display: Display) -> Generator[Result | Failure]:
     """What becomes of each job, as soon as it is known."""
     cancelled = Event()
 

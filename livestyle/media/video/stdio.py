@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import stat
 import sys
@@ -126,23 +127,23 @@ class RawWriter(VideoSink):
         """Write the next frame, uint8 [H, W, 3] BGR, whatever its time.
 
         Raises:
-            OutputError: the reader has closed the pipe.
+            OutputError: the reader has closed the pipe, or the disk behind it is full.
         """
         try:
             self._stream.write((image[:, :, ::-1] if self._is_rgb else image).tobytes())
         except OSError as error:
-            raise OutputError(f"{_OUTPUT} was closed by its reader before the film was complete") from error
+            raise _failure(error) from error
 
     def close(self) -> None:
         """Flush the stream.
 
         Raises:
-            OutputError: the reader has closed the pipe.
+            OutputError: the reader has closed the pipe, or the disk behind it is full.
         """
         try:
             self._stream.flush()
         except OSError as error:
-            raise OutputError(f"{_OUTPUT} was closed by its reader before the film was complete") from error
+            raise _failure(error) from error
 
     def abort(self) -> None:
         """Nothing to do: what was written to a pipe cannot be taken back."""
@@ -197,8 +198,10 @@ def open_stdin() -> BinaryIO:
     """Standard input, binary.
 
     Raises:
-        InputError: it is a terminal.
+        InputError: it is a terminal, or closed.
     """
+    if sys.stdin is None:
+        raise InputError("standard input is closed: pipe a film into livestyle, or name a file")
     if sys.stdin.isatty():
         raise InputError("standard input is the keyboard: pipe a film into livestyle, or name a file")
     return sys.stdin.buffer
@@ -208,8 +211,10 @@ def open_stdout() -> BinaryIO:
     """Standard output, binary and unbuffered: Python would fail to flush a buffer at exit when the reader has gone.
 
     Raises:
-        OutputError: it is a terminal.
+        OutputError: it is a terminal, or closed.
     """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed: pipe it into a program that takes a film, or name a file")
     if sys.stdout.isatty():
         raise OutputError("standard output is a terminal: pipe it into a program that takes a film, or name a file")
     sys.stdout.flush()
@@ -224,6 +229,16 @@ def is_pipe(path: Path) -> bool:
     try:
         return stat.S_ISFIFO(path.stat().st_mode)
     except (OSError, ValueError):
+        return False
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether what is written there goes to standard output: `STDIO`, or its pipe by a name such as /dev/stdout."""
+    if path == STDIO:
+        return True
+    try:
+        return is_pipe(path) and os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
         return False
 
 
@@ -307,3 +322,9 @@ def parse_raw(text: str) -> RawFormat:
 def _check_pixel_format(name: str) -> None:
     if name not in PIXEL_FORMATS:
         raise InputError(f"raw frames cannot be {name}: choose one of {', '.join(PIXEL_FORMATS)}")
+
+
+def _failure(error: OSError) -> OutputError:
+    if isinstance(error, BrokenPipeError):
+        return OutputError(f"{_OUTPUT} was closed by its reader before the film was complete")
+    return OutputError(f"cannot write {_OUTPUT}: {error.strerror or error}")
