@@ -109,6 +109,14 @@ def webcam(
     serve: Annotated[
         str | None, typer.Option(help="Serve the painting as MJPEG at this port of 127.0.0.1, or at ADDRESS:PORT.")
     ] = None,
+    serve_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LIVESTYLE_SERVE_TOKEN",
+            help="What clients must know, 16 characters or more; best in the variable, as other users of this machine "
+            "can read command lines. Without it, one is made and printed where it is not 127.0.0.1.",
+        ),
+    ] = None,
     virtual_camera: Annotated[
         bool, typer.Option("--virtual-camera", help="Be a camera for Zoom, Teams, OBS and others.")
     ] = False,
@@ -135,7 +143,7 @@ def webcam(
         fps=fps,
         look={name: value for name, value in look.items() if value is not None},
     )
-    sinks = SinkOptions(window, folder, record, serve, virtual_camera)
+    sinks = SinkOptions(window, folder, record, serve, virtual_camera, serve_token)
     run_webcam(asked, load_settings() if saved else None, device, model, sinks, insecure=insecure)
 
 

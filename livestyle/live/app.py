@@ -46,6 +46,7 @@ IDLE_SECONDS = 0.25
 """How often the loop without a window looks around while no new painting comes."""
 START_SIZE = (640, 360)
 """Width and height in pixels of the window and what is in it until the camera has given a frame."""
+ELSEWHERE = " (from another machine, with the address of this one in place of localhost)"
 STYLE_ACTIONS = {Action.STYLE, Action.NEXT, Action.PREVIOUS, Action.HOLD}
 """They show the strip of styles."""
 
@@ -105,9 +106,9 @@ def run_webcam(
         if sinks.record is not None:
             check_recording(sinks.record)
         if sinks.serve is not None:
-            server = MjpegServer(sinks.serve)
+            server = MjpegServer(sinks.serve, token=sinks.serve_token)
             outputs.add(server)
-            _tell(f"serving at {server.url}")
+            _tell(f"serving at {server.link}{ELSEWHERE if server.is_everywhere else ''}")
         if sinks.virtual_camera:
             virtual = VirtualCamera()
             outputs.add(virtual)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class SinkOptions:
         record: MP4 file to record to from the start.
         serve: port, or address and port, to serve them at as MJPEG.
         virtual_camera: be a camera for other programs.
+        serve_token: what clients must know; None makes one where it is served to the network. Never in a repr.
     """
 
     window: bool = True
@@ -38,6 +39,7 @@ class SinkOptions:
     record: Path | None = None
     serve: str | None = None
     virtual_camera: bool = False
+    serve_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import cv2
@@ -99,6 +100,28 @@ def test_it_serves_paintings(serve: Serve, scene: np.ndarray, identity: Stylizer
     assert distance(image, stylize_image(scene, Look(moss), identity)) < SAME
     assert f"still.png at {CLIP_SIZE[0]}x{CLIP_SIZE[1]}\n" in terminal.text
     assert "press h" not in terminal.text
+
+
+def test_a_token_from_the_environment_guards_what_is_served(
+    start: Start, still: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "correct-horse-battery"
+    monkeypatch.setenv("LIVESTYLE_SERVE_TOKEN", token)
+    url = url_of(start("--camera", str(still), "--model", str(IDENTITY)))
+    assert url.endswith(f"/?token={token}")
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(url.partition("?")[0], timeout=PATIENCE)
+    with urlopen(url, timeout=PATIENCE) as answer:
+        assert answer.status == 200
+
+
+def test_a_token_is_in_no_error(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESTYLE_SERVE_TOKEN", "far-too-short")
+    assert main(["webcam", "--no-window", "--serve", "0"]) == 1
+    assert "16 to 200 letters" in terminal.text
+    assert "(--serve-token)" in terminal.text
+    assert "far-too-short" not in terminal.text
+    assert "far-too-short" not in repr(SinkOptions(serve_token="far-too-short"))
 
 
 def test_record_makes_a_video_of_the_true_length(
@@ -359,11 +382,11 @@ Start = Callable[..., "subprocess.Popen[str]"]
 @pytest.fixture
 def start(still_clip: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts the real program on a clip where there is no display; it is ended with the test."""
-    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
-    environment["LIVESTYLE_SETTINGS"] = str(tmp_path / "settings.toml")
     programs: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: str, code: str = PROGRAM) -> subprocess.Popen[str]:
+        environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+        environment["LIVESTYLE_SETTINGS"] = str(tmp_path / "settings.toml")
         options = ["webcam", "--camera", str(still_clip), "--no-window", "--serve", "0", *arguments]
         programs.append(
             subprocess.Popen(

@@ -97,7 +97,7 @@ def server(capfd: pytest.CaptureFixture[str]) -> Iterator[MjpegServer]:
 def test_the_page_shows_the_stream(server: MjpegServer) -> None:
     with urllib.request.urlopen(server.url, timeout=PATIENCE_SECONDS) as answer:
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert b'<img src="/stream.mjpg"' in answer.read()
+        assert b'<img src="stream.mjpg"' in answer.read()
     assert server.url.startswith("http://127.0.0.1:")
 
 
@@ -152,7 +152,7 @@ def test_there_is_nothing_else(server: MjpegServer, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_nothing_can_be_sent_to_it(server: MjpegServer, method: str) -> None:
-    assert ask(server, "/snapshot.jpg", method)[0] == 501
+    assert ask(server, "/snapshot.jpg", method)[0] == 405
 
 
 @pytest.mark.parametrize("path", ["/", "/snapshot.jpg", "/stream.mjpg"])
@@ -170,12 +170,6 @@ def test_a_page_under_another_name_cannot_read_what_is_for_this_machine(
 ) -> None:
     server.write(picture(50), 0)
     assert ask(server, "/snapshot.jpg", host=host)[0] == status
-
-
-def test_a_server_for_the_network_answers_to_any_name() -> None:
-    with MjpegServer("0.0.0.0:0") as server:
-        assert server.url == f"http://localhost:{port_of(server)}/"
-        assert ask(server, host="studio.local")[0] == 200
 
 
 def test_a_jpeg_is_made_once_and_only_if_somebody_watches(server: MjpegServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,10 +207,13 @@ def test_a_slow_viewer_holds_nobody_up_and_gets_the_newest(server: MjpegServer) 
 
 def test_viewers_that_break_off_leave_no_thread(server: MjpegServer) -> None:
     server.write(picture(50), 0)
-    before = set(threading.enumerate())
-    for _ in range(5):
+    before: set[threading.Thread] = set()
+    for number in range(5):
         with closing(Viewer(server)) as viewer:
             viewer.read()
+        if number == 0:
+            # The encoder's thread begins with the first one.
+            before = set(threading.enumerate())
     wait(lambda: set(threading.enumerate()) <= before)
 
 

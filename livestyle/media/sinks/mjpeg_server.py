@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import hashlib
 import ipaddress
+import logging
 import socket
-import socketserver
 import sys
 import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from livestyle.errors import InputError, OutputError
 from livestyle.media.frames import FrameSink
+
+from .http_request import (
+    LONGEST_REQUEST,
+    Gate,
+    Request,
+    RequestError,
+    answer_head,
+    check_token,
+    make_token,
+    read_request,
+)
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
@@ -24,64 +39,102 @@ QUALITY = 85
 """JPEG quality, 0..100."""
 REPEAT_SECONDS = 1.0
 """An unchanged image is sent again this often (keep-alive), so that a broken connection is noticed."""
+MOST_STREAMS = 64
+"""Clients that watch; one more takes the place of one that has stalled, or is told that it is full."""
+MOST_CONNECTIONS = 512
+"""Connections whose requests are read; further ones are told that it is full, and twice as many are not."""
+BACKLOG = 1024
+"""Connections that the system keeps until they are accepted."""
+REQUEST_SECONDS = 5.0
+"""Time limit of a request, from the connection or the last answer to its last byte (slow loris)."""
 STALL_SECONDS = 10.0
-"""Socket timeout: a client that takes nothing, or asks nothing, for this long is dropped."""
+"""Time limit of a client to take one image or answer."""
+STALLED_SECONDS = 2.5
+"""A client that has taken no image for so long makes way for another one."""
+LINGER_SECONDS = 1.0
+"""What a client still sends after it was refused is read for so long: closing at once would discard the answer."""
+RETRY_SECONDS = 5
+"""When a client that was told that it is full may try again."""
+STREAM = "/stream.mjpg"
 SEND_BUFFER = 128 * 1024
 """Bytes of the socket's send buffer, kept small: images that wait in it are out of date when they arrive."""
-POLL_SECONDS = 0.05
-"""How often the accepting thread looks whether it is to end."""
+STYLE = b"""
+html, body { margin: 0; height: 100%; background: #000 }
+img { display: block; width: 100%; height: 100%; object-fit: contain }
+"""
 PAGE = b"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>livestyle</title>
-<style>
-html, body { margin: 0; height: 100%; background: #000 }
-img { display: block; width: 100%; height: 100%; object-fit: contain }
-</style>
-<img src="/stream.mjpg" alt="">
+<link rel="icon" href="data:,">
+<style>%b</style>
+<img src="stream.mjpg%b" alt="">
 </html>
 """
+PAGE_POLICY = (
+    "default-src 'none'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE).digest()).decode()}'"
+)
+
+log = logging.getLogger(__name__)
 
 
 class MjpegServer(FrameSink):
     """HTTP server of the newest image: ``/`` is a page, ``/stream.mjpg`` Motion JPEG, ``/snapshot.jpg`` one JPEG.
 
-    Each client has a thread and gets the newest image whenever it has taken the one before, so that a slow one delays
-    nobody. These threads encode the JPEGs, each image once, and only while somebody watches.
+    Each client gets the newest image whenever it has taken the one before, so that a slow one delays nobody. One thread
+    serves all of them and another encodes the JPEGs, each image once, and only while somebody watches. Clients need the
+    token as ``?token=``, as the password of basic authentication or as a bearer token.
 
     Args:
         address: a port, on the loopback interface, or an address of this machine and a port, such as ``0.0.0.0:8080``
             for the whole network; port 0 is a free one.
         repeat_seconds: how often an unchanged image is sent again.
+        token: that clients must know; None makes one, but on the loopback interface, where none is needed.
 
     Raises:
-        InputError: it is no address.
+        InputError: it is no address, or no token.
         OutputError: nothing can be served there, as when another program uses the port.
     """
 
-    def __init__(self, address: str, repeat_seconds: float = REPEAT_SECONDS) -> None:
+    def __init__(self, address: str, repeat_seconds: float = REPEAT_SECONDS, token: str | None = None) -> None:
         host, port = parse_address(address)
-        self._newest = _NewestJpeg()
-        try:
-            self._server = _Server(host, port, self._newest, repeat_seconds)
-        except (socket.gaierror, UnicodeError) as error:
-            raise InputError(f"cannot serve at {address}: there is no address {host}, try 127.0.0.1") from error
-        except OSError as error:
-            raise OutputError(
-                f"cannot serve at {host} port {port} ({error.strerror or error}): choose another port or address"
-            ) from error
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(POLL_SECONDS,), name="stream server", daemon=True
-        )
+        if token is not None:
+            check_token(token)
+        self._socket = _listen(address, host, port)
+        self._host, self._port = self._socket.getsockname()[:2]
+        if token is None and not ipaddress.ip_address(self._host).is_loopback:
+            token = make_token()
+        self._token = token
+        self._gate = Gate(self._host, token)
+        self._repeat_seconds = repeat_seconds
+        self._loop = asyncio.new_event_loop()
+        self._newest = _NewestJpeg(self._loop)
+        self._stop = asyncio.Event()
+        self._error: OutputError | None = None
+        self._connections = 0
+        self._streams: dict[asyncio.StreamWriter, float] = {}
+        """Clients that watch, with the time at which each had taken its last image."""
+        self._thread = threading.Thread(target=self._run, name="stream server", daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        """URL of the page, for a browser on this machine."""
-        address, port = ipaddress.ip_address(self._server.host), self._server.server_port
-        if address.is_unspecified:
-            return f"http://localhost:{port}/"
-        return f"http://[{address}]:{port}/" if address.version == 6 else f"http://{address}:{port}/"
+        """URL of the page, for a browser on this machine; without the token."""
+        if self.is_everywhere:
+            return f"http://localhost:{self._port}/"
+        address = ipaddress.ip_address(self._host)
+        return f"http://[{address}]:{self._port}/" if address.version == 6 else f"http://{address}:{self._port}/"
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it listens at all addresses of this machine."""
+        return ipaddress.ip_address(self._host).is_unspecified
+
+    @property
+    def link(self) -> str:
+        """`url` with the token, if one is needed."""
+        return self.url if self._token is None else f"{self.url}?token={self._token}"
 
     def write(self, image: BgrImage, time: Fraction | float) -> None:
         """Serve this image from now on.
@@ -89,18 +142,188 @@ class MjpegServer(FrameSink):
         Args:
             image: uint8 [H, W, 3] BGR, of any size; not copied, so it must not be changed afterwards.
             time: is not used.
+
+        Raises:
+            OutputError: the server has stopped, or images cannot be encoded.
         """
+        if error := self._error or self._newest.error:
+            raise error
         self._newest.put(image)
 
     def close(self) -> None:
         """Stop serving and close all connections."""
-        self._newest.close()
-        self._server.shutdown()
-        self._server.server_close()
+        with suppress(RuntimeError):
+            # The loop is closed where it was called before, or where the server has stopped.
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def abort(self) -> None:
         self.close()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                # A client that disconnects is not worth a line.
+                self._loop.set_exception_handler(lambda _, context: log.debug("%s", context.get("message")))
+                runner.run(self._serve())
+        except BaseException as error:
+            self._error = OutputError(f"the server at {self.url} has stopped ({error!r}): start it again")
+        finally:
+            self._socket.close()
+            self._newest.close()
+
+    async def _serve(self) -> None:
+        options: dict[str, Any] = {"sock": self._socket, "backlog": BACKLOG, "limit": LONGEST_REQUEST}
+        server = await asyncio.start_server(self._connected, **options)
+        try:
+            await self._stop.wait()
+        finally:
+            server.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        try:
+            if self._connections <= MOST_CONNECTIONS:
+                await self._answer_all(reader, writer)
+            elif self._connections <= 2 * MOST_CONNECTIONS:
+                await self._refuse(reader, writer, _full())
+        except (OSError, TimeoutError):
+            # Whoever hangs up, or takes too long.
+            return
+        finally:
+            self._connections -= 1
+            self._streams.pop(writer, None)
+            writer.transport.abort()
+
+    async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request after the other until the client or a time limit ends that."""
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        # So that a write is over when the system has taken all of it.
+        writer.transport.set_write_buffer_limits(high=0)
+        try:
+            keeps = True
+            while keeps:
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    request = await read_request(reader)
+                if request is None:
+                    return
+                self._gate.check(request)
+                keeps = request.keeps_alive and request.path != STREAM
+                await self._answer(request, reader, writer)
+            await _part(reader, writer)
+        except RequestError as error:
+            await self._refuse(reader, writer, error)
+
+    async def _answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        match request.path:
+            case "/":
+                # The page asks for the stream with the token that it was asked for with.
+                query = b"" if not self._gate.lets_embed(request) else f"?token={self._token}".encode()
+                headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": PAGE_POLICY}
+                await self._send(request, writer, headers, PAGE % (STYLE, query))
+            case "/snapshot.jpg":
+                jpeg = (await self._newest.get())[1]
+                if not jpeg:
+                    raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "No picture yet", _retry(1))
+                await self._send(request, writer, {"Content-Type": "image/jpeg"}, jpeg)
+            case _ if request.path == STREAM:
+                await self._stream(request, reader, writer)
+            case _:
+                raise RequestError(HTTPStatus.NOT_FOUND, "There is no such page")
+
+    async def _send(
+        self, request: Request, writer: asyncio.StreamWriter, headers: Mapping[str, str], body: bytes | None
+    ) -> None:
+        """Send an answer, or only its head, as for HEAD or where None is for a body without end."""
+        policy = {"Cross-Origin-Resource-Policy": "cross-origin"} if self._gate.lets_embed(request) else {}
+        length = {} if body is None else {"Content-Length": str(len(body))}
+        keeps = body is not None and request.keeps_alive
+        connection = {"Connection": "keep-alive" if keeps else "close"}
+        head = answer_head(HTTPStatus.OK, {**headers, **policy, **length, **connection})
+        await _write(writer, head if body is None or request.method == "HEAD" else head + body)
+
+    async def _stream(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if request.method == "GET":
+            self._take_place(writer)
+        await self._send(request, writer, {"Content-Type": "multipart/x-mixed-replace; boundary=frame"}, None)
+        if request.method == "HEAD":
+            return
+        await _write(writer, b"--frame\r\n")
+        number = 0
+        while True:
+            self._streams[writer] = time.monotonic()
+            number, jpeg = await self._newest.get(number, self._repeat_seconds)
+            if jpeg:
+                # With the boundary that ends the part: browsers show an image when they have read that.
+                head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
+                await _write(writer, head + jpeg + b"\r\n--frame\r\n")
+            elif reader.at_eof():
+                return
+
+    def _take_place(self, writer: asyncio.StreamWriter) -> None:
+        now = time.monotonic()
+        if len(self._streams) >= MOST_STREAMS:
+            slowest = min(self._streams, key=self._streams.__getitem__)
+            if now - self._streams[slowest] < STALLED_SECONDS:
+                raise _full()
+            del self._streams[slowest]
+            slowest.transport.abort()
+        self._streams[writer] = now
+
+    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, error: RequestError) -> None:
+        body = f"{error}\n".encode()
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), "Connection": "close"}
+        await _write(writer, answer_head(error.status, {**headers, **error.headers}) + body)
+        await _part(reader, writer)
+
+
+class _NewestJpeg:
+    """The newest image with a serial number, encoded when a client first asks for it.
+
+    Args:
+        loop: of the server.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.error: OutputError | None = None
+        """Why the last image could not be encoded."""
+        self._loop = loop
+        self._newest: tuple[int, BgrImage | None] = (0, None)
+        self._encoded = (0, b"")
+        self._changed = asyncio.Event()
+        self._encoding = asyncio.Lock()
+        self._encoder = ThreadPoolExecutor(1, "jpeg")
+
+    def put(self, image: BgrImage) -> None:
+        self._newest = (self._newest[0] + 1, image)
+        with suppress(RuntimeError):
+            # The loop is closed.
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def close(self) -> None:
+        self._encoder.shutdown(wait=False, cancel_futures=True)
+
+    async def get(self, after: int = 0, timeout: float = 0) -> tuple[int, bytes]:
+        """Number and JPEG of the newest image, as soon as its number exceeds ``after``, or after ``timeout`` seconds.
+
+        The JPEG is empty while there is no image.
+        """
+        if self._newest[0] <= after:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
+        async with self._encoding:
+            number, image = self._newest
+            if image is not None and number != self._encoded[0]:
+                try:
+                    self._encoded = (number, await self._loop.run_in_executor(self._encoder, _encode, image))
+                except Exception as error:
+                    self.error = OutputError(f"the server cannot encode the painting ({error}): start it again")
+            return self._encoded
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -118,158 +341,51 @@ def parse_address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-class _NewestJpeg:
-    """The newest image with a serial number, encoded when a client first asks for it."""
-
-    def __init__(self) -> None:
-        self._newest: tuple[int, BgrImage | None] = (0, None)
-        self._encoded = (0, b"")
-        self._closed = False
-        self._changed = threading.Condition()
-        self._encoding = threading.Lock()
-
-    def put(self, image: BgrImage) -> None:
-        with self._changed:
-            self._newest = (self._newest[0] + 1, image)
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def get(self, after: int = 0, timeout: float = 0) -> tuple[int, bytes] | None:
-        """Number and JPEG of the newest image, as soon as its number exceeds ``after``, or after ``timeout`` seconds.
-
-        The JPEG is empty while there is no image; None means that the server is closing.
-        """
-        import cv2
-
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._newest[0] > after, timeout)
-            if self._closed:
-                return None
-        with self._encoding:
-            number, image = self._newest
-            if image is not None and number != self._encoded[0]:
-                _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-                self._encoded = (number, data.tobytes())
-            return self._encoded
+def _listen(address: str, host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        # On Windows, SO_REUSEADDR would let two programs use one port.
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except BaseException as error:
+        listener.close()
+        if isinstance(error, socket.gaierror | UnicodeError):
+            raise InputError(f"cannot serve at {address}: there is no address {host}, try 127.0.0.1") from error
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"cannot serve at {host} port {port} ({error.strerror or error}): choose another port or address"
+            ) from error
+        raise
+    return listener
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    # On Windows, SO_REUSEADDR would let two programs use one port.
-    allow_reuse_address = sys.platform != "win32"
+def _encode(image: BgrImage) -> bytes:
+    import cv2
 
-    def __init__(self, host: str, port: int, newest: _NewestJpeg, repeat_seconds: float) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.newest = newest
-        self.repeat_seconds = repeat_seconds
-        self._connections: set[socket.socket] = set()
-        self._changed = threading.Condition()
-        super().__init__((host, port), _Handler)
-        local = ipaddress.ip_address(self.host).is_loopback
-        self._names = {"localhost", "127.0.0.1", "::1", self.host} if local else set()
-
-    def server_bind(self) -> None:
-        # HTTPServer.server_bind also resolves the machine's name, which can take seconds.
-        socketserver.TCPServer.server_bind(self)
-        self.host, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def allows(self, host: str | None) -> bool:
-        """Whether a request with this Host header may be answered.
-
-        On the loopback interface, unknown Host headers are rejected (DNS rebinding): they come from a web page whose
-        domain was pointed at this machine, and whose scripts would read what is served here.
-        """
-        if host is None or not self._names:
-            return True
-        try:
-            return urlsplit(f"//{host}").hostname in self._names
-        except ValueError:
-            return False
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        with self._changed:
-            self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        super().shutdown_request(request)
-        with self._changed:
-            self._connections.discard(request)
-            self._changed.notify_all()
-
-    def server_close(self) -> None:
-        super().server_close()
-        with self._changed:
-            for connection in self._connections:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-            self._changed.wait_for(lambda: not self._connections, timeout=1)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that disconnects is not worth a traceback.
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    timeout = STALL_SECONDS
-    disable_nagle_algorithm = True
+async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Write, and wait until the system has taken all of it."""
+    async with asyncio.timeout(STALL_SECONDS):
+        writer.write(data)
+        await writer.drain()
 
-    def do_GET(self) -> None:
-        if not self.server.allows(self.headers["Host"]):
-            self.send_error(HTTPStatus.FORBIDDEN, "Ask for localhost")
-            return
-        match self.path.partition("?")[0]:
-            case "/":
-                self._send("text/html; charset=utf-8", PAGE)
-            case "/snapshot.jpg":
-                newest = self.server.newest.get()
-                if newest is not None and newest[1]:
-                    self._send("image/jpeg", newest[1])
-                else:
-                    self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "No picture yet")
-            case "/stream.mjpg":
-                self._stream()
-            case _:
-                self.send_error(HTTPStatus.NOT_FOUND)
 
-    def do_HEAD(self) -> None:
-        self.do_GET()
+async def _part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """End a connection so that the answer arrives: read on for a moment (lingering close)."""
+    writer.write_eof()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while await reader.read(LONGEST_REQUEST):
+                pass
 
-    def _send(self, kind: str, data: bytes) -> None:
-        self._begin(kind, len(data))
-        if self.command != "HEAD":
-            self.wfile.write(data)
 
-    def _begin(self, kind: str, length: int | None = None) -> None:
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", kind)
-        self.send_header("Cache-Control", "no-store")
-        if length is not None:
-            self.send_header("Content-Length", str(length))
-        self.end_headers()
+def _full() -> RequestError:
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "It is full: try again soon", _retry(RETRY_SECONDS))
 
-    def _stream(self) -> None:
-        self._begin("multipart/x-mixed-replace; boundary=frame")
-        if self.command == "HEAD":
-            return
-        self.wfile.write(b"--frame\r\n")
-        number = 0
-        while (newest := self.server.newest.get(number, self.server.repeat_seconds)) is not None:
-            number, data = newest
-            if data:
-                # With the boundary that ends the part: browsers show an image when they have read that.
-                head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
-                self.wfile.write(head + data + b"\r\n--frame\r\n")
 
-    def version_string(self) -> str:
-        return "livestyle"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Requests are not logged."""
+def _retry(seconds: int) -> dict[str, str]:
+    return {"Retry-After": str(seconds)}
