@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .errors import DeviceError, InputError, LivestyleError, ModelError, OutputError, StyleError
     from .jobs.batch import stylize_video
     from .jobs.image import stylize_image
-    from .jobs.video import VideoOptions
+    from .jobs.options import VideoOptions
     from .media.capture.sources import open_source
     from .media.mask import Mask
     from .render.color import ColorMode
@@ -37,7 +37,7 @@ _HOMES = {
     "errors": ("DeviceError", "InputError", "LivestyleError", "ModelError", "OutputError", "StyleError"),
     "jobs.batch": ("stylize_video",),
     "jobs.image": ("stylize_image",),
-    "jobs.video": ("VideoOptions",),
+    "jobs.options": ("VideoOptions",),
     "media.capture.sources": ("open_source",),
     "media.mask": ("Mask",),
     "render.color": ("ColorMode",),

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from livestyle import Look, Mask, Style, Stylizer, Timeline, VideoOptions
 from livestyle.jobs.batch import ImageBatch, VideoBatch
 from livestyle.jobs.report import Done, Result
+from tests.program import IDENTITY
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
@@ -16,6 +19,20 @@ H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 def lavfi(frames: int = 10, rate: str = "25", size: str = "64x64") -> list[str]:
     """A video of so many frames, as an input of ffmpeg."""
     return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={frames / float(rate)}"]
+
+
+class Stop(Stylizer):
+    """A Stylizer during whose work somebody presses Ctrl-C."""
+
+    def __init__(self, frames: int, model: Path | None = IDENTITY) -> None:
+        super().__init__(model, device="cpu")
+        self.left = frames
+
+    def stylize(self, *arguments: Any, **more: Any) -> np.ndarray:
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().stylize(*arguments, **more)
 
 
 def names(folder: Path) -> list[str]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from livestyle.engine.model import package_folder
 from livestyle.engine.stylizer import Stylizer
+from livestyle.jobs.options import VideoOptions
 from livestyle.jobs.progress import Display
-from livestyle.jobs.video import VideoJob, VideoOptions
+from livestyle.jobs.video import VideoJob
 from livestyle.live.outputs import Outputs
 from livestyle.live.render_thread import Painting, RenderThread
 from livestyle.media.capture.camera import Camera

@@ -164,14 +164,19 @@ def cameras(
 @look_options()
 def video(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="Videos, folders of them, patterns such as films/*.mov, or -.")
+        list[Path],
+        typer.Argument(
+            metavar="IN...",
+            help="Videos, folders of them, patterns such as films/*.mov, numbered pictures such as f_%04d.png, or -.",
+        ),
     ],
     output: Annotated[
         Path,
         typer.Option(
             "--output",
             "-o",
-            help="The video to write: .mp4, .mov, .mkv, .webm, .gif, .webp; a folder for several; or -.",
+            help="The video to write: .mp4, .mov, .mkv, .webm, .gif, .webp; numbered pictures such as g_%04d.png; "
+            "a folder for several; or -.",
         ),
     ],
     style: TimedStyleOption = None,
@@ -183,7 +188,11 @@ def video(
     end: Annotated[str | None, typer.Option(help="End there.")] = None,
     size: SizeOption = None,
     fps: Annotated[
-        str | None, typer.Option(help="Frames a second, such as 25 or 30000/1001; without it, as they come.")
+        str | None,
+        typer.Option(
+            help="Frames a second, such as 25 or 30000/1001; without it, as they come. Numbered pictures have this "
+            "rate. (default: 25)"
+        ),
     ] = None,
     codec: Annotated[
         str | None, typer.Option(help="h264, hevc, av1, vp9 or prores; without it vp9 in .webm, h264 elsewhere.")
@@ -209,6 +218,9 @@ def video(
         str, typer.Option(help="auto, off, frame (one of two fields, as auto) or field (one of each).")
     ] = "auto",
     tone_map: Annotated[str, typer.Option(help="auto (HDR becomes SDR) or off (HDR keeps its colours).")] = "auto",
+    alpha: Annotated[
+        bool, typer.Option("--alpha", help="Keep the transparency of numbered pictures, in numbered pictures.")
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -225,8 +237,8 @@ def video(
     """Paint videos; sound, subtitles, chapters and timing stay as they are."""
     from livestyle.jobs.batch import VideoBatch
     from livestyle.jobs.frame_rate import parse_rate
+    from livestyle.jobs.options import VideoOptions
     from livestyle.jobs.report import print_json, print_result
-    from livestyle.jobs.video import VideoOptions
     from livestyle.media.resize import parse_size
     from livestyle.media.video.codecs import Encoding
     from livestyle.media.video.stdio import is_stdout, parse_raw
@@ -247,6 +259,7 @@ def video(
         video_track=video_track,
         deinterlace=deinterlace,
         tone_map=tone_map,
+        alpha=alpha,
         dry_run=dry_run,
     )
     opened = open_mask(mask, background)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,21 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError, OutputError
-from livestyle.media.images import WRITABLE, is_writable
+from livestyle.media.images import WITH_ALPHA, WRITABLE, is_writable
+from livestyle.media.images.numbered import Numbered, is_steady, sequences_of
 from livestyle.media.mask import Mask
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.codecs import FORMATS, Encoding, container_of
+from livestyle.media.video.files import sequence_at
 from livestyle.media.video.stdio import STDIO, is_pipe
 from livestyle.render.color import ColorMode
 from livestyle.styles.matching import check_matching
 
 from .image import ImageJob
+from .options import VideoOptions, check_size
 from .paths import (
     check_folder,
     check_taken,
     check_target,
     expand_images,
     expand_videos,
+    files_at,
     is_folder,
     is_there,
     make_folder,
@@ -34,7 +39,7 @@ from .paths import (
 from .report import Done, Outcome, Result, Skipped, style_name
 from .resume import store_folder
 from .runner import check_workers, run_jobs
-from .video import VideoJob, VideoOptions, can_be_resumed, check_size
+from .video import VideoJob, can_be_resumed
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
@@ -140,7 +145,7 @@ class VideoBatch:
         """Whether a result is to be made, and not one that exists and is to be kept."""
         options, force = self._options, self._force
         begun = is_folder(store_folder(path))
-        if begun and not force and is_there(path):
+        if begun and not force and files_at(path):
             raise OutputError(
                 f"{path} exists, and to replace it was begun before: resume and force that, or force a new beginning",
                 setting=("resume", "force"),
@@ -155,7 +160,7 @@ class VideoBatch:
             raise OutputError(
                 f"{path} is written in one piece, which cannot be resumed: leave resuming out", setting="resume"
             )
-        return begun or force or not is_there(path)
+        return begun or force or not files_at(path)
 
 
 class ImageBatch:
@@ -213,6 +218,12 @@ class ImageBatch:
             plan.make_folder()
         for image in filter(is_animated, plan.sources):
             log.warning("%s is animated and only its first frame is painted: livestyle video paints all of it", image)
+        for sequence, files in sequences_of(plan.sources).items():
+            if is_steady(sequence.numbers()):
+                log.warning(
+                    "%d pictures are a numbered sequence, each painted for itself: livestyle video %s holds them still",
+                    *(len(files), shlex.quote(str(sequence.path))),
+                )
         notes: dict[str, list[Path]] = {}
 
         def note(outcome: Outcome) -> None:
@@ -302,21 +313,32 @@ class _Plan:
 
 def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions) -> _Plan:
     videos = expand_videos(sources)
-    several = len(videos) > 1 or not all(source.is_file() or is_pipe(source) for source in sources)
+    is_file = target.suffix.lower() in FORMATS or Numbered.parse(target) is not None
+    is_sequence = sequence_at(videos[0]) is not None and (is_file or not any(map(is_folder, sources)))
+    several = len(videos) > 1 or not (is_sequence or all(source.is_file() or is_pipe(source) for source in sources))
     pipes = [end for end in (target, *videos) if is_pipe(end)]
     if pipes or (not several and not is_folder(target)):
         plan = _Plan([(video, target) for video in videos], several and not any(map(is_pipe, videos)))
         if not is_pipe(target):
-            check_target(target, FORMATS, "painted.mp4")
+            check_target(target, WRITABLE if Numbered.parse(target) else FORMATS, "painted.mp4")
             container_of(target, options.encoding)
     else:
-        if target.suffix.lower() in FORMATS and not is_folder(target):
+        if is_file and not is_folder(target):
             raise OutputError(f"{target} is one video: for several, name a folder to write them to")
         check_folder(target)
-        names = name_results(videos, lambda video: _result_suffix(video, options.encoding))
+        named = [_as_video(video) for video in videos]
+        names = name_results(named, lambda video: _result_suffix(video, options.encoding))
         plan = _Plan([(video, target / name) for video, name in zip(videos, names, strict=True)], several, target)
         for _, path in plan.pairs:
             container_of(path, options.encoding)
+    if options.alpha:
+        for source, path in plan.pairs:
+            if sequence_at(source) is None or Numbered.parse(path) is None or path.suffix.lower() not in WITH_ALPHA:
+                raise OutputError(
+                    f"cannot keep the transparency of {source} in {path}: it goes from numbered pictures into numbered "
+                    f"pictures that have it ({' '.join(WITH_ALPHA)})",
+                    setting="alpha",
+                )
     if not pipes:
         if options.raw is not None:
             raise InputError("raw frames come from standard input or go to standard output: give - for one of them")
@@ -328,6 +350,12 @@ def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions) -
         # A pipe's container; what is out of its codec's range is refused now.
         options.encoding.within("matroska")
     return plan
+
+
+def _as_video(source: Path) -> Path:
+    """A source under the name that a video file of it has."""
+    numbered = sequence_at(source)
+    return source if numbered is None else numbered.folder / f"{numbered.title}.mp4"
 
 
 def _result_suffix(video: Path, encoding: Encoding) -> str:

@@ -11,7 +11,8 @@ from tempfile import TemporaryFile
 
 from livestyle.errors import InputError, OutputError
 from livestyle.files import LONGEST_NAME
-from livestyle.media.images import images_in
+from livestyle.media.images import images_in, is_writable
+from livestyle.media.images.numbered import Numbered, sequences_of
 from livestyle.media.video.animation import is_animated
 from livestyle.media.video.stdio import STDIO, is_pipe
 from livestyle.styles.library import with_home
@@ -57,10 +58,49 @@ def expand_images(sources: Sequence[Path]) -> list[Path]:
 def expand_videos(sources: Sequence[Path]) -> list[Path]:
     """Video files that files, folders and glob patterns name, each once; unchanged where standard input is among them.
 
+    Numbered images are a video: their pattern stands for them, whether they are named by it, by one of them, by many
+    or, where it holds no other video, by their folder.
+
     Raises:
         InputError: one of them names none.
     """
-    return list(sources) if STDIO in sources else _expand(sources, videos_in, "video")
+    if STDIO in sources:
+        return list(sources)
+    found: dict[Path, None] = {}
+    members: set[Path] = set()
+    for path in _expand(sources, _videos_or_sequences_in, "video"):
+        if path in members:
+            continue
+        sequence = None if not path.is_file() or _is_video(path) else Numbered.of_member(path)
+        if sequence is None:
+            found[path] = None
+            continue
+        files = sequence.files()
+        members.update(files)
+        found[sequence.path] = None
+        log.warning("%s is one of %d numbered pictures, %s: one video", path, len(files), sequence.path)
+    return list(found)
+
+
+def _videos_or_sequences_in(folder: Path) -> list[Path]:
+    """Videos of a folder; where it has none, the patterns of its numbered images, which is said."""
+    videos = videos_in(folder)
+    sequences = sequences_of(images_in(folder))
+    if videos or not sequences:
+        if sequences:
+            log.warning("%s has numbered pictures too: %s", folder, ", ".join(str(found.path) for found in sequences))
+        return videos
+    for sequence, files in sequences.items():
+        log.warning("%s has %d numbered pictures, %s: one video", folder, len(files), sequence.path)
+    return [sequence.path for sequence in sequences]
+
+
+def files_at(path: Path) -> list[Path]:
+    """The file at a path, or the files that its pattern stands for (`Numbered`); none where nothing is there."""
+    if is_there(path):
+        return [path]
+    numbered = Numbered.parse(path)
+    return [] if numbered is None else numbered.files()
 
 
 def videos_in(folder: Path) -> list[Path]:
@@ -110,8 +150,8 @@ def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], 
             files = list_folder(source)
             if not files:
                 raise InputError(f"there is no {kind} in the folder {source}")
-            _say_what_is_left_out(source, files, kind)
-        elif is_there(source):
+            _say_what_is_left_out(source, [file for path in files for file in files_at(path)], kind)
+        elif is_there(source) or (kind == "video" and files_at(source)):
             files = [source]
         elif any(letter in str(source) for letter in "*?["):
             # Shells on Windows do not expand glob patterns.
@@ -126,7 +166,7 @@ def _expand(sources: Sequence[Path], list_folder: Callable[[Path], list[Path]], 
         else:
             raise InputError(f"there is no {kind} {source}")
         for file in files:
-            found.setdefault(_identity(file), file)
+            found.setdefault(_identity(file) if is_there(file) else file, file)
     if not found:
         raise InputError(f"no {kind} was given")
     return list(found.values())
@@ -185,7 +225,10 @@ def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
     if is_folder(path):
         raise OutputError(f"{path} is a folder: name the file to write, such as {path / example}")
     if path.suffix.lower() not in suffixes:
-        raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}")
+        numbered = f", or write pictures with a number in their name: {path.stem}_%04d{path.suffix}"
+        raise OutputError(
+            f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}{numbered * is_writable(path)}"
+        )
     if not is_folder(path.parent):
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}, make it first")
     _check_writable(path.parent, path)
@@ -229,8 +272,8 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
     """
     seen: set[str] = set()
     # What is written to a pipe replaces nothing.
-    taken = [path for path in targets if is_there(path) and not is_pipe(path)]
-    sources_there = {_identity(source) for source in sources if is_there(source)}
+    taken = [file for path in targets if not is_pipe(path) for file in files_at(path)]
+    sources_there = {_identity(file) for source in sources for file in files_at(source)}
     masks_there = {_identity(mask)} if mask is not None and is_there(mask) else set()
     for path in targets:
         if len(os.fsencode(path.name)) > LONGEST_NAME:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
@@ -19,11 +19,11 @@ from livestyle.errors import OutputError
 from livestyle.files import atomic_write, hidden_path
 from livestyle.media.frames import BgrImage, FrameSource, VideoSink
 from livestyle.media.video.codecs import Encoding
-from livestyle.media.video.encoder import EncoderSetup, VideoEncoder
+from livestyle.media.video.encoder import PacketSource
+from livestyle.media.video.files import open_writer
 from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.libav import av
 from livestyle.media.video.packets import read_packets, write_packets
-from livestyle.media.video.writer import VideoWriter
 
 SEGMENT_FRAMES = 250
 """Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
@@ -193,7 +193,7 @@ class SegmentStore:
 
 
 class SegmentedWriter(VideoSink):
-    """Sink of a video file whose segments are encoded independently of one another and kept in a store.
+    """Sink of a video file or an image sequence in segments, which are encoded independently and kept in a store.
 
     Segments that are in the store already are remuxed from it; the frames written in their place are not encoded.
 
@@ -215,13 +215,13 @@ class SegmentedWriter(VideoSink):
         store.prepare()
         self._store = store
         try:
-            self._writer = VideoWriter(path, info, source, encoding, partial=store.video, encoder=self._segments)
+            self._writer = open_writer(path, info, source, encoding, partial=store.video, encoder=self._segments)
         except BaseException:
             store.stop()
             raise
 
-    def _segments(self, setup: EncoderSetup) -> _SegmentEncoder:
-        self._encoder = _SegmentEncoder(setup, self._store)
+    def _segments(self, make: Callable[[], PacketSource]) -> _SegmentEncoder:
+        self._encoder = _SegmentEncoder(make, self._store)
         return self._encoder
 
     def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
@@ -260,12 +260,12 @@ class SegmentedWriter(VideoSink):
 class _SegmentEncoder:
     """Source of a stream's packets (`PacketSource`), segment by segment: from the store, or from a new encoder."""
 
-    def __init__(self, setup: EncoderSetup, store: SegmentStore) -> None:
-        self._setup = setup
+    def __init__(self, make: Callable[[], PacketSource], store: SegmentStore) -> None:
+        self._make = make
         self._store = store
         self._index = 0
         self._kept: Iterator[av.Packet[Any]] | None = None
-        self._encoder: VideoEncoder | None = None
+        self._encoder: PacketSource | None = None
         self._last_dts: int | None = None
 
     @property
@@ -280,7 +280,7 @@ class _SegmentEncoder:
             # One packet a frame, as an encoder gives them, so that sound and images stay interleaved.
             return self._in_order(islice(self._kept, 1))
         if self._encoder is None:
-            self._encoder = VideoEncoder(self._setup)
+            self._encoder = self._make()
             self._store.begin()
         return self._in_order(self._store.keep(self._encoder.encode(image, pts, duration)))
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from livestyle import __version__
-from livestyle.engine.model import MINIMUM_SIDE
 from livestyle.errors import InputError
+from livestyle.media.alpha import taken_off_white
 from livestyle.media.frames import Frame, VideoSink, VideoSource
+from livestyle.media.images.numbered import Numbered
 from livestyle.media.mask import Mask, reopened
 from livestyle.media.resize import fit_size, resize
-from livestyle.media.video.codecs import Encoding, container_of
-from livestyle.media.video.deinterlace import check_mode
+from livestyle.media.video.codecs import container_of
+from livestyle.media.video.files import FileWriter, open_reader, open_writer, sequence_at
+from livestyle.media.video.image_sequence import SequenceReader
 from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.libav import av
 from livestyle.media.video.reader import VideoReader
@@ -39,15 +41,13 @@ from livestyle.media.video.stdio import (
     read_pipe,
     write_pipe,
 )
-from livestyle.media.video.tone_map import check_mode as check_tone_map
-from livestyle.media.video.writer import VideoWriter
 from livestyle.render.color import ColorMode
 from livestyle.render.renderer import Renderer
 from livestyle.styles.matching import match_look
 from livestyle.styles.timeline import Timeline
 
-from . import resume
-from .frame_rate import at_rate, check_rate
+from .frame_rate import at_rate
+from .options import VideoOptions
 from .prefetch import StageLoad, Stopwatch, WriteBehind, read_ahead
 from .progress import Display
 from .report import Plan, Result, style_name
@@ -66,70 +66,6 @@ SAMPLE_STEP = 25
 """One in so many of these frames is sampled."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class VideoOptions:
-    """What becomes of a video beside its painting.
-
-    Attributes:
-        size: width and height in pixels that the frames are scaled to fit in, up or down, with their shape kept.
-        fps: frames per second, constant: frames are repeated or dropped by their time. None keeps every frame's time.
-        start: seconds of the source at which the result begins.
-        end: seconds of the source at which it ends.
-        encoding: codec and its parameters.
-        raw: format of bare frames on standard input; such frames go to standard output too. Where they only do that,
-            they are to have this size, and they get this rate unless ``fps`` says another.
-        resume: go on with what an interrupted run has left, if it left anything; results that exist are kept.
-        segment_frames: frames of a segment, the unit in which an interrupted run is kept.
-        video_track: which of several videos in the source, from 1; None is the default one, of equals the largest.
-        tone_map: ``auto`` maps HDR (PQ and HLG) to SDR before it is painted, ``off`` keeps its colours and their tags.
-        dry_run: paint nothing and write nothing, but say what would be kept, converted and left out.
-        deinterlace: ``auto`` and ``frame`` make one frame of the two fields of an interlaced one, ``field`` makes one
-            of each, ``off`` leaves them as they are.
-
-    Raises:
-        InputError: they do not fit.
-    """
-
-    size: tuple[int, int] | None = None
-    fps: Fraction | None = None
-    start: Fraction | None = None
-    end: Fraction | None = None
-    encoding: Encoding = field(default_factory=Encoding)
-    raw: RawFormat | None = None
-    resume: bool = False
-    segment_frames: int = field(default_factory=lambda: resume.SEGMENT_FRAMES)
-    video_track: int | None = None
-    deinterlace: str = "auto"
-    tone_map: str = "auto"
-    dry_run: bool = False
-
-    def __post_init__(self) -> None:
-        check_size(self.size)
-        check_mode(self.deinterlace)
-        check_tone_map(self.tone_map)
-        for name in ("fps", "start", "end"):
-            self._make_exact(name)
-        if self.segment_frames < 1:
-            raise InputError(f"a segment has at least one frame, not {self.segment_frames}")
-        if self.fps is not None:
-            check_rate(self.fps)
-        if (self.start or 0) < 0:
-            raise InputError("a start is 0 seconds or more")
-        if self.end is not None and self.end <= (self.start or 0):
-            raise InputError(
-                f"the end at {float(self.end):g} s is not behind the start at {float(self.start or 0):g} s"
-            )
-
-    def _make_exact(self, name: str) -> None:
-        """Make a number of a Python program a Fraction: 29.97 as it is written, and not its binary approximation."""
-        value = getattr(self, name)
-        if value is not None:
-            try:
-                object.__setattr__(self, name, Fraction(str(value)))
-            except ValueError:
-                raise InputError(f"{name} is a number, not {value!r}") from None
 
 
 @dataclass(frozen=True)
@@ -193,11 +129,11 @@ class VideoJob:
             except BaseException as error:
                 self._explain_rest(store, error)
                 raise
-            notes = video.notes if isinstance(video, VideoReader) else []
+            notes = video.notes
             for text in (*notes, video.damage, mask.damage if isinstance(mask, Mask) else None):
                 if text is not None:
                     log.warning("%s", text)
-            if isinstance(sink, VideoWriter | SegmentedWriter):
+            if isinstance(sink, FileWriter | SegmentedWriter):
                 notes = [text for text in (sink.warning,) if text] + notes
         seconds = perf_counter() - started
         return Result(
@@ -225,12 +161,11 @@ class VideoJob:
             info = self._info(video.info)
             written = replace(info, width=2 * info.width) if self.look.side_by_side else info
             partial = Path(folder) / f"plan{self.path.suffix}"
-            writer = VideoWriter(self.path, written, video, self.options.encoding, partial=partial)
+            writer = open_writer(self.path, written, video, self.options.encoding, partial=partial)
             try:
                 survey = writer.survey
             finally:
                 writer.abort()
-            notes = video.notes if isinstance(video, VideoReader) else []
             return Plan(
                 self.source,
                 self.path,
@@ -239,7 +174,7 @@ class VideoJob:
                 written.height,
                 self._expected(video) or 0,
                 0,
-                notes=tuple(notes),
+                notes=(*video.notes, *([video.damage] if video.damage else [])),
                 kept=tuple(survey.kept),
                 converted=tuple(survey.converted),
                 left_out=tuple(survey.left_out),
@@ -250,7 +185,7 @@ class VideoJob:
         """What the source is called in messages."""
         return "standard input" if self.source == STDIO else str(self.source)
 
-    def _open(self) -> VideoReader | RawReader:
+    def _open(self) -> VideoReader | SequenceReader | RawReader:
         start, end = self.options.start, self.options.end
         options = self.options
         how: dict[str, Any] = {
@@ -259,7 +194,16 @@ class VideoJob:
             "tone_map": options.tone_map,
         }
         if not is_pipe(self.source):
-            return VideoReader(self.source, start, end, video_only=self._is_raw_output, **how)
+            return open_reader(
+                self.source,
+                start,
+                end,
+                rate=options.fps or (options.raw.rate if options.raw else None),
+                alpha=options.alpha,
+                described=Numbered.parse(self.path) is not None,
+                video_only=self._is_raw_output,
+                **how,
+            )
         if self.options.raw is None:
             return read_pipe(open_input(self.source), start, end, **how)
         if start is not None or end is not None:
@@ -274,6 +218,8 @@ class VideoJob:
     def _fps(self) -> Fraction | None:
         """Frames per second, constant; None keeps every frame's time, which raw frames cannot."""
         raw = self.options.raw
+        if sequence_at(self.source) is not None:
+            return None
         return (
             raw.rate if self.options.fps is None and raw is not None and not is_pipe(self.source) else self.options.fps
         )
@@ -314,7 +260,7 @@ class VideoJob:
 
         def write(item: _Painted) -> None:
             # Packets of kept frames come from the store: the sink needs the frame's time only.
-            sink.write(blank if item.image is None else item.image, item.frame.time, item.frame.duration)
+            sink.write(blank if item.image is None else self._with_alpha(item), item.frame.time, item.frame.duration)
             if item.snapshot is not None and isinstance(sink, SegmentedWriter):
                 sink.end_segment(item.snapshot)
 
@@ -346,12 +292,21 @@ class VideoJob:
         elif isinstance(error, KeyboardInterrupt) and not is_pipe(self.path):
             log.warning("%s was interrupted, and nothing of it is kept", self.path)
 
-    def _sink(self, info: VideoInfo, video: VideoReader | RawReader, store: SegmentStore | None) -> VideoSink:
+    def _with_alpha(self, item: _Painted) -> np.ndarray:
+        """A painting with the alpha channel of its frame, where there is one to keep: [H, W, 4], else [H, W, 3]."""
+        assert item.image is not None
+        alpha = item.frame.alpha
+        if alpha is None:
+            return item.image
+        alpha = alpha[:, ::-1] if self.look.mirror else alpha
+        return taken_off_white(item.image, np.hstack([alpha, alpha]) if self.look.side_by_side else alpha)
+
+    def _sink(self, info: VideoInfo, video: VideoSource, store: SegmentStore | None) -> VideoSink:
         encoding = self.options.encoding
         if store is not None:
             return SegmentedWriter(self.path, info, video, encoding, store)
         if not is_pipe(self.path):
-            return VideoWriter(self.path, info, video, encoding)
+            return open_writer(self.path, info, video, encoding)
         if self.options.raw is None:
             return write_pipe(open_output(self.path), info, video, encoding)
         return RawWriter(open_output(self.path), self.options.raw.pixel_format)
@@ -378,7 +333,7 @@ class VideoJob:
         for number, frame in enumerate(frames):
             if number >= kept:
                 # Lazy images are made here, on the thread that reads ahead; nobody looks at those of kept frames.
-                _ = frame.image
+                _ = frame.image, frame.alpha
             yield frame
 
     def _matched_look(self, stylizer: Stylizer) -> Look:
@@ -404,6 +359,7 @@ class VideoJob:
             "video track": options.video_track,
             "deinterlacing": options.deinterlace,
             "tone mapping": options.tone_map,
+            "alpha": options.alpha,
             "start": str(options.start),
             "end": str(options.end),
             "encoding": repr(options.encoding.within(container_of(self.path, options.encoding))),
@@ -432,13 +388,8 @@ class _Painted:
 
 def can_be_resumed(source: Path, path: Path) -> bool:
     """Whether a video is written in segments; pipes are not, since they cannot be read or written twice."""
-    return not (is_pipe(source) or is_pipe(path)) and path.suffix.lower() not in ONE_PIECE
-
-
-def check_size(size: tuple[int, int] | None) -> None:
-    """Raise an `InputError` for a size to fit in that is smaller than a frame of the network."""
-    if size is not None and min(size) < MINIMUM_SIDE:
-        raise InputError(f"a size has {MINIMUM_SIDE} pixels or more each way, not {size[0]}x{size[1]}")
+    is_in_one_piece = path.suffix.lower() in ONE_PIECE and Numbered.parse(path) is None
+    return not (is_pipe(source) or is_pipe(path) or is_in_one_piece)
 
 
 def _plain(value: object) -> object:
@@ -458,7 +409,11 @@ def _digest(style: StyleOverTime) -> str:
     return digest.hexdigest()
 
 
-def _version(path: Path) -> list[int]:
-    """Size and time of the last change of a file."""
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+def _version(path: Path) -> list[Any]:
+    """Size and time of the last change of a file; of an image sequence a hash of these."""
+    numbered = sequence_at(path)
+    if numbered is None:
+        found = path.stat()
+        return [found.st_size, found.st_mtime_ns]
+    versions = [(file.name, *_version(file)) for file in numbered.files()]
+    return [len(versions), hashlib.sha256(repr(versions).encode()).hexdigest()]

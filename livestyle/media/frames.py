@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,14 +26,20 @@ class Frame:
         image: upright; or a function that makes it, which is called on first access.
         time: seconds; exact (a Fraction) from a file, on the clock of `time.monotonic` from a camera.
         duration: seconds on the screen; 0 where it is unknown.
+        alpha: opacity of what was laid over white, where a source is to give it; or a function, as of ``image``.
     """
 
     def __init__(
-        self, image: BgrImage | Callable[[], BgrImage], time: Fraction | float, duration: Fraction | float = 0
+        self,
+        image: BgrImage | Callable[[], BgrImage],
+        time: Fraction | float,
+        duration: Fraction | float = 0,
+        alpha: GreyImage | Callable[[], GreyImage | None] | None = None,
     ) -> None:
         self.time = time
         self.duration = duration
         self._image = image
+        self._alpha = alpha
 
     @property
     def image(self) -> BgrImage:
@@ -42,13 +48,24 @@ class Frame:
             self._image = self._image()
         return self._image
 
+    @property
+    def alpha(self) -> GreyImage | None:
+        """Opacity, uint8 [H, W], of what was laid over white; None where all is opaque, or nobody asked for it."""
+        if callable(self._alpha):
+            self._alpha = self._alpha()
+        return self._alpha
+
     def at(self, time: Fraction | float, duration: Fraction | float) -> Frame:
         """The same image at another time."""
-        return Frame(lambda: self.image, time, duration)
+        return Frame(lambda: self.image, time, duration, lambda: self.alpha)
 
-    def changed(self, change: Callable[[BgrImage], BgrImage]) -> Frame:
-        """The frame with its image passed through a function, lazily."""
-        return Frame(lambda: change(self.image), self.time, self.duration)
+    def changed(self, change: Callable[[Any], Any]) -> Frame:
+        """The frame with its image, and its alpha channel, passed through a function of arrays, lazily."""
+
+        def alpha() -> GreyImage | None:
+            return None if self.alpha is None else change(self.alpha)
+
+        return Frame(lambda: change(self.image), self.time, self.duration, alpha)
 
 
 class FrameSource(Protocol):
@@ -102,6 +119,11 @@ class VideoSource(FrameSource, Protocol):
     @property
     def damage(self) -> str | None:
         """One sentence on what could not be read so far; None where nothing was damaged."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what was repaired or changed of the video so far, beside its ``damage``."""
+        return []
 
 
 class FrameSink(Protocol):

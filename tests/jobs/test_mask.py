@@ -21,7 +21,7 @@ import pytest
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
 from livestyle.jobs.batch import ImageBatch, VideoBatch
-from livestyle.jobs.video import VideoOptions
+from livestyle.jobs.options import VideoOptions
 from livestyle.media.mask import Mask
 from livestyle.render.color import ColorMode, keep_colors
 from livestyle.styles.library import Style, StyleLibrary

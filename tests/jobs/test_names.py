@@ -11,8 +11,8 @@ from PIL import Image
 from livestyle import Stylizer
 from livestyle.files import LONGEST_NAME, hidden_path
 from livestyle.jobs import resume
+from livestyle.jobs.options import VideoOptions
 from livestyle.jobs.resume import store_folder
-from livestyle.jobs.video import VideoOptions
 from livestyle.styles.library import Style
 from tests.batches import H264, lavfi, names, paint_images, paint_video
 from tests.ffmpeg import Make, stream

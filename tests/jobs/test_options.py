@@ -11,7 +11,7 @@ import pytest
 
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError
-from livestyle.jobs.video import VideoOptions
+from livestyle.jobs.options import VideoOptions
 from livestyle.styles.library import Style, StyleLibrary
 from livestyle.styles.timeline import Cue, Timeline
 from tests.batches import H264, lavfi, paint_video

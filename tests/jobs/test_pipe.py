@@ -17,10 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
-import livestyle.jobs.video
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.jobs.video import VideoOptions
+from livestyle.jobs.options import VideoOptions
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.stdio import RawFormat, RawReader, RawWriter, open_stdout, parse_raw, read_pipe, write_pipe
@@ -305,7 +304,7 @@ def test_sound_that_raw_frames_go_without_is_not_gathered(
             super().__init__(*arguments, **options)
             sources.append(self)
 
-    monkeypatch.setattr(livestyle.jobs.video, "VideoReader", Watched)
+    monkeypatch.setattr("livestyle.media.video.files.VideoReader", Watched)
     monkeypatch.setattr("livestyle.media.video.stdio.open_stdout", io.BytesIO)
     paint_videos([clip], Path("-"), identity, [dusk], 0.0, VideoOptions(raw=FORMAT))
     assert sources

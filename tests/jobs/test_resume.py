@@ -20,12 +20,12 @@ import livestyle.jobs.video
 from livestyle.engine.model import STYLIZE, checksum
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import OutputError
+from livestyle.jobs.options import VideoOptions
 from livestyle.jobs.report import print_json
-from livestyle.jobs.video import VideoOptions
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.pixel_formats import Packer, Unpacker
 from livestyle.styles.library import Style, StyleLibrary
-from tests.batches import H264, lavfi, names, paint_video, paint_videos
+from tests.batches import H264, Stop, lavfi, names, paint_video, paint_videos
 from tests.ffmpeg import Make, damage, packets, pixels, times
 from tests.program import IDENTITY
 
@@ -42,20 +42,6 @@ def options(**more: Any) -> VideoOptions:
 
 
 RESUME = options(resume=True)
-
-
-class Stop(Stylizer):
-    """A Stylizer during whose work somebody presses Ctrl-C."""
-
-    def __init__(self, frames: int, model: Path | None = IDENTITY) -> None:
-        super().__init__(model, device="cpu")
-        self.left = frames
-
-    def stylize(self, *arguments: Any, **more: Any) -> np.ndarray:
-        if self.left == 0:
-            raise KeyboardInterrupt
-        self.left -= 1
-        return super().stylize(*arguments, **more)
 
 
 def interrupt(
@@ -149,7 +135,7 @@ KILLED = """if True:
     import os, signal, sys
     from pathlib import Path
     from livestyle import StyleLibrary, Stylizer
-    from livestyle.jobs.video import VideoOptions
+    from livestyle.jobs.options import VideoOptions
     from tests.batches import paint_video
 
     class Killed(Stylizer):

@@ -21,8 +21,8 @@ import pytest
 from livestyle.engine.stabilizer import Stabilizer
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError, StyleError
+from livestyle.jobs.options import VideoOptions
 from livestyle.jobs.report import Result
-from livestyle.jobs.video import VideoOptions
 from livestyle.media.video.codecs import Encoding
 from livestyle.render.color import ColorMode
 from livestyle.styles.library import Style, StyleLibrary

@@ -15,5 +15,7 @@ from .reading import decode_image as decode_image
 from .reading import decode_picture as decode_picture
 from .reading import read_image as read_image
 from .reading import read_picture as read_picture
+from .writing import WITH_ALPHA as WITH_ALPHA
 from .writing import carried_metadata as carried_metadata
+from .writing import encode_image as encode_image
 from .writing import write_image as write_image

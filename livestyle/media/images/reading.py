@@ -206,8 +206,9 @@ def _raw_exif(opened: Any) -> bytes:
     raw = opened.info.get("exif") or b""
     if not raw and opened.format == "PNG":
         try:
-            # As text, which older programs write.
-            raw = opened.getexif().tobytes()
+            # As text, which older programs write; Pillow makes bytes of none, too.
+            exif = opened.getexif()
+            raw = exif.tobytes() if len(exif) else b""
         except Exception:
             raw = b""
     return bytes(raw).removeprefix(EXIF_HEADER)

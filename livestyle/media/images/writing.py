@@ -15,8 +15,10 @@ from .formats import JPEG_SUFFIXES, WRITABLE, check_dimensions, is_writable
 from .metadata import EXIF_HEADER, Metadata, parse_exif
 
 if TYPE_CHECKING:
-    from livestyle.media.frames import BgrImage
+    import numpy as np
 
+WITH_ALPHA = (".avif", ".png", ".tif", ".tiff", ".webp")
+"""Suffixes of the formats that carry transparency."""
 JPEG_QUALITY = 95
 AVIF_QUALITY = 90
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
@@ -29,12 +31,12 @@ _INCH = 0.0254
 """Metres."""
 
 
-def write_image(path: Path, image: BgrImage, metadata: Metadata | None = None) -> list[str]:
-    """Write an image, uint8 [H, W, 3] BGR, atomically, in the format of the name's suffix.
+def write_image(path: Path, image: np.ndarray, metadata: Metadata | None = None) -> list[str]:
+    """Write an image atomically, in the format of the name's suffix.
 
     Args:
         path: file to write.
-        image: in sRGB.
+        image: see `encode_image`.
         metadata: of its source; what depends on the source's pixels, such as the orientation, is left out or renewed.
 
     Returns:
@@ -42,6 +44,26 @@ def write_image(path: Path, image: BgrImage, metadata: Metadata | None = None) -
 
     Raises:
         OutputError: the suffix is none of `WRITABLE`, or the file cannot be written.
+    """
+    data = encode_image(path, image, metadata)
+    try:
+        with atomic_write(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    return carried_metadata(path, metadata or Metadata(), image.shape[1], image.shape[0])[1]
+
+
+def encode_image(path: Path, image: np.ndarray, metadata: Metadata | None = None) -> bytes:
+    """An image as the bytes of a file, in the format of a name's suffix.
+
+    Args:
+        path: whose suffix counts; it is what errors call the image.
+        image: sRGB, uint8 [H, W, 3] BGR, or [H, W, 4] with straight alpha for one of `WITH_ALPHA`.
+        metadata: see `write_image`.
+
+    Raises:
+        OutputError: the suffix is none of `WRITABLE`, or the format cannot hold the image.
     """
     if not is_writable(path):
         raise OutputError(f"cannot write {path}: end the name with one of {' '.join(WRITABLE)}")
@@ -62,12 +84,7 @@ def write_image(path: Path, image: BgrImage, metadata: Metadata | None = None) -
         raise OutputError(
             f"cannot write {path}: a {suffix} of {width}x{height} cannot be made here, use .png"
         ) from error
-    try:
-        with atomic_write(path) as file:
-            file.write(data)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    return _carried(suffix, metadata or Metadata(), kept)[1]
+    return data
 
 
 def carried_metadata(path: Path, metadata: Metadata, width: int, height: int) -> tuple[list[str], list[str]]:
@@ -91,7 +108,7 @@ def _carried(suffix: str, before: Metadata, kept: Metadata) -> tuple[list[str], 
     return [name for name in found if found[name]], [name for name in found if not found[name]]
 
 
-def _by_opencv(suffix: str, image: BgrImage) -> bytes:
+def _by_opencv(suffix: str, image: np.ndarray) -> bytes:
     import cv2
 
     is_jpeg = suffix in JPEG_SUFFIXES
@@ -106,11 +123,11 @@ def _by_opencv(suffix: str, image: BgrImage) -> bytes:
     return data.tobytes()
 
 
-def _by_pillow(suffix: str, image: BgrImage, metadata: Metadata) -> bytes:
+def _by_pillow(suffix: str, image: np.ndarray, metadata: Metadata) -> bytes:
     import cv2
     from PIL import Image
 
-    picture = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    picture = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB))
     options: dict[str, Any] = {}
     if metadata.exif and suffix in (".webp", ".avif"):
         options["exif"] = EXIF_HEADER + metadata.exif if suffix == ".webp" else metadata.exif

@@ -21,8 +21,9 @@ SHORTEST = Fraction(1, 50)
 _TOO_SHORT = Fraction(1, 100)
 """Seconds; browsers show a frame that is to last so long, or shorter, for `_INSTEAD`."""
 _INSTEAD = Fraction(1, 10)
-READER_OPTIONS = {"default_fps": "10"}
-"""Options of FFmpeg's demuxers: an APNG's frame without a duration lasts as long as in browsers."""
+READER_OPTIONS = {"default_fps": "10", "pattern_type": "none"}
+"""Options of FFmpeg's demuxers: an APNG's frame without a duration lasts as long as in browsers, and a path is the name
+of one image, whatever it looks like."""
 
 _GIF_IMAGE = 0x2C
 _GIF_CONTROL = 0xF9

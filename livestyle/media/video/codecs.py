@@ -17,6 +17,8 @@ from av.codec.context import Flags
 from av.codec.hwaccel import HWAccel
 
 from livestyle.errors import InputError, OutputError
+from livestyle.media.images import WRITABLE, is_writable
+from livestyle.media.images.numbered import Numbered
 
 FORMATS = {
     ".gif": "gif",
@@ -35,6 +37,8 @@ PROFILES = ("proxy", "lt", "standard", "hq", "4444")
 """Presets of ProRes."""
 ANIMATIONS = ("gif", "webp")
 """Containers with a codec of their own and without sound."""
+PICTURES = "image2"
+"""Numbered images, in FFmpeg's name; each has the format of its suffix."""
 
 _CARRIED = {
     "mp4": ("h264", "hevc", "av1", "vp9"),
@@ -161,6 +165,12 @@ def container_of(path: Path, encoding: Encoding) -> str:
         OutputError: the suffix is none of `FORMATS`, or its container does not carry the codec.
     """
     suffix = path.suffix.lower()
+    if Numbered.parse(path) is not None:
+        if not is_writable(path):
+            raise OutputError(f"cannot write {path}: end the name with one of {' '.join(WRITABLE)}")
+        if encoding != Encoding():
+            raise OutputError(f"cannot write {path} so: pictures have neither codec, crf, preset nor hardware encoder")
+        return PICTURES
     name = FORMATS.get(suffix)
     if name is None:
         raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(FORMATS))}")

@@ -54,7 +54,7 @@ class VideoWriter(VideoSink):
         encoding: of the images.
         stream: where to write instead, as Matroska; ``path`` is then what errors call it.
         partial: where the file grows until it is complete, on the same disk; None is beside ``path``.
-        encoder: makes the packets from the frames; None is one `VideoEncoder`.
+        encoder: makes the packets from the frames, given what makes a `VideoEncoder`; None is one of these.
 
     Raises:
         InputError: the quality is out of the codec's range.
@@ -70,7 +70,7 @@ class VideoWriter(VideoSink):
         *,
         stream: BinaryIO | None = None,
         partial: Path | None = None,
-        encoder: Callable[[EncoderSetup], PacketSource] | None = None,
+        encoder: Callable[[Callable[[], PacketSource]], PacketSource] | None = None,
     ) -> None:
         container = container_of(path, encoding) if stream is None else "matroska"
         self.path = path
@@ -85,7 +85,11 @@ class VideoWriter(VideoSink):
         self._last = self._end = -1 << 62
         try:
             self._open()
-            self._encoder = encoder(self._setup) if encoder else VideoEncoder(self._setup, self._stream.codec_context)
+            self._encoder = (
+                encoder(lambda: VideoEncoder(self._setup))
+                if encoder
+                else VideoEncoder(self._setup, self._stream.codec_context)
+            )
         except (av.FFmpegError, OSError, ValueError) as error:
             self.abort()
             if isinstance(error, ValueError) and getattr(error, "errno", errno.EINVAL) == errno.EINVAL:

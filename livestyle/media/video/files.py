@@ -1,0 +1,71 @@
+"""Video files and numbered image sequences alike: the reader and the writer of a path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from livestyle.media.frames import FrameSource
+from livestyle.media.images.numbered import Numbered
+
+from .codecs import Encoding
+from .encoder import PacketSource
+from .image_sequence import SequenceReader, SequenceWriter
+from .info import VideoInfo
+from .reader import VideoReader
+from .writer import VideoWriter
+
+FileWriter = VideoWriter | SequenceWriter
+
+
+def sequence_at(path: Path) -> Numbered | None:
+    """The image sequence that a source's path stands for; None of a video file, or where a file has this very name."""
+    return None if path.exists() else Numbered.parse(path)
+
+
+def open_reader(
+    path: Path,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    *,
+    rate: Fraction | None = None,
+    alpha: bool = False,
+    described: bool = False,
+    **how: Any,
+) -> VideoReader | SequenceReader:
+    """Reader of a path.
+
+    Args:
+        path: of a video file, or names of numbered images.
+        start: as of both.
+        end: as of both.
+        rate: as of `SequenceReader`.
+        alpha: as of both.
+        described: as of `SequenceReader`.
+        how: the rest, as of `VideoReader`.
+
+    Raises:
+        InputError: see both.
+    """
+    numbered = sequence_at(path)
+    if numbered is None:
+        return VideoReader(path, start, end, **how)
+    return SequenceReader(numbered, rate, start, end, alpha=alpha, described=described)
+
+
+def open_writer(
+    path: Path,
+    info: VideoInfo,
+    source: FrameSource | None,
+    encoding: Encoding,
+    *,
+    partial: Path | None = None,
+    encoder: Callable[[Callable[[], PacketSource]], PacketSource] | None = None,
+) -> FileWriter:
+    """Writer of a path; arguments and errors are those of `VideoWriter` and `SequenceWriter`."""
+    numbered = Numbered.parse(path)
+    if numbered is None:
+        return VideoWriter(path, info, source, encoding, partial=partial, encoder=encoder)
+    return SequenceWriter(numbered, info, source, partial=partial, encoder=encoder)
