@@ -9,7 +9,7 @@ from pathlib import Path
 
 from livestyle import Look, StyleLibrary, Stylizer
 from livestyle.jobs.batch import VideoBatch
-from livestyle.jobs.video import VideoOptions
+from livestyle.jobs.options import VideoOptions
 
 from .meter import Meter
 
