@@ -1,16 +1,122 @@
-"""Atomic file writes: a reader sees the old file or the complete new one, never a part."""
+"""Files: reading what a stranger may have put there, within limits, and atomic writes.
+
+What is opened is looked at first: a device or a pipe where a file is expected would never end, or never begin, and a
+file's size says what reading it costs. Both are looked at again once it is open (TOCTOU).
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
+import stat
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 LONGEST_NAME = 255
 """Bytes of a file's name on nearly all file systems; a few count UTF-16 instead, of which there are fewer."""
+
+MOST_TEXT_BYTES = 1 << 20
+"""Size limit of a file of settings, of a manifest and of other text that a program keeps."""
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
+    """A regular file, open for reading; of a symbolic link, what it points to.
+
+    Args:
+        path: of the file.
+        limit: size in bytes that is still taken; None takes all.
+
+    Raises:
+        OSError: there is none, it cannot be opened, it is a folder, a device, a pipe or a socket, or it is larger.
+    """
+    # Before it is opened, too: opening a device may do something.
+    _check_regular(path, os.stat(path), limit)  # noqa: PTH116
+    # Without waiting for the other end, where a pipe has taken the file's place by now.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        _check_regular(path, os.fstat(descriptor), limit)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def _check_regular(path: Path, state: os.stat_result, limit: int | None) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        kind = next((name for matches, name in _KINDS if matches(state.st_mode)), "something else")
+        number = errno.EISDIR if stat.S_ISDIR(state.st_mode) else errno.EINVAL
+        raise OSError(number, f"it is {kind} and no file", str(path))
+    if limit is not None and state.st_size > limit:
+        raise OSError(errno.EFBIG, f"it has {in_bytes(state.st_size)}, and {in_bytes(limit)} are the most", str(path))
+
+
+def in_bytes(size: int) -> str:
+    """A number of bytes for people, such as ``40.0 GiB``."""
+    for unit, name in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size >= 1 << unit:
+            return f"{size / (1 << unit):.{0 if size % (1 << unit) == 0 else 1}f} {name}"
+    return f"{size} bytes"
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """All bytes of a regular file; arguments and errors are those of `open_regular`."""
+    with open_regular(path, limit) as file:
+        # One more: it may have grown since, and files of /proc say that they are empty.
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {in_bytes(limit)}", str(path))
+    return data
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a text of JSON says.
+
+    Raises:
+        ValueError: it is no JSON, nested too deeply, or has numbers of thousands of digits.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_json(path: Path, limit: int = MOST_TEXT_BYTES) -> Any:
+    """What a file of JSON says, see `parse_json` and `open_regular`."""
+    return parse_json(read_regular(path, limit))
+
+
+def read_stored(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """A member of an archive, stored or deflated, of at most ``limit`` bytes once it is unpacked.
+
+    Raises:
+        KeyError: there is none of this name.
+        ValueError: it is larger, or compressed in another way.
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError: as `zipfile` raises them.
+    """
+    entry = archive.getinfo(name)
+    # Zip bombs: only stored and deflated members honour the read limit; a header may lie about the size.
+    if entry.file_size > limit or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is too large, or of another compression")
+    with archive.open(entry) as member:
+        data = member.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"{name} is too large")
+    return data
 
 
 def hidden_path(path: Path, ending: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,16 @@ import cv2
 import numpy as np
 
 from livestyle.engine.devices import first_line, session_options
-from livestyle.errors import InputError
+from livestyle.engine.network_file import check_network
+from livestyle.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
 
 WARM_UP = 3
 """Frames before the first one that counts: nothing of a foreign network is made beside the frames."""
+MOST_NUMBERS = 1 << 26
+"""Of an input that is made up."""
 STYLE_SIDE = 512
 """Side of the style image in pixels, for peers that take one."""
 
@@ -118,6 +122,10 @@ def _open(path: Path, threads: int | None) -> Any:
     # The options of livestyle's own sessions: threads that spin after a frame would slow down whoever comes next.
     options = session_options("cpu", threads)
     try:
+        check_network(path)
+    except ModelError as error:
+        raise InputError(str(error)) from error
+    try:
         return ort.InferenceSession(path, options, ["CPUExecutionProvider"])
     except Exception as error:
         raise InputError(f"{path} is no network that onnxruntime can run ({first_line(error)})") from error
@@ -144,6 +152,10 @@ def _random(value: Any, path: Path) -> np.ndarray:
     random = np.random.default_rng(0)
     if _is_image(value):
         sides = [side if isinstance(side, int) else STYLE_SIDE for side in value.shape[2:]]
+        if not 0 < prod(sides) <= MOST_NUMBERS // 3:
+            raise InputError(f"{path} is no stylizer to measure: its image {value.name} has {prod(sides)} pixels")
         return random.random((1, 3, *sides), np.float32)
     shape = [side if isinstance(side, int) else 1 for side in value.shape]
+    if not 0 < prod(shape) <= MOST_NUMBERS:
+        raise InputError(f"{path} is no stylizer to measure: its input {value.name} has {prod(shape)} numbers")
     return random.random(shape, np.float32) + np.float32(0.5)

@@ -60,7 +60,7 @@ def preview(
 
     from livestyle.jobs.contact_sheet import contact_sheet
     from livestyle.jobs.paths import check_taken, check_target
-    from livestyle.media.images import WRITABLE, read_image, write_image
+    from livestyle.media.images import WRITABLE, read_reduced, write_image
     from livestyle.render.look import Look
     from livestyle.styles.matching import check_matching
     from livestyle.styles.regions import find_background
@@ -69,7 +69,7 @@ def preview(
     check_target(output, WRITABLE, "sheet.png")
     check_taken([output], [picture], force, mask)
     opened = open_mask(mask, background)
-    image = read_image(picture)
+    image = read_reduced(picture)
     stylizer, library = load(model, device)
     styles = [found for text in style for found in library.find(text)] if style else list(library.presets.values())
     behind = find_background(background, library.find)
@@ -91,11 +91,12 @@ def add(
     force: ForceOption = False,
 ) -> None:
     """Make a picture a preset of your own, which every verb takes as --style NAME."""
-    from livestyle.media.images import read_image
+    from livestyle.media.images import read_reduced
     from livestyle.styles.presets import PresetFolder
 
     library, shipped = _open_library(model)
-    path = PresetFolder().add(picture.stem if name is None else name, read_image(picture), shipped=shipped, force=force)
+    image = read_reduced(picture)
+    path = PresetFolder().add(picture.stem if name is None else name, image, shipped=shipped, force=force)
     _say_ready(library, [path.stem])
 
 

@@ -154,7 +154,7 @@ def _forms(path: Path) -> Finding:
 
 
 def _presets() -> Finding:
-    from livestyle.media.images import read_image
+    from livestyle.media.images import read_reduced
     from livestyle.styles.presets import PresetFolder
 
     presets = PresetFolder()
@@ -168,7 +168,7 @@ def _presets() -> Finding:
     damaged = []
     for preset, path in islice(images.items(), MOST_PRESETS):
         try:
-            read_image(path)
+            read_reduced(path)
         except LivestyleError:
             damaged.append(preset)
     size = sum(path.stat().st_size for path in images.values() if path.is_file())

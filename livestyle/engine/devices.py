@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from livestyle.errors import DeviceError, ModelError
 
 from .model import MINIMUM_SIDE
+from .network_file import check_network
 from .plugins import PLUGINS, TESTED_SIZE, add_to_options, check_painting, described, failure
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def create_session(
     import numpy as np
     import onnxruntime as ort
 
+    check_network(path)
     if kind == "cuda":
         preload_cuda()
     # Providers log missing libraries on stderr before the session's own log level applies.

@@ -31,6 +31,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import ModelError
+from livestyle.files import open_regular, read_json
+
+from .network_file import MOST_BYTES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +59,13 @@ CHECKPOINT = "model.safetensors"
 REQUIRED = (STYLE, STYLIZE, STYLIZE_FP16)
 
 DEFAULT_MODEL = "lite"
+
+MOST_FILES = 100
+"""Of a model folder."""
+MOST_PRESET_BYTES = 64 << 20
+"""Size limit of the presets."""
+LONGEST_NAME = 100
+"""Characters of the name of a model, or of one of its presets."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,7 @@ class Manifest:
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path, MOST_BYTES) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -115,7 +125,7 @@ class Model:
                 raise ModelError(f"the model in {path} lists no {name}: export it again with python -m export")
         for name, expected in manifest.files.items():
             # Path traversal: a manifest may come from anybody.
-            if Path(name).name != name:
+            if Path(name).name != name or not _is_inside(path / name):
                 raise ModelError(f"the model in {path} names a file outside its folder: do not use it")
             if not (path / name).is_file():
                 raise ModelError(f"the model in {path} lacks {name}: copy the whole folder, or install livestyle again")
@@ -150,11 +160,13 @@ class Model:
         if PRESETS not in self.manifest.files:
             return {}
         try:
-            content = json.loads(self.file(PRESETS).read_text(encoding="utf-8"))
+            content = read_json(self.file(PRESETS), MOST_PRESET_BYTES)
             presets = {name: np.asarray(values, np.float32) for name, values in content.items()}
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ModelError(f"the presets in {self.folder} cannot be read: copy the model again ({error})") from error
         for name, values in presets.items():
+            if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+                raise ModelError(f"a preset in {self.folder} has a name that cannot be shown: {name[:LONGEST_NAME]!r}")
             if values.shape != (self.manifest.stats_size,) or not np.isfinite(values).all():
                 raise ModelError(f"the preset {name!r} in {self.folder} does not belong to this model: export it again")
         return presets
@@ -186,20 +198,38 @@ def find_model(folder: str | Path | None = None) -> Path:
     )
 
 
+def _is_inside(path: Path) -> bool:
+    """Whether a file of a folder is in it, and not elsewhere by a symbolic link."""
+    try:
+        return path.resolve().parent == path.parent.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         manifest = Manifest(**content)
-        sizes_fit = all(isinstance(n, int) and 0 < n < 1_000_000 for n in (manifest.stats_size, manifest.state_size))
-        files_fit = all(isinstance(v, str) for pair in manifest.files.items() for v in pair)
+        sizes = (manifest.stats_size, manifest.state_size)
+        fits = (
+            all(type(size) is int and 0 < size < 1_000_000 for size in sizes)
+            and all(isinstance(v, str) for pair in manifest.files.items() for v in pair)
+            and len(manifest.files) <= MOST_FILES
+            and all(_is_name(text) for text in (manifest.name, manifest.arch))
+            and isinstance(manifest.metrics, dict)
+        )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is not a readable manifest: copy the model again ({error})") from error
     if manifest.contract != CONTRACT_VERSION:
         raise ModelError(
-            f"the model in {folder} speaks contract {manifest.contract}, this livestyle {CONTRACT_VERSION}: "
+            f"the model in {folder} speaks contract {str(manifest.contract)[:20]}, this livestyle {CONTRACT_VERSION}: "
             "export it again with the export of this version"
         )
-    if not (sizes_fit and files_fit):
+    if not fits:
         raise ModelError(f"{path} is damaged: copy the model again")
     return manifest
+
+
+def _is_name(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and text.isprintable()

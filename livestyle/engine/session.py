@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from livestyle.errors import DeviceError, ModelError
+from livestyle.errors import ModelError
 
-from .devices import Device, buffer_device, create_session, default_threads, first_line
+from .contract import CONSTANT, check_contract, explained, stylizing
+from .devices import Device, buffer_device, create_session, default_threads
 from .forms import form_key, measured_speedup
 from .model import REGIONS, REGIONS_FP16, STYLIZE, STYLIZE_CONSTANT, STYLIZE_FP16, STYLIZE_INT8, Model
 
@@ -64,10 +64,12 @@ class NetworkSession:
             "stats": [2, stats] if regions else [stats],
             "content_state": [model.manifest.state_size],
         }
+        self._model = model
+        self._contract = stylizing(model, regions=regions)
         self._session: Any = None
         if device.kind == "cpu":
             self._session = create_session(self._path, device.kind, threads)
-            check_shapes(self._session, self._sizes, model)
+            check_contract(self._session, self._contract, name, model)
         self._bound: dict[tuple[int, ...], _Binding] = {}
         # Data race: threads of a web server share a stylizer, and with it the bound buffers.
         self._lock = Lock()
@@ -85,7 +87,7 @@ class NetworkSession:
     ) -> tuple[np.ndarray, np.ndarray, Future[Paint]]:
         """As `run`, and the network with the weights, biases and scales of this frame, made on another thread."""
         values = _inputs(frames, styles[0].values, strength, state, momentum)
-        with _explained(frames):
+        with explained(frames):
             found = dict(zip(self._output_names, self._session.run(None, values), strict=True))
         stylized, next_state = found.pop("stylized"), found.pop("next_content_state")
         return stylized, next_state, self._maker.submit(self._with_constants, found, frames.shape)
@@ -95,19 +97,22 @@ class NetworkSession:
         frames = np.random.default_rng(0).integers(0, 256, (1, *MEASURED_SIZE, 3), np.uint8)
         state = np.zeros(self._sizes["content_state"], np.float32)
         values = _inputs(frames, np.ones(self._sizes["stats"], np.float32), 1.0, state, 0.0)
-        found = dict(zip(self._output_names, self._session.run(None, values), strict=True))
+        with explained(frames):
+            found = dict(zip(self._output_names, self._session.run(None, values), strict=True))
         outputs = ["stylized", "next_content_state"]
         constants = {name: value for name, value in found.items() if name not in outputs}
         paint = self._with_constants(constants, frames.shape)
         # Not by a binding, whose buffers the painting thread may be using.
-        return measured_speedup(lambda: self._session.run(outputs, values), lambda: paint(frames))
+        with explained(frames):
+            return measured_speedup(lambda: self._session.run(outputs, values), lambda: paint(frames))
 
     def _with_constants(self, constants: dict[str, np.ndarray], shape: tuple[int, ...]) -> Paint:
         assert self._constant_path is not None
         fixed = create_session(self._constant_path, "cpu", self._threads, (1, shape[1], shape[2]), constants)
+        check_contract(fixed, CONSTANT, self._constant_path.name, self._model)
 
         def paint(frames: np.ndarray) -> np.ndarray:
-            with _explained(frames):
+            with explained(frames):
                 stylized: np.ndarray = fixed.run(["stylized"], {"frames": frames})[0]
             return stylized
 
@@ -135,9 +140,10 @@ class NetworkSession:
             shape = frames.shape
             binding = self._bound.pop(shape, None)
             if binding is None:
-                session = self._session or create_session(
-                    self._path, self._device, shape=(shape[0], shape[1], shape[2])
-                )
+                session = self._session
+                if session is None:
+                    session = create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]))
+                    check_contract(session, self._contract, self._path.name, self._model)
                 binding = _Binding(session, buffer_device(self._device), shape, self._sizes)
                 if len(self._bound) == SHAPES_KEPT:
                     # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
@@ -195,7 +201,7 @@ class _Binding:
         self._set("strength", np.float32(strength))
         self._set("content_state", state)
         self._set("momentum", np.float32(momentum))
-        with _explained(frames):
+        with explained(frames):
             self._session.run_with_iobinding(self._binding)
         # Copies: on the CPU these are views of the bound buffers, which the next frame overwrites.
         return self._buffers["stylized"].numpy().copy(), self._buffers["next_content_state"].numpy().copy()
@@ -215,22 +221,3 @@ def _inputs(
         "content_state": state,
         "momentum": np.array(momentum, np.float32),
     }
-
-
-@contextmanager
-def _explained(frames: np.ndarray) -> Iterator[None]:
-    """Raises what onnxruntime raises as a `DeviceError` that names the size of the frames."""
-    try:
-        yield
-    except Exception as error:
-        size, reason = f"{frames.shape[2]}x{frames.shape[1]}", first_line(error)
-        if isinstance(error, MemoryError) or "alloc" in reason.lower():
-            raise DeviceError(f"there is not enough memory to paint a frame of {size}: try a smaller one") from error
-        raise DeviceError(f"a frame of {size} could not be painted ({reason}): try a smaller one") from error
-
-
-def check_shapes(session: Any, sizes: dict[str, list[int]], model: Model) -> None:
-    """Raise a `ModelError` where a network's inputs or outputs do not have the shapes that the manifest states."""
-    for value in (*session.get_inputs(), *session.get_outputs()):
-        if value.name in sizes and value.shape != sizes[value.name]:
-            raise ModelError(f"the networks in {model.folder} do not fit their manifest: export the model again")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from livestyle.errors import InputError, StyleError
+from livestyle.errors import InputError, ModelError, StyleError
 
 from .constant import Rest
+from .contract import check_contract, encoding, explained_by
 from .devices import Device, choose_device, create_session
 from .forms import remember_speedup, remembered_speedup
 from .model import MINIMUM_SIDE, STYLE, STYLIZE_FP16, STYLIZE_INT8, Model
-from .session import NetworkSession, check_shapes
+from .session import NetworkSession
 from .stabilizer import Stabilizer
 from .style import StyleStats, scale_style_image
 
@@ -103,13 +104,19 @@ class Stylizer:
 
         Raises:
             InputError: ``image`` is not such an array.
+            ModelError: the model's encoder does not keep to the contract.
+            DeviceError: memory is short.
         """
         check_image(image, "a style picture")
         if self._encoder is None:
             # It runs once a style and is small: on the CPU everywhere, so that statistics do not depend on the device.
             self._encoder = create_session(self.model.file(STYLE), "cpu", self._threads)
-            check_shapes(self._encoder, {"stats": [self.stats_size]}, self.model)
-        stats: np.ndarray = self._encoder.run(None, {"image": scale_style_image(image)})[0]
+            check_contract(self._encoder, encoding(self.model), STYLE, self.model)
+        image = scale_style_image(image)
+        with explained_by("a style picture"):
+            stats: np.ndarray = self._encoder.run(["stats"], {"image": image})[0]
+        if stats.shape != (self.stats_size,) or not np.isfinite(stats).all():
+            raise ModelError(f"the network {STYLE} in {self.model.folder} gives no statistics: export the model again")
         return StyleStats(stats)
 
     def stylize(

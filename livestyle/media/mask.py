@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from livestyle.errors import InputError
 
-from .images import decode_picture, is_image
+from .images import is_image, read_mask
 
 if TYPE_CHECKING:
     from .frames import BgrImage, Frame, GreyImage
@@ -49,13 +49,12 @@ class Mask:
                 raise InputError(
                     f"there is no mask {path}: name a picture or a video, in which white is the foreground"
                 )
-            self.is_still = (is_image(path) or path.suffix.lower() == ".gif") and not is_animated(path)
-            """Whether it is the same at all times."""
-            data = path.read_bytes() if self.is_still else b""
         except OSError as error:
             raise InputError(f"cannot read the mask {path}: {error.strerror or error}") from error
+        self.is_still = (is_image(path) or path.suffix.lower() == ".gif") and not is_animated(path)
+        """Whether it is the same at all times."""
         if self.is_still:
-            self._grey = _decode(data, path)
+            self._grey = read_mask(path)
         else:
             self._video = VideoReader(path, video_only=True)
             self._frames = iter(self._video)
@@ -119,12 +118,6 @@ def reopened(mask: T, start: Fraction | float = 0) -> Iterator[T | Mask]:
             yield own
     else:
         yield mask
-
-
-def _decode(data: bytes, path: Path) -> GreyImage:
-    """An image's alpha channel where anything is transparent, else its luma: uint8 [H, W]."""
-    picture = decode_picture(data, path)
-    return _luma(picture.image) if picture.alpha is None else picture.alpha
 
 
 def _luma(image: BgrImage) -> GreyImage:

@@ -17,7 +17,7 @@ import numpy as np
 from livestyle.engine.style import StyleStats, mix, scale_style_image
 from livestyle.errors import InputError, StyleError
 from livestyle.files import atomic_write
-from livestyle.media.images import decode_image, images_in, read_image
+from livestyle.media.images import MOST_SPARE_BYTES, decode_reduced, images_in, read_file, read_reduced
 from livestyle.render.color import match_colors
 
 from .presets import PresetFolder, normalize_name
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
 
 
-PREPARATION = 1
+PREPARATION = 2
 """Version of decoding and scaling, part of the cache key: increment it when either changes."""
 
 log = logging.getLogger(__name__)
@@ -139,14 +139,14 @@ class StyleLibrary:
         """
         path = Path(path)
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise StyleError(f"cannot read the style picture {path}: {error.strerror or error}") from error
+            data = read_file(path, MOST_SPARE_BYTES)
+        except InputError as error:
+            raise StyleError(str(error)) from error
         key = hashlib.sha256(f"{PREPARATION} {self._stylizer.model.checksum} ".encode() + data).hexdigest()
         values = self._read_cache(key)
         if values is None:
             try:
-                image = decode_image(data, path)
+                image = decode_reduced(data, path)
             except InputError as error:
                 raise StyleError(str(error)) from error
             values = self._stylizer.encode_style(image).values
@@ -167,7 +167,7 @@ class StyleLibrary:
         path = source_image(style)
         try:
             # At the size of encoding, which bounds the time and memory of matching.
-            image = scale_style_image(read_image(path))
+            image = scale_style_image(read_reduced(path))
         except InputError as error:
             raise StyleError(str(error)) from error
         return Style(style.name, self._stylizer.encode_style(match_colors(image, content)), path)

@@ -16,7 +16,7 @@ from livestyle.engine.model import STYLE_LONG_SIDE
 from livestyle.engine.style import scale_style_image
 from livestyle.errors import InputError, OutputError, StyleError
 from livestyle.files import atomic_write
-from livestyle.media.images import decode_image, images_in, is_image, read_image, write_image
+from livestyle.media.images import decode_image, images_in, is_image, read_reduced, write_image
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
@@ -243,7 +243,7 @@ def _to_png(path: Path) -> bytes:
     import cv2
 
     try:
-        image = scale_style_image(read_image(path))
+        image = scale_style_image(read_reduced(path))
     except InputError as error:
         raise StyleError(str(error)) from error
     return bytes(cv2.imencode(".png", image)[1])

@@ -16,7 +16,7 @@ import numpy as np
 
 from livestyle.engine.devices import first_line
 from livestyle.errors import LivestyleError, StyleError
-from livestyle.media.images import SUFFIXES, is_image, read_image
+from livestyle.media.images import SUFFIXES, is_image, read_reduced
 from livestyle.media.resize import resize
 
 from .library import Style, StyleLibrary
@@ -147,7 +147,7 @@ class WatchedFolder:
             if style.source is not None and not self._stop.is_set():
                 # The image may have been deleted; the style works without a thumbnail.
                 with suppress(LivestyleError):
-                    self._thumbnails[style] = _thumbnail(read_image(style.source))
+                    self._thumbnails[style] = _thumbnail(read_reduced(style.source))
         while self._folder is not None and not self._stop.is_set():
             file = self._scan(self._folder)
             if file is not None:
@@ -206,7 +206,7 @@ class WatchedFolder:
             if not is_image(path):
                 raise StyleError(f"{name} is no style: pictures end with {' '.join(SUFFIXES)}")
             style = self._library.from_image(path)
-            image = _thumbnail(read_image(path))
+            image = _thumbnail(read_reduced(path))
         except Exception as error:
             # Any exception: an unexpected error in a decoder or the encoder must not end the thread.
             self._fail(file, path, error)

@@ -20,7 +20,8 @@ import av
 
 from livestyle.errors import InputError
 from livestyle.media.frames import BgrImage, Frame
-from livestyle.media.images import decode_image
+from livestyle.media.images import decode_reduced
+from livestyle.media.video.tracks import LIMITS
 
 from .download import Download
 from .shape import Display
@@ -119,7 +120,7 @@ class JpegDecoder:
     def _open(detect: str) -> av.CodecContext:
         # Without "explode", a truncated JPEG is decoded to an image that is grey from there on.
         decoder = av.CodecContext.create("mjpeg", "r")
-        decoder.options = {"err_detect": detect}
+        decoder.options = {"err_detect": detect, **LIMITS}
         return decoder
 
     def __call__(self, data: bytes) -> list[Any]:
@@ -173,7 +174,7 @@ def image_frames(
 
     def images(data: bytes) -> list[BgrImage]:
         try:
-            return [decode_image(data, Path("snapshot"))]
+            return [decode_reduced(data, Path("snapshot"))]
         except InputError:
             return []
 

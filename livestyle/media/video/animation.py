@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,11 +13,16 @@ import av
 import av.filter
 
 from livestyle.errors import InputError
+from livestyle.files import in_bytes, open_regular, read_regular
 
 UNITS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
 """Time base of each container, in seconds."""
 SHORTEST = Fraction(1, 50)
 """Seconds; browsers slow down frames that are shorter."""
+
+MOST_WEBP_BYTES = 2 << 30
+"""Of the decoded frames of an animated WebP, and of its file."""
+_MOST_CHUNKS = 1_000_000
 
 _TOO_SHORT = Fraction(1, 100)
 """Seconds; browsers show a frame that is to last so long, or shorter, for `_INSTEAD`."""
@@ -61,7 +67,7 @@ def shown_for(duration: Fraction) -> Fraction:
 
 def read_plays(path: Path) -> int | None:
     """Loop count of a GIF or WebP, where 0 is for ever and 1 is once; None for all other files."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(12)
         if head[:4] == b"GIF8":
             for label, at in _gif_blocks(file):
@@ -83,10 +89,11 @@ def read_plays(path: Path) -> int | None:
 def is_animated(path: Path) -> bool:
     """Whether a file is a GIF, a WebP or a PNG of several frames; not where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(8)
             if head[:4] == b"GIF8":
-                return sum(label == _GIF_IMAGE for label, _ in _gif_blocks(file)) > 1
+                images = (at for label, at in _gif_blocks(file) if label == _GIF_IMAGE)
+                return len(list(islice(images, 2))) > 1
             if head == _PNG:
                 return _png_frames(file) > 1
         return is_animated_webp(path)
@@ -96,7 +103,7 @@ def is_animated(path: Path) -> bool:
 
 def is_animated_webp(path: Path) -> bool:
     """Whether a file is a WebP of several frames, which PyAV cannot decode."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(21)
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
@@ -111,7 +118,17 @@ def read_webp(path: Path) -> list[av.VideoFrame]:
     import numpy as np
 
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            head = file.read(30)
+            count = sum(name == b"ANMF" for name, _, _ in islice(_webp_chunks(file), _MOST_CHUNKS))
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+        # Decompression bombs: a frame may take a few bytes in the file, and has the size of the canvas in memory.
+        if count * width * height * 4 > MOST_WEBP_BYTES:
+            raise InputError(
+                f"{path} has {count} frames of {width}x{height}, which take more than {in_bytes(MOST_WEBP_BYTES)} "
+                "of memory: convert it to an MP4 first"
+            )
+        data = read_regular(path, MOST_WEBP_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     # Not by name: OpenCV crashes on one that is not valid UTF-8.

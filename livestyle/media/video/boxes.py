@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from livestyle.files import open_regular
+
 _FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _SPHERICAL = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 """Of the box uuid of the spherical video RFC, version 1."""
@@ -27,7 +29,7 @@ class _Box(NamedTuple):
 def is_mirrored(path: Path) -> bool:
     """Whether the display matrix of the first video track of an MP4 or MOV mirrors it; False for all other files."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             track = _video_track(file)
             if track is None:
                 return False
@@ -40,7 +42,7 @@ def is_mirrored(path: Path) -> bool:
 def spherical_box(path: Path) -> bytes | None:
     """The box, with its header, that calls the first video track of an MP4 or MOV a 360-degree video; else None."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             track = _video_track(file)
             for box in _boxes(file, track.content, track.end) if track else ():
                 if box.kind == b"uuid" and box.end - box.begin < _LARGEST:

@@ -11,9 +11,19 @@ import av.logging
 from av.stream import Discard, Disposition
 
 from livestyle.errors import InputError
+from livestyle.files import in_bytes
+from livestyle.memory import free_bytes
 
 from .animation import READER_OPTIONS
 
+MOST_FRAME_PIXELS = 2**27
+"""Greatest number of pixels of a frame, 16384x8192."""
+LIMITS = {"max_pixels": str(MOST_FRAME_PIXELS)}
+"""Options of FFmpeg's decoders."""
+_FRAME_BYTES = 30
+"""Memory for each pixel of a video: some ten frames are under way."""
+_CHECKED_BYTES = 256 << 20
+"""Videos that take less are read without asking how much memory is free."""
 SPHERICAL = "360-degree metadata"
 _SIDE_DATA = {
     "spherical": SPHERICAL,
@@ -79,7 +89,24 @@ def choose_video(container: Any, path: Path, number: int | None = None) -> Any:
     for other in videos:
         if other is not video:
             other.discard = Discard.all
+    _limit(video.codec_context, path)
     return video
+
+
+def _limit(context: Any, path: Path) -> None:
+    """Decompression bombs: refuse a video of frames that are too large, and let the decoder refuse them on the way."""
+    width, height = context.width, context.height
+    if width * height > MOST_FRAME_PIXELS:
+        raise InputError(
+            f"the video in {path} has {width}x{height} pixels, and {MOST_FRAME_PIXELS} are the most: make it smaller"
+        )
+    needed = width * height * _FRAME_BYTES
+    if needed > _CHECKED_BYTES and (free := free_bytes()) is not None and needed > free:
+        raise InputError(
+            f"there is not enough memory for the video in {path}: its frames of {width}x{height} take "
+            f"{in_bytes(needed)}, and {in_bytes(free)} are free; make it smaller"
+        )
+    context.options = {**context.options, **LIMITS}
 
 
 def moving(container: Any) -> list[Any]:
@@ -99,7 +126,11 @@ def decoder_of(stream: Any) -> Any:
     context = stream.codec_context
     alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.name)
     has_alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
-    return av.CodecContext.create(alpha, "r") if alpha and has_alpha else context
+    if not alpha or not has_alpha:
+        return context
+    decoder = av.CodecContext.create(alpha, "r")
+    decoder.options = LIMITS
+    return decoder
 
 
 def describe(stream: Any) -> str:
