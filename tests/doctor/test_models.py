@@ -78,7 +78,7 @@ def test_networks_that_onnxruntime_cannot_run_are_broken(copy: Path) -> None:
 
     manifest["files"]["stylize.onnx"] = checksum(copy / "stylize.onnx")
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    assert "cannot be run" in examine("model", model=copy, code=1)["device"]["text"]
+    assert "is no network that onnxruntime can run" in examine("model", model=copy, code=1)["device"]["text"]
 
 
 def test_a_card_that_is_not_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
