@@ -16,6 +16,12 @@ const SHARES = Float32Array.from({ length: 256 }, (_, level) => {
   return STILL_SHARE + (1 - STILL_SHARE) * moving;
 });
 
+/** Mean over a window of 5 x 5 by its sum, rounded. */
+const BOX_MEANS = Uint8Array.from({ length: 25 * 255 + 1 }, (_, sum) => Math.floor(sum / 25 + 0.5));
+
+/** OpenCV's blendLinear divides by the sum of the weights and 1e-5. */
+const WEIGHTS = 1 + 1e-5;
+
 /** A frame of a sequence: BGR bytes, row by row. */
 export interface Frame {
   pixels: Uint8Array<ArrayBuffer>;
@@ -51,6 +57,9 @@ export class Stabilizer {
   isSparse = false;
   private lastSamples: Float32Array | null = null;
   private mean: Float32Array<ArrayBuffer> | null = null;
+  private width = 0;
+  /** Largest difference of each pixel, and its sums over windows: kept, for making them takes as long as filling them. */
+  private scratch = { lone: new Uint8Array(), sums: new Uint16Array() };
 
   reset(): void {
     this.resetStatistics();
@@ -118,61 +127,61 @@ export class Stabilizer {
   /** Motion-adaptive temporal noise reduction of the next frame; another size restarts it. */
   reduceNoise(frame: Frame): Frame {
     const { pixels, width, height } = frame;
-    if (!this.mean || this.mean.length !== pixels.length) {
+    if (!this.mean || this.mean.length !== pixels.length || this.width !== width) {
+      this.width = width;
       this.mean = Float32Array.from(pixels);
+      this.scratch = { lone: new Uint8Array(width * height), sums: new Uint16Array(width * height) };
       return frame;
     }
     const mean = this.mean;
-    const lone = new Uint8Array(width * height);
+    const { lone, sums } = this.scratch;
     for (let i = 0, at = 0; i < lone.length; i++, at += 3) {
-      const blue = Math.abs(pixels[at] - roundHalfEven(mean[at]));
-      const green = Math.abs(pixels[at + 1] - roundHalfEven(mean[at + 1]));
-      const red = Math.abs(pixels[at + 2] - roundHalfEven(mean[at + 2]));
-      lone[i] = Math.max(blue, green, red);
+      const blue = Math.abs(pixels[at] - halfEven(mean[at]));
+      const green = Math.abs(pixels[at + 1] - halfEven(mean[at + 1]));
+      const red = Math.abs(pixels[at + 2] - halfEven(mean[at + 2]));
+      const most = blue > green ? blue : green;
+      lone[i] = most > red ? most : red;
     }
-    const around = boxSums(lone, width, height);
+    boxSums(lone, width, height, sums);
     const reduced = new Uint8Array(pixels.length);
-    for (let i = 0, at = 0; i < lone.length; i++) {
-      const difference = Math.max(Math.floor(around[i] / 25 + 0.5), lone[i] - Math.min(lone[i], LONE_LEVELS));
-      const share = SHARES[difference];
-      for (const end = at + 3; at < end; at++) {
-        // OpenCV's blendLinear divides by the sum of the weights and 1e-5.
-        mean[at] = (pixels[at] * share + mean[at] * (1 - share)) / (1 + 1e-5);
-        reduced[at] = roundHalfEven(mean[at]);
-      }
+    for (let i = 0, at = 0; i < lone.length; i++, at += 3) {
+      const around = BOX_MEANS[sums[i]];
+      const alone = lone[i] - LONE_LEVELS;
+      const share = SHARES[around > alone ? around : alone];
+      const rest = 1 - share;
+      const blue = (mean[at] = (pixels[at] * share + mean[at] * rest) / WEIGHTS);
+      const green = (mean[at + 1] = (pixels[at + 1] * share + mean[at + 1] * rest) / WEIGHTS);
+      const red = (mean[at + 2] = (pixels[at + 2] * share + mean[at + 2] * rest) / WEIGHTS);
+      reduced[at] = halfEven(Math.fround(blue));
+      reduced[at + 1] = halfEven(Math.fround(green));
+      reduced[at + 2] = halfEven(Math.fround(red));
     }
     return { pixels: reduced, width, height };
   }
 }
 
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+/** A number of at most 2^31 rounded to the nearest integer, halves to the even one, as the CPU adds. */
+function halfEven(value: number): number {
+  return value + 6755399441055744 - 6755399441055744;
 }
 
 /** Sums over a window of 5 x 5 around each pixel, mirrored at the edges without their own pixel. */
-function boxSums(values: Uint8Array, width: number, height: number): Uint16Array {
-  const rows = new Uint16Array(values.length);
-  for (let y = 0; y < height; y++) {
-    const begin = y * width;
-    for (let x = 0; x < width; x++) {
-      let sum = 0;
-      if (x >= 2 && x < width - 2) {
-        const at = begin + x;
-        sum = values[at - 2] + values[at - 1] + values[at] + values[at + 1] + values[at + 2];
-      } else for (let d = -2; d <= 2; d++) sum += values[begin + reflected(x + d, width)];
-      rows[begin + x] = sum;
-    }
-  }
-  const sums = new Uint16Array(values.length);
+function boxSums(values: Uint8Array, width: number, height: number, sums: Uint16Array): void {
+  // Sums of columns, with two more columns on either side that mirror those within.
+  const columns = new Uint16Array(width + 4);
   for (let y = 0; y < height; y++) {
     const [a, b, c, d, e] = [-2, -1, 0, 1, 2].map((step) => width * reflected(y + step, height));
+    for (let x = 0; x < width; x++) {
+      columns[x + 2] = values[a + x] + values[b + x] + values[c + x] + values[d + x] + values[e + x];
+    }
+    for (const x of [-2, -1, width, width + 1]) columns[x + 2] = columns[reflected(x, width) + 2];
+    let sum = columns[0] + columns[1] + columns[2] + columns[3];
     for (let x = 0, at = y * width; x < width; x++, at++) {
-      sums[at] = rows[a + x] + rows[b + x] + rows[c + x] + rows[d + x] + rows[e + x];
+      sum += columns[x + 4];
+      sums[at] = sum;
+      sum -= columns[x];
     }
   }
-  return sums;
 }
 
 function reflected(place: number, size: number): number {
