@@ -41,12 +41,14 @@ function model(emits: boolean): Plugin {
     resolveId: (name) => (name === "virtual:model-files" ? id : undefined),
     load(name) {
       if (name !== id) return undefined;
-      const sums = Object.fromEntries(Object.entries(files).map(([file, bytes]) => [file, sha256(bytes)]));
-      return `export default ${JSON.stringify({
-        ...sums,
-        wasm: sha256(readFileSync(join(RUNTIME, "ort-wasm-simd-threaded.wasm"))),
-        gpuWasm: sha256(readFileSync(join(RUNTIME, "ort-wasm-simd-threaded.asyncify.wasm"))),
-      })}`;
+      const all = {
+        ...files,
+        wasm: readFileSync(join(RUNTIME, "ort-wasm-simd-threaded.wasm")),
+        gpuWasm: readFileSync(join(RUNTIME, "ort-wasm-simd-threaded.asyncify.wasm")),
+      };
+      const each = <T>(of: (bytes: Uint8Array) => T) =>
+        JSON.stringify(Object.fromEntries(Object.entries(all).map(([file, bytes]) => [file, of(bytes)])));
+      return `export default ${each(sha256)};\nexport const sizes = ${each((bytes) => bytes.length)};`;
     },
     generateBundle() {
       if (!emits) return;

@@ -13,6 +13,7 @@ import numpy as np
 
 from livestyle.engine.stabilizer import Stabilizer
 from livestyle.live.adaptive_resolution import AdaptiveResolution
+from livestyle.render.color import keep_colors, match_colors
 
 VECTORS = Path(__file__).parents[2] / "livestyle" / "web" / "tests" / "vectors.json"
 HEIGHT, WIDTH = 30, 41
@@ -60,7 +61,29 @@ def vectors() -> dict[str, object]:
     for n, cost in enumerate(costs):
         adaptive.update(cost, n / 24)
         scales.append(adaptive.scale)
-    return {"width": WIDTH, "height": HEIGHT, "steps": steps, "costs": costs, "scales": scales}
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "steps": steps,
+        "costs": costs,
+        "scales": scales,
+        "colors": colors(),
+    }
+
+
+def colors() -> dict[str, str]:
+    """A content and a style picture, the style matched to the content, and the content's colours on the style."""
+    rng = np.random.default_rng(1)
+    content = frames()[0]
+    style = np.clip(rng.normal((150, 90, 60), (70, 50, 20), content.shape), 0, 255).astype(np.uint8)
+    # Colours at the edge of the gamut, light and dark.
+    style[:6], style[6:12] = 250, 4
+    return {
+        "content": _encoded(content),
+        "style": _encoded(style),
+        "matched": _encoded(match_colors(style, content)),
+        "kept": _encoded(keep_colors(content, style)),
+    }
 
 
 def _encoded(image: np.ndarray) -> str:

@@ -11,6 +11,9 @@ interface Waiting {
 export class Client {
   /** Bytes that have been downloaded so far. */
   loaded = 0;
+  /** Share of what the first painting needs, 0 to 1. */
+  progress = 0;
+  onProgress: () => void = () => undefined;
   /** Called when the GPU is gone. */
   onLost: (reason: string) => void = () => undefined;
   private worker: Worker | null = null;
@@ -30,7 +33,8 @@ export class Client {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ("loaded" in data) {
-        this.loaded = data.loaded;
+        [this.loaded, this.progress] = [data.loaded, data.progress];
+        this.onProgress();
         return;
       }
       if ("lost" in data) {
@@ -42,14 +46,16 @@ export class Client {
       if ("error" in data) waiting?.reject(new Error(data.error));
       else waiting?.resolve(data.answer as never);
     };
-    worker.onerror = (event) => {
-      worker.terminate();
-      this.worker = null;
-      const error = new Error(event.message || "its worker could not be started");
-      for (const { reject } of this.waiting.values()) reject(error);
-      this.waiting.clear();
-    };
+    worker.onerror = (event) => this.end(event.message || "its worker could not be started");
     return worker;
+  }
+
+  /** End the worker and what it was asked for; the next call starts another. */
+  end(reason: string): void {
+    this.worker?.terminate();
+    this.worker = null;
+    for (const { reject } of this.waiting.values()) reject(new Error(reason));
+    this.waiting.clear();
   }
 }
 

@@ -39,7 +39,7 @@ export interface Request<K extends Kind = Kind> {
 export type Reply =
   | { id: number; answer: unknown }
   | { id: number; error: string }
-  /** Bytes that have been downloaded so far. */
-  | { loaded: number }
+  /** Bytes that have been downloaded so far, and the share, 0 to 1, of what the first painting needs. */
+  | { loaded: number; progress: number }
   /** The GPU is gone, and WebAssembly goes on. */
   | { lost: string };

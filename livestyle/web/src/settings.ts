@@ -1,5 +1,6 @@
 /** Everything that a visitor can choose, and the link that holds it. */
 
+export const COLORS = ["style", "content", "match"] as const;
 export const STROKES = [1, 1.5, 2, 3, 4];
 
 export interface Settings {
@@ -11,6 +12,8 @@ export interface Settings {
   share: number;
   strength: number;
   stroke: number;
+  /** Whose colours: the style's, the content's own, or those of a style picture matched to the content's. */
+  color: (typeof COLORS)[number];
   /** Seconds from style to style. */
   fade: number;
   mirror: boolean;
@@ -20,7 +23,7 @@ export interface Settings {
 }
 
 export const DEFAULTS: Settings = {
-  style: "starry-night", mix: "", share: 0.5, strength: 1, stroke: 1, fade: 0.6,
+  style: "starry-night", mix: "", share: 0.5, strength: 1, stroke: 1, color: "style", fade: 0.6,
   mirror: false, split: false, stabilise: true, exact: false,
 };
 
@@ -39,6 +42,8 @@ export function readHash(hash: string, presets: readonly string[]): Settings {
     const value = Number(text);
     if (text && value >= low && value <= high) settings[key] = value;
   }
+  const color = COLORS.find((each) => each === given.get("color"));
+  if (color) settings.color = color;
   for (const key of ["mirror", "split", "stabilise", "exact"] as const) {
     const text = given.get(key);
     if (text === "0" || text === "1") settings[key] = text === "1";

@@ -1,14 +1,19 @@
 /** What is painted: a camera, a video or a picture. */
 
+import { fitted } from "./stage";
+
+/** Pixels that a browser decodes at 4 bytes each: a phone has no more memory for a page. */
 const MAX_PICTURE_PIXELS = 100e6;
+/** What is kept of a picture. */
+const KEPT_BOX = [2560, 2560] as const;
 
 export interface Source {
   kind: "camera" | "clip" | "video" | "picture";
   image: HTMLVideoElement | ImageBitmap;
   width(): number;
   height(): number;
-  /** Run `done` when the next frame is there. */
-  next(done: () => void): void;
+  /** Run `done` when the next frame is there; a picture has none. */
+  next?(done: () => void): void;
   pause(paused: boolean): void;
   close(): void;
 }
@@ -55,45 +60,79 @@ function played(video: HTMLVideoElement, words: string): Promise<void> {
   });
 }
 
-/** The visitor's camera. */
-export async function openCamera(facing: string, size: string, lost: () => void): Promise<Source> {
+const CAMERA_WORDS: Record<string, string> = {
+  NotAllowedError: "The camera was not allowed. Allow it at the browser's address bar, then press Camera again.",
+  NotFoundError: "No camera was found.",
+  NotReadableError: "The camera cannot be read: another program may be using it. Close that, then press Camera again.",
+};
+
+/** What is told of a camera that is in use. */
+export interface CameraEvents {
+  /** It was unplugged, or is no longer allowed. */
+  lost(): void;
+  /** It gives no pictures for a while, or gives them again: a lid, a switch, another program. */
+  muted(muted: boolean): void;
+}
+
+/**
+ * The visitor's camera.
+ *
+ * @param which - `user` (front), `environment` (back), or the identifier of a device.
+ * @param size - such as `640x480`, which the camera comes near to.
+ */
+export async function openCamera(which: string, size: string, events: CameraEvents): Promise<Source> {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new SourceError("This browser gives a camera only to pages with https, or of this machine itself (localhost).");
   }
   const [width, height] = size.split("x").map(Number);
+  const place = which === "user" || which === "environment" ? { facingMode: which } : { deviceId: { exact: which } };
   let stream: MediaStream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({
-      video: { facingMode: facing, width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 } },
+      video: { ...place, width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 } },
     });
   } catch (error) {
-    const name = error instanceof DOMException ? error.name : "";
-    if (name === "NotAllowedError" || name === "SecurityError") {
-      throw new SourceError("The camera was not allowed. Allow it at the browser's address bar, then press Camera again.");
-    }
-    if (name === "NotFoundError" || name === "OverconstrainedError") throw new SourceError("No camera was found.");
-    if (name === "NotReadableError") {
-      throw new SourceError("The camera cannot be read: another program may be using it. Close that, then press Camera again.");
-    }
-    throw new SourceError(`The camera does not start (${name || String(error)}).`);
+    let name = error instanceof DOMException ? error.name : "";
+    if (name === "SecurityError") name = "NotAllowedError";
+    if (name === "OverconstrainedError") name = "NotFoundError";
+    throw new SourceError(CAMERA_WORDS[name] ?? `The camera does not start (${name || String(error)}).`);
   }
   const video = newVideo();
   video.srcObject = stream;
-  const stop = () => {
-    for (const track of stream.getTracks()) track.stop();
-  };
-  for (const track of stream.getVideoTracks()) track.onended = lost;
+  const tracks = stream.getVideoTracks();
+  for (const track of tracks) {
+    track.onended = () => events.lost();
+    track.onmute = () => events.muted(true);
+    track.onunmute = () => events.muted(false);
+  }
+  const stop = () => tracks.forEach((track) => track.stop());
   try {
     await played(video, "The camera gives no pictures.");
   } catch (error) {
     stop();
     throw error;
   }
-  return videoSource("camera", video, stop);
+  const source = videoSource("camera", video, stop);
+  return {
+    ...source,
+    pause(paused) {
+      // Some cameras put their light out.
+      for (const track of tracks) track.enabled = !paused;
+      source.pause(paused);
+    },
+  };
+}
+
+/** Cameras by their identifiers, once the visitor has allowed one; before that they have no names. */
+export async function listCameras(): Promise<{ id: string; name: string }[]> {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  return devices
+    .filter(({ kind, deviceId, label }) => kind === "videoinput" && deviceId && label)
+    .map(({ deviceId, label }) => ({ id: deviceId, name: label }));
 }
 
 /** A video by its address, or of a file. */
-export async function openVideo(from: string | File, kind: "clip" | "video" = "video"): Promise<Source> {
+export async function openVideo(from: string | File): Promise<Source> {
   const video = newVideo();
   const url = typeof from === "string" ? from : URL.createObjectURL(from);
   const revoke = () => {
@@ -107,7 +146,7 @@ export async function openVideo(from: string | File, kind: "clip" | "video" = "v
     revoke();
     throw error;
   }
-  return videoSource(kind, video, revoke);
+  return videoSource(typeof from === "string" ? "clip" : "video", video, revoke);
 }
 
 /** The picture of a file, turned as its EXIF orientation says. */
@@ -116,7 +155,12 @@ export async function readPicture(file: File): Promise<ImageBitmap> {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new SourceError(`${file.name} is no picture that this browser can read, or one too large for it: try JPEG or PNG.`);
+    // Windows knows no type for them.
+    const isHeic = /hei[cf]/i.test(file.type) || /\.hei[cf]$/i.test(file.name);
+    const words = isHeic
+      ? "is a HEIC picture, which this browser cannot read: save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)."
+      : "is no picture that this browser can read, or one too large for it: try JPEG or PNG.";
+    throw new SourceError(`${file.name} ${words}`);
   }
   if (bitmap.width * bitmap.height > MAX_PICTURE_PIXELS) {
     const size = `${bitmap.width}x${bitmap.height}`;
@@ -126,16 +170,26 @@ export async function readPicture(file: File): Promise<ImageBitmap> {
   return bitmap;
 }
 
+/** A picture or a video of the visitor. */
 export async function openFile(file: File): Promise<Source> {
-  if (!file.type.startsWith("image/")) return openVideo(file);
-  const bitmap = await readPicture(file);
+  if (file.type.startsWith("video/")) return openVideo(file);
+  let whole: ImageBitmap;
+  try {
+    whole = await readPicture(file);
+  } catch (error) {
+    // Files of some kinds come without a type.
+    if (file.type || /\.hei[cf]$/i.test(file.name)) throw error;
+    return openVideo(file);
+  }
+  const [resizeWidth, resizeHeight] = fitted(whole.width, whole.height, KEPT_BOX);
+  const image = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
+  whole.close();
   return {
     kind: "picture",
-    image: bitmap,
-    width: () => bitmap.width,
-    height: () => bitmap.height,
-    next: (done) => void requestAnimationFrame(done),
+    image,
+    width: () => image.width,
+    height: () => image.height,
     pause: () => undefined,
-    close: () => bitmap.close(),
+    close: () => image.close(),
   };
 }

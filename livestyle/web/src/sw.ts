@@ -43,11 +43,14 @@ async function respond(request: Request): Promise<Response> {
   const url = new URL(request.url);
   url.hash = url.search = "";
   if (url.href === worker.registration.scope) url.pathname += "index.html";
-  const cache = await caches.open(CACHE);
-  const cached = await cache.match(url.href);
+  // Storage may be full, or blocked since the installation: the network has everything.
+  const cache = await caches.open(CACHE).catch(() => null);
+  const cached = await cache?.match(url.href).catch(() => undefined);
   if (!cached) {
     const response = await fetch(request);
-    if (ON_DEMAND.test(url.pathname) && response.status === 200) await cache.put(url.href, response.clone());
+    if (cache && ON_DEMAND.test(url.pathname) && response.status === 200) {
+      await cache.put(url.href, response.clone()).catch(() => undefined);
+    }
     return response;
   }
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");

@@ -2,7 +2,7 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
-import files from "virtual:model-files";
+import files, { sizes } from "virtual:model-files";
 
 import type { Kind, Pixels, Reply, Request, Requests } from "./messages";
 import { type ModelFile, Networks, StyleEncoder } from "./networks";
@@ -13,41 +13,70 @@ const ROOT = new URL(/* @vite-ignore */ "../", import.meta.url);
 
 let loaded = 0;
 
+/** Bytes that the first painting needs. */
+const NEEDED = sizes.wasm + sizes["stylize.int8.onnx"] + sizes["stylize.int8.constant.onnx"];
+
 /** The bytes of a file of this page, which are those that it was built with. */
 async function verified(url: URL, sha256: string): Promise<Uint8Array<ArrayBuffer>> {
   const name = url.pathname.split("/").pop();
+  // A copy in the browser's cache may be of another version, or cut off.
+  for (const cache of ["default", "reload"] as const) {
+    const bytes = await downloaded(url, cache);
+    if (bytes && (await digestOf(bytes)) === sha256) return bytes;
+  }
+  throw new Error(`${name} is damaged, or of another version: reload the page.`);
+}
+
+async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The bytes of a file; null where the connection ended in the middle of it. */
+async function downloaded(url: URL, cache: RequestCache): Promise<Uint8Array<ArrayBuffer> | null> {
+  const name = url.pathname.split("/").pop();
   let response: Response;
   try {
-    response = await fetch(url);
+    response = await fetch(url, { cache });
   } catch {
-    throw new Error(`${name} could not be downloaded: are you connected? Reload the page to try again.`);
+    throw new Error(`${name} could not be downloaded: are you connected? Press Camera, Demo clip or Open a file to try again.`);
   }
   if (!response.ok || !response.body) throw new Error(`${name} could not be downloaded (${response.status}).`);
-  const parts: Uint8Array[] = [];
-  for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    parts.push(value);
-    loaded += value.length;
-    reply({ loaded });
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  try {
+    for (const reader = response.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      loaded += value.length;
+      reply({ loaded, progress: Math.min(1, loaded / NEEDED) });
+    }
+  } catch {
+    return null;
   }
-  const bytes = new Uint8Array(await new Blob(parts as Uint8Array<ArrayBuffer>[]).arrayBuffer());
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (found !== sha256) throw new Error(`${name} is damaged, or of another version: reload the page.`);
-  return bytes;
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 const read = (file: ModelFile) => verified(new URL(`models/${file}`, ROOT), files[file]);
 
+let starting: Promise<void> | null = null;
+
+/** Load onnxruntime's WebAssembly, once. */
+function start(): Promise<void> {
+  starting ??= (async () => {
+    ort.env.wasm.numThreads = 1;
+    ort.env.logLevel = "error";
+    ort.env.wasm.wasmBinary = await verified(new URL(wasmUrl, import.meta.url), files.wasm);
+  })();
+  starting.catch(() => (starting = null));
+  return starting;
+}
+
 let opening: Promise<{ networks: Networks; main: Painter; single: Painter }> | null = null;
 
 async function open() {
-  ort.env.wasm.numThreads = 1;
-  ort.env.logLevel = "error";
-  const [wasm] = await Promise.all([verified(new URL(wasmUrl, import.meta.url), files.wasm), warm("stylize.int8.onnx")]);
-  ort.env.wasm.wasmBinary = wasm;
-  const networks = new Networks(ort, (file) => warm(file));
+  await Promise.all([start(), warm("stylize.int8.onnx"), warm("stylize.int8.constant.onnx")]);
+  const networks = new Networks(ort, warm);
   await networks.get("int8");
   return { networks, main: new Painter(networks), single: new Painter(networks) };
 }
@@ -93,7 +122,7 @@ const handlers: { [K in Kind]: (ask: Requests[K]["ask"]) => Promise<Requests[K][
   },
 
   async encode(image) {
-    await handlers.open(null);
+    await start();
     encoder ??= StyleEncoder.open(ort, read);
     encoder.catch(() => (encoder = null));
     const { rgba, width, height } = pixelsOf(image);

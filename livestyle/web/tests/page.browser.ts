@@ -1,4 +1,6 @@
-import { statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readFileSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 import { AxeBuilder } from "@axe-core/playwright";
 import { type BrowserContext, chromium, expect, type Page, test as base } from "@playwright/test";
@@ -20,6 +22,8 @@ const test = base.extend<{ faults: string[] }>({
     { auto: true },
   ],
 });
+
+const CLIP = fileURLToPath(new URL("../../assets/demo.mp4", import.meta.url));
 
 const message = (page: Page) => page.locator("#message");
 
@@ -135,6 +139,8 @@ test("a file that is no picture or video is one sentence", async ({ page }) => {
   await expect(message(page)).toContainText("broken.png is no picture that this browser can read");
   await page.locator("#file").setInputFiles({ name: "broken.mp4", mimeType: "video/mp4", buffer: broken });
   await expect(message(page)).toContainText("broken.mp4 cannot be played by this browser");
+  await page.locator("#file").setInputFiles({ name: "IMG_1.HEIC", mimeType: "", buffer: broken });
+  await expect(message(page)).toContainText("IMG_1.HEIC is a HEIC picture, which this browser cannot read");
   await page.locator("#style-file").setInputFiles({ name: "broken.jpg", mimeType: "image/jpeg", buffer: broken });
   await expect(message(page)).toContainText("broken.jpg is no picture");
 });
@@ -162,36 +168,170 @@ test("the plain picture is no painting", async ({ page }) => {
   expect(await page.evaluate(() => window.livestyle.figures().last)).toBe(last);
 });
 
-test("a snapshot is a PNG, and a recording a video", async ({ page }) => {
-  await demo(page);
+test("a snapshot is a PNG, and a recording a video of one size, of a picture too", async ({ page }) => {
+  await page.goto("./");
+  await page.locator("#file").setInputFiles(await picture(page, "photo.png", 301, 201));
+  await painted(page);
   let downloading = page.waitForEvent("download");
   await page.getByRole("button", { name: "Snapshot" }).click();
   let file = await downloading;
   expect(file.suggestedFilename()).toMatch(/^livestyle-[\d-]+\.png$/);
   expect(statSync(await file.path()).size).toBeGreaterThan(10_000);
   await page.getByRole("button", { name: "Record", exact: true }).click();
-  await painted(page, 5);
+  await page.waitForTimeout(800);
+  // The canvas gets another shape, and the page is hidden for a while.
+  await page.keyboard.press("v");
+  await hide(page, true);
+  await hide(page, false);
+  await expect(message(page)).toContainText("The recording left out the time while this page was hidden.");
+  await page.waitForTimeout(800);
   downloading = page.waitForEvent("download");
   await page.getByRole("button", { name: "Stop recording" }).click();
   file = await downloading;
   expect(file.suggestedFilename()).toMatch(/\.(mp4|webm)$/);
-  expect(statSync(await file.path()).size).toBeGreaterThan(5_000);
+  const sizes = execFileSync("ffprobe", [
+    "-v", "error", "-select_streams", "v", "-show_entries", "frame=width,height", "-of", "csv=p=0", await file.path(),
+  ]).toString().trim().split(/\s+/);
+  expect(sizes.length).toBeGreaterThan(8);
+  expect(new Set(sizes)).toEqual(new Set(["300,200"]));
 });
+
+function hide(page: Page, hidden: boolean): Promise<void> {
+  return page.evaluate((value) => {
+    Object.defineProperty(document, "hidden", { value, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+}
 
 test("a hidden tab paints nothing, and goes on when it is shown", async ({ page }) => {
   await demo(page);
-  const hide = (hidden: boolean) =>
-    page.evaluate((value) => {
-      Object.defineProperty(document, "hidden", { value, configurable: true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }, hidden);
-  await hide(true);
+  await hide(page, true);
   await page.waitForFunction(() => !window.livestyle.isBusy());
   const last = await page.evaluate(() => window.livestyle.figures().last);
   await page.waitForTimeout(1000);
   expect(await page.evaluate(() => window.livestyle.figures().last)).toBe(last);
-  await hide(false);
+  await hide(page, false);
   await painted(page);
+});
+
+test("a painting with the source's colours is grey where the source is, and is the program's", async ({ page }) => {
+  await page.goto("./#color=content");
+  await page.locator("#file").setInputFiles({ name: "grey.png", mimeType: "image/png", buffer: await greyPicture(page) });
+  await painted(page);
+  const largest = () =>
+    page.evaluate(() => {
+      const canvas = document.querySelector<HTMLCanvasElement>("#stage")!;
+      const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+      let most = 0;
+      for (let i = 0; i < data.length; i += 4) most = Math.max(most, Math.abs(data[i] - data[i + 2]));
+      return most;
+    });
+  expect(await largest()).toBeLessThanOrEqual(2);
+  await page.keyboard.press("c");
+  await expect(page.locator("#color")).toHaveValue("match");
+  await painted(page);
+  expect(await largest()).toBeGreaterThan(20);
+  // What the canvas does with colours is within rounding what `keep_colors` does.
+  const difference = await page.evaluate(
+    ({ width, height, colors: { content, style, kept } }) => {
+      const bytes = (text: string) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+      const canvasOf = (text: string) => {
+        const canvas = new OffscreenCanvas(width, height);
+        const image = new ImageData(width, height);
+        const bgr = bytes(text);
+        for (let i = 0; i < width * height; i++) image.data.set([bgr[3 * i + 2], bgr[3 * i + 1], bgr[3 * i], 255], 4 * i);
+        canvas.getContext("2d")!.putImageData(image, 0, 0);
+        return canvas;
+      };
+      const canvas = canvasOf(content);
+      const draw = canvas.getContext("2d")!;
+      draw.globalCompositeOperation = "luminosity";
+      draw.drawImage(canvasOf(style), 0, 0);
+      const { data } = draw.getImageData(0, 0, width, height);
+      return bytes(kept).reduce((most, level, i) => Math.max(most, Math.abs(level - data[4 * Math.floor(i / 3) + 2 - (i % 3)])), 0);
+    },
+    JSON.parse(readFileSync(fileURLToPath(new URL("vectors.json", import.meta.url)), "utf8")),
+  );
+  expect(difference).toBeLessThanOrEqual(3);
+});
+
+async function greyPicture(page: Page): Promise<Buffer> {
+  const data = await page.evaluate(() => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [160, 120];
+    const draw = canvas.getContext("2d")!;
+    for (let x = 0; x < 160; x += 8) {
+      draw.fillStyle = `rgb(${x} ${x} ${x})`;
+      draw.fillRect(x, (x * 7) % 60, 8, 90);
+    }
+    return canvas.toDataURL("image/png").split(",")[1];
+  });
+  return Buffer.from(data, "base64");
+}
+
+test("a style picture gets the source's colours, and one of a single pixel is a style too", async ({ page }) => {
+  await page.goto("./#color=match");
+  await page.locator("#file").setInputFiles(await picture(page, "photo.png", 200, 150));
+  await painted(page);
+  await page.locator("#style-file").setInputFiles(await picture(page, "dot.png", 1, 1));
+  await expect(message(page)).toContainText("dot.png is a style now.");
+  // Once as it is, and once matched.
+  await painted(page, 2);
+});
+
+test("a video without sound that is turned is painted upright", async ({ page }, info) => {
+  const [flat, turned] = ["flat.mp4", "turned.mp4"].map((name) => info.outputPath(name));
+  execFileSync("ffmpeg", ["-v", "error", "-i", CLIP, "-t", "1", "-an", "-vf", "scale=160:90", flat]);
+  execFileSync("ffmpeg", ["-v", "error", "-i", flat, "-c", "copy", "-metadata:s:v", "rotate=90", turned]);
+  await page.goto("./");
+  await page.locator("#file").setInputFiles(turned);
+  await painted(page);
+  expect(await page.evaluate(() => document.querySelector<HTMLCanvasElement>("#stage")!.width)).toBe(90);
+});
+
+test("a camera that is unplugged leaves its last picture, and comes back by itself", async ({ page }) => {
+  await page.addInitScript(() => {
+    const { mediaDevices } = navigator;
+    const open = mediaDevices.getUserMedia.bind(mediaDevices);
+    mediaDevices.getUserMedia = async (wanted) => {
+      const stream = await open(wanted);
+      (window as unknown as { track: MediaStreamTrack }).track = stream.getVideoTracks()[0];
+      return stream;
+    };
+  });
+  await page.goto("./");
+  await page.getByRole("button", { name: "Paint my camera" }).click();
+  await painted(page);
+  await page.evaluate(() => {
+    const { track } = window as unknown as { track: MediaStreamTrack };
+    track.stop();
+    track.dispatchEvent(new Event("ended"));
+  });
+  await expect(message(page)).toContainText("The camera is gone: plug it in");
+  await page.evaluate(() => navigator.mediaDevices.dispatchEvent(new Event("devicechange")));
+  await expect(message(page)).toHaveText("");
+  await painted(page, 2);
+});
+
+test("what could not be downloaded is tried again with the next click", async ({ page, faults }) => {
+  await page.route("**/stylize.int8.onnx", (route) => route.abort());
+  await page.goto("./");
+  await expect(message(page)).toContainText("stylize.int8.onnx could not be downloaded: are you connected?");
+  await page.unroute("**/stylize.int8.onnx");
+  await page.getByRole("button", { name: "Paint the demo clip" }).click();
+  await painted(page);
+  // The browser's own words about the download.
+  expect(faults.splice(0).every((fault) => fault.includes("ERR_FAILED"))).toBe(true);
+});
+
+test("a browser that blocks storage paints all the same", async ({ page }) => {
+  await page.addInitScript(() => {
+    const blocked = () => Promise.reject(new DOMException("blocked", "SecurityError"));
+    navigator.serviceWorker.register = blocked;
+    Object.defineProperty(window, "localStorage", { get: () => { throw new DOMException("blocked", "SecurityError"); } });
+  });
+  await demo(page);
+  await expect(message(page)).toHaveText("");
 });
 
 test("a damaged model is noticed", async ({ page }) => {
@@ -224,7 +364,7 @@ for (const [name, words] of [
 }
 
 for (const scheme of ["light", "dark"] as const) {
-  for (const [device, width, height] of [["phone", 390, 844], ["desktop", 1440, 900]] as const) {
+  for (const [device, width, height] of [["phone", 360, 740], ["desktop", 1440, 900]] as const) {
     test(`${device}, ${scheme}: it can be used by everybody, and nothing lies beside the screen`, async ({ page }) => {
       await page.emulateMedia({ colorScheme: scheme });
       await page.setViewportSize({ width, height });

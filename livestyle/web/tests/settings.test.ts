@@ -9,7 +9,7 @@ const PRESETS = ["starry-night", "scream"];
 
 test("a link holds the settings", () => {
   const settings = {
-    ...DEFAULTS, style: "scream", mix: "starry-night", share: 0.7, strength: 0.4, stroke: 3, fade: 0,
+    ...DEFAULTS, style: "scream", mix: "starry-night", share: 0.7, strength: 0.4, stroke: 3, color: "content" as const, fade: 0,
     mirror: true, split: true, stabilise: false, exact: true,
   };
   expect(readHash(writeHash(settings, PRESETS), PRESETS)).toEqual(settings);
@@ -35,10 +35,12 @@ test("keys step through values and stop at the ends", () => {
 test("each key does one thing, and the browser's own keys are left to it", () => {
   const keys = KEYMAP.flatMap((row) => row.keys);
   expect(new Set(keys).size).toBe(keys.length);
-  const plain = { ctrlKey: false, altKey: false, metaKey: false };
+  const plain = { code: "", ctrlKey: false, altKey: false, metaKey: false };
   expect(actionOf({ ...plain, key: "M" })).toBe("mirror");
   expect(actionOf({ ...plain, key: "s", ctrlKey: true })).toBeUndefined();
   expect(actionOf({ ...plain, key: "Enter" })).toBeUndefined();
+  // The key of an M on a Russian keyboard.
+  expect(actionOf({ ...plain, key: "\u044c", code: "KeyM" })).toBe("mirror");
 });
 
 test("a crossfade goes from style to style, from where it is when another is chosen", () => {
