@@ -215,7 +215,8 @@ def video(
         int | None, typer.Option(help="Of several videos in a file, this one, from 1; else the default, or largest.")
     ] = None,
     deinterlace: Annotated[
-        str, typer.Option(help="auto, off, frame (one of two fields, as auto) or field (one of each).")
+        str,
+        typer.Option(help="auto, off, frame (one of two fields) or field (one of each), also where nothing says so."),
     ] = "auto",
     tone_map: Annotated[str, typer.Option(help="auto (HDR becomes SDR) or off (HDR keeps its colours).")] = "auto",
     alpha: Annotated[

@@ -36,7 +36,8 @@ class VideoOptions:
         alpha: keep the transparency of an image sequence; the target is one too, of a format that has it.
         dry_run: paint nothing and write nothing, but say what would be kept, converted and left out.
         deinterlace: ``auto`` and ``frame`` make one frame of the two fields of an interlaced one, ``field`` makes one
-            of each, ``off`` leaves them as they are.
+            of each, ``off`` leaves them as they are. ``frame`` and ``field`` do so too where nothing says that a video
+            is interlaced.
 
     Raises:
         InputError: they do not fit.

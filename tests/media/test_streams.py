@@ -89,6 +89,26 @@ def test_of_several_programmes_the_largest_is_painted(two: Path, make: Make, tmp
     assert "video h264 96x64" in warning
 
 
+def test_the_sound_of_other_programmes_is_left_out_and_named(make: Make, tmp_path: Path, copy: Copy) -> None:
+    parts = []
+    for number, (shape, language) in enumerate((("96x64", "eng"), ("320x192", "deu"))):
+        picture = ("-f", "lavfi", "-i", f"testsrc2=s={shape}:r=25:d=1")
+        tag = ("-metadata:s:a", f"language={language}")
+        parts.append(make(f"{number}.mkv", *picture, *SOUND, *H264, "-c:a", "mp2", *tag))
+    programmes = ["-program", "program_num=1:st=0:st=1", "-program", "program_num=2:st=2:st=3"]
+    # Each programme has a clock of its own.
+    inputs = ["-i", str(parts[0]), "-itsoffset", "0.5", "-i", str(parts[1])]
+    source = make("two.ts", *inputs, "-map", "0", "-map", "1", "-c", "copy", *programmes)
+
+    (warning,) = copy(source, tmp_path / "out.mp4")
+    copy(source, tmp_path / "other.mp4", track=1)
+
+    assert warning.endswith("is without these of its source: video h264 96x64, audio mp2")
+    for name, language in (("out.mp4", "deu"), ("other.mp4", "eng")):
+        assert [sound["tags"]["language"] for sound in streams(tmp_path / name, "a")] == [language]
+        assert duration(tmp_path / name) == pytest.approx(1, abs=0.1)
+
+
 def test_of_the_variants_of_a_playlist_the_largest_is_painted(
     two: Path, make: Make, tmp_path: Path, copy: Copy
 ) -> None:
@@ -298,6 +318,61 @@ def test_fonts_are_named_where_they_cannot_be_carried(make: Make, tmp_path: Path
     (warning,) = copy(source, tmp_path / "out.mp4")
 
     assert "left out: attachment font.ttf" in warning
+
+
+@pytest.mark.parametrize(("name", "tags"), [("out.mov", []), ("out.mp4", ["-metadata", "strange=yes"])])
+def test_a_cover_is_named_where_it_cannot_be_carried(
+    base: Path, make: Make, tmp_path: Path, copy: Copy, name: str, tags: list[str]
+) -> None:
+    cover = make("cover.png", "-f", "lavfi", "-i", "testsrc=s=60x40", "-frames:v", "1")
+    kind = ["-metadata:s:t", "mimetype=image/png", "-metadata:s:t", "filename=cover.png"]
+    source = make("cover.mkv", "-i", str(base), "-attach", str(cover), "-c", "copy", *kind, *tags)
+
+    (warning,) = copy(source, tmp_path / name)
+
+    assert "left out: cover png;" in warning
+    assert len(streams(tmp_path / name, "v")) == 1
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out.webp"])
+def test_what_an_animated_image_cannot_carry_is_named(
+    base: Path, make: Make, tmp_path: Path, copy: Copy, name: str
+) -> None:
+    chapters = tmp_path / "chapters.txt"
+    chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=One\n")
+    copied = ("-c", "copy", "-timecode", "01:00:00:00", "-metadata", "title=Me")
+    source = make("all.mov", "-i", str(base), "-i", str(chapters), *copied)
+
+    (warning,) = copy(source, tmp_path / name)
+
+    assert "left out: chapters, audio aac, timecode 01:00:00:00, tags;" in warning
+
+
+@pytest.mark.parametrize(("name", "warnings"), [("out.mp4", 1), ("out.mkv", 0)])
+def test_3d_is_kept_or_named(make: Make, tmp_path: Path, copy: Copy, name: str, warnings: int) -> None:
+    source = make("3d.mkv", *PICTURE, *H264, "-metadata:s:v", "stereo_mode=left_right")
+
+    found = copy(source, tmp_path / name)
+
+    assert [text.endswith("is without these of its source: 3D metadata") for text in found] == [True] * warnings
+    sides = [side["side_data_type"] for side in stream(tmp_path / name).get("side_data_list", [])]
+    assert ("Stereo 3D" in sides) is not warnings
+
+
+def test_colours_that_change_on_the_way_are_converted(make: Make, tmp_path: Path, ffmpeg: str) -> None:
+    parts = []
+    for number, (matrix, tags) in enumerate((("bt709", "bt709"), ("bt601", "smpte170m"))):
+        how = ("-vf", f"scale=out_color_matrix={matrix}", "-colorspace", tags)
+        colours = ("-f", "lavfi", "-i", "color=red:s=160x96:r=25:d=0.4", *how, *H264, "-bf", "0", "-qp", "1")
+        parts.append(make(f"{number}.h264", *colours))
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    with VideoReader(joined) as video:
+        shown = [frame.image[48, 80].astype(int) for frame in video]
+
+    assert len(shown) == 20
+    assert max(abs(pixel - (0, 0, 254)).max() for pixel in shown) <= 2
 
 
 def test_a_timecode_track_or_chapters_of_quicktime_are_no_loss(

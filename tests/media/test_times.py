@@ -81,6 +81,42 @@ def test_a_part_of_an_avi_with_b_frames_has_its_frames(make: Make, base: Path, t
     assert order(ffmpeg, tmp_path / "out.mp4", base) == list(range(13, 38))
 
 
+def test_a_packed_bitstream_as_xvid_writes_it_has_its_frames_in_order(
+    make: Make, base: Path, tmp_path: Path, ffmpeg: str
+) -> None:
+    source = make("packed.avi", *PICTURE, *SOUND, "-c:v", "libxvid", "-bf", "2", "-q:v", "2", "-c:a", "libmp3lame")
+
+    video = copy(source, tmp_path / "out.mp4")
+    part = copy(source, tmp_path / "part.mp4", "1", "1.6")
+
+    # Its encoder leaves out one of the last frames.
+    shown = order(ffmpeg, tmp_path / "out.mp4", base)
+    assert (shown[:46], len(shown)) == (list(range(46)), len(pixels(ffmpeg, source, 160, 96)))
+    assert steps(tmp_path / "out.mp4") == {Fraction(1, 25)}
+    cut = order(ffmpeg, tmp_path / "part.mp4", base)
+    assert cut == list(range(cut[0], cut[0] + 15))
+    for read in (video, part):
+        assert (read.damage, read.concealed, read.notes) == (None, 0, [])
+
+
+def test_a_seek_to_an_open_group_of_pictures_is_no_jump(make: Make, base: Path, tmp_path: Path, ffmpeg: str) -> None:
+    source = make("t.mkv", *PICTURE, *SOUND, "-c:v", "mpeg4", "-bf", "2", "-q:v", "2", "-c:a", "libvorbis")
+
+    video = copy(source, tmp_path / "out.mp4", "0.52", "1.2")
+
+    assert order(ffmpeg, tmp_path / "out.mp4", base) == list(range(13, 30))
+    assert (video.damage, video.notes) == (None, [])
+
+
+def test_no_frame_lies_before_the_beginning(make: Make, base: Path, tmp_path: Path, ffmpeg: str) -> None:
+    # FFmpeg says of such an ASF that it begins with its sound, which is later.
+    source = make("t.asf", "-i", str(base), "-c", "copy")
+
+    copy(source, tmp_path / "out.mp4")
+
+    assert order(ffmpeg, tmp_path / "out.mp4", base) == list(range(50))
+
+
 @pytest.mark.parametrize("name", ["huge.mkv", "huge.mp4", "huge.mov", "huge.ts", "huge.nut", "huge.flv", "huge.webm"])
 def test_a_clock_may_begin_anywhere(make: Make, base: Path, tmp_path: Path, ffmpeg: str, name: str) -> None:
     kind = ["-c:v", "vp8", "-c:a", "libopus"] if name == "huge.webm" else ["-c", "copy"]
@@ -255,6 +291,33 @@ def test_interlaced_frames_become_whole_in_either_field_order(
     assert abs(moved - 6).max() <= 2
     assert video.notes == [f"{source} is interlaced, and deinterlaced before it is painted"]
     assert left.notes == [f"{source} is interlaced, and its fields stay as they are"]
+
+
+@pytest.mark.parametrize("mode", ["frame", "field"])
+def test_interlaced_frames_that_nothing_flags_are_deinterlaced_on_demand(
+    make: Make, tmp_path: Path, ffmpeg: str, mode: str
+) -> None:
+    source = bar(make, "tape.avi", "top", "", "-c:v", "utvideo")
+
+    video = copy(source, tmp_path / "out.mp4", deinterlace=mode)
+
+    assert np.ptp(edges(ffmpeg, tmp_path / "out.mp4")[2:-2, 4:-4], axis=1).max() <= 2
+    assert len(times(tmp_path / "out.mp4")) == (25 if mode == "frame" else 50)
+    assert video.notes == [f"{source} is taken for interlaced, and deinterlaced before it is painted"]
+    assert copy(source, tmp_path / "auto.mp4").notes == []
+
+
+def test_whole_frames_among_fields_keep_their_time(make: Make, tmp_path: Path) -> None:
+    flags = ("-c:v", "libx264", "-bf", "0", "-x264-params", "tff=1", "-flags", "+ilme+ildct")
+    fields = bar(make, "fields.h264", "top", "", *flags)
+    whole = make("whole.h264", "-f", "lavfi", "-i", "testsrc2=s=160x128:r=25:d=1", *H264, "-bf", "0")
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(fields.read_bytes() + whole.read_bytes())
+
+    copy(joined, tmp_path / "out.mp4", deinterlace="field")
+
+    assert len(times(tmp_path / "out.mp4")) == 75
+    assert duration(tmp_path / "out.mp4") == pytest.approx(2, abs=0.001)
 
 
 def test_an_interlaced_phone_film_stays_upright(make: Make, tmp_path: Path, ffmpeg: str) -> None:

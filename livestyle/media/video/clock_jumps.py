@@ -21,10 +21,14 @@ _BROADCASTS = {"mpegts", "mpeg", "flv", "hls", "live_flv"}
 
 @dataclass
 class _Track:
-    """State of one stream: its stretch of the clock, and the seconds where its next packet is expected."""
+    """State of one stream: its stretch of the clock, and the seconds where its next packet is expected.
+
+    After a seek, FFmpeg guesses the decoding timestamp of the first packet, which B-frames may fall behind.
+    """
 
     stretch: int = 0
     end: Fraction | None = None
+    is_new: bool = True
 
 
 class ClockJumps:
@@ -66,6 +70,8 @@ class ClockJumps:
             time = begin + self._offsets[track.stretch]
             track.end = time + (packet.duration or 0) * packet.time_base
             self._end = max(self._end, track.end)
+            if track.is_new:
+                track.end, track.is_new = None, False
         shift(packet, self._offsets[track.stretch])
 
     def note(self, path: Path, origin: Fraction) -> str | None:

@@ -48,9 +48,11 @@ class FrameDecoder:
     Args:
         context: of the codec.
         clock: of the stream.
+        has_no_pts: the container has no presentation timestamps. Without it, this is found out, but for the packed
+            bitstreams of MPEG-4 ASP (DivX, XviD), for which FFmpeg guesses timestamps in the order of no frames at all.
     """
 
-    def __init__(self, context: Any, clock: Timestamps) -> None:
+    def __init__(self, context: Any, clock: Timestamps, *, has_no_pts: bool = False) -> None:
         self.errors = 0
         """Packets that could not be decoded."""
         self._context = context
@@ -63,7 +65,7 @@ class FrameDecoder:
         self._newest: int | None = None
         # Until a timestamp of a packet goes back, as those of B-frames do.
         self._increasing = True
-        self._sorts = False
+        self._sorts = has_no_pts
         self._aspect: Fraction | None = None
         self._captions: dict[int, bytes] = {}
 
@@ -88,6 +90,11 @@ class FrameDecoder:
             frames = []
             if self._sorts and self._waiting:
                 heapq.heappop(self._waiting)
+        else:
+            if not frames and packet is not None and self._sorts and self._good and self._context.name == "mpeg4":
+                # A frame that its encoder has dropped (N-VOP): the one before stays on the screen.
+                self._waiting = [item for item in self._waiting if item[0] != packet.pts]
+                heapq.heapify(self._waiting)
         for frame in frames:
             yield from self._show(frame)
         if packet is None and not self._sorts:
@@ -100,6 +107,10 @@ class FrameDecoder:
     def _show(self, frame: av.VideoFrame) -> Iterator[Shown]:
         if frame.pict_type == PictureType.B and self._increasing and self._newest is not None:
             self._sorts = True
+        if self._sorts and self._good is None and frame.pts is not None:
+            # B-frames before the first key frame after a seek are not decoded.
+            while self._waiting and self._waiting[0][0] < frame.pts:
+                heapq.heappop(self._waiting)
         if self._sorts and self._waiting:
             frame.pts = heapq.heappop(self._waiting)[0]
         stamp = frame.pts

@@ -27,7 +27,8 @@ class Deinterlacer:
     """Filter of decoded frames that replaces interlaced ones by whole ones.
 
     Frames that are flagged as progressive in a stream that flags others pass as they are. Where no frame is flagged,
-    the field order in the container's header counts.
+    the field order in the container's header counts. Where that is silent too, as in AVI of tapes, ``frame`` and
+    ``field`` take all frames for interlaced, with the top field first.
 
     Args:
         mode: one of `MODES`.
@@ -45,6 +46,9 @@ class Deinterlacer:
         self._parity = "auto"
         if not is_flagged and field_order in (*_TOP_FIRST, *_BOTTOM_FIRST):
             self._parity = "tff" if field_order in _TOP_FIRST else "bff"
+        self._is_forced = not is_flagged and self._parity == "auto" and mode in ("frame", "field")
+        if self._is_forced:
+            self._parity = "tff"
         self.is_on = not self._is_off and (is_flagged or self._parity != "auto")
         """Whether frames are deinterlaced: from the first one that is flagged on."""
         self.has_interlaced = is_flagged or self._parity != "auto"
@@ -58,7 +62,8 @@ class Deinterlacer:
     def note(self, path: Path) -> str | None:
         """One sentence on what becomes of interlaced frames; None where there were none."""
         if self.is_on:
-            return f"{path} is interlaced, and deinterlaced before it is painted"
+            taken = "taken for interlaced" if self._is_forced else "interlaced"
+            return f"{path} is {taken}, and deinterlaced before it is painted"
         return f"{path} is interlaced, and its fields stay as they are" if self.has_interlaced else None
 
     def __call__(self, frames: Iterable[Shown]) -> Iterator[Shown]:
@@ -68,7 +73,7 @@ class Deinterlacer:
         for shown in frames:
             frame = shown.frame
             if frame.interlaced_frame:
-                self.has_interlaced = True
+                self.has_interlaced, self._is_forced = True, False
                 self._parity = "auto"
                 self.is_on = not self._is_off
             if not self.is_on:
@@ -90,13 +95,13 @@ class _Graph:
     def __init__(self, first: av.VideoFrame, parity: str, fields: bool) -> None:
         self._waiting: deque[Shown] = deque()
         self._fields = fields
-        self._second = False
+        self._takes_all = parity != "auto"
         self._count = 0
         self._graph: Any = av.filter.Graph()
         source = self._graph.add_buffer(
             width=first.width, height=first.height, format=first.format, time_base=Fraction(1, 25)
         )
-        deint = "interlaced" if parity == "auto" else "all"
+        deint = "all" if self._takes_all else "interlaced"
         options = f"mode={'send_field' if fields else 'send_frame'}:parity={parity}:deint={deint}"
         self._graph.link_nodes(source, self._graph.add("bwdif", options), self._graph.add("buffersink")).configure()
 
@@ -123,15 +128,15 @@ class _Graph:
         if not self._waiting:
             return
         shown = self._waiting[0]
-        half = shown.duration / 2
-        if not self._fields:
+        # bwdif passes on what is not flagged, once.
+        if not self._fields or not (self._takes_all or shown.frame.interlaced_frame):
             self._waiting.popleft()
             yield replace(shown, frame=frame)
-        elif not self._second:
-            self._second = True
+            return
+        half = shown.duration / 2
+        if frame.pts % 2 == 0:
             yield replace(shown, frame=frame, duration=half)
         else:
-            self._second = False
             self._waiting.popleft()
             yield replace(shown, frame=frame, time=shown.time + half, duration=half, captions=None)
 

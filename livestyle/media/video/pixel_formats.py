@@ -110,14 +110,16 @@ class Unpacker:
         """
         turns = _turns(frame)
         has_alpha = _has_alpha(frame)
-        if self._tone_mapper is not None:
+        # They may change on the way, as where recordings were joined.
+        colors = Colors.of(frame)
+        if self._tone_mapper is not None and colors.transfer == self.source_colors.transfer:
             frame = self._tone_mapper(frame, _EXACT)
         image: Any = self._reformatter.reformat(
             frame,
             frame.width,
             frame.height,
             format="bgra" if has_alpha else "bgr24",
-            src_colorspace=None if frame.format.is_rgb else _MATRICES[self.source_colors.matrix],
+            src_colorspace=None if frame.format.is_rgb else _MATRICES[colors.matrix],
             interpolation=_EXACT,
         ).to_ndarray()
         if has_alpha:

@@ -29,7 +29,7 @@ from .pixel_formats import Colors, Unpacker
 from .timecode import moved
 from .timestamps import Timestamps, origin_of
 from .tone_map import check_mode as check_tone_map
-from .tracks import choose_video, decoder_of, open_file, unread
+from .tracks import choose_video, decoder_of, of_other_programmes, open_file, unread
 
 _MOST_ERRORS = 100
 _BACK = (0, 5, 30)
@@ -162,7 +162,9 @@ class VideoReader(VideoSource):
         self._video.thread_type = "AUTO"
         self._context = decoder_of(self._video)
         covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
-        others = [*container.streams.audio, *container.streams.subtitles, *covers]
+        foreign = of_other_programmes(container, self._video)
+        known = [*container.streams.audio, *container.streams.subtitles, *covers]
+        others = [stream for stream in known if stream not in foreign]
         # All are demuxed in any case: where the sound ends tells whether the file was cut off.
         self._demuxed = [self._video, *others]
         self._jumps = ClockJumps(container.format.name)
@@ -171,11 +173,11 @@ class VideoReader(VideoSource):
             self.streams = others
             self.attachments = list(container.streams.attachments)
             self.spherical = None if self._stream else spherical_box(self.path)
-            self.unread = unread(container, self._video, self.spherical is not None)
+            self.unread = unread(container, self._video, self.spherical is not None, foreign)
 
     def _open(self) -> None:
         container, video = self._container, self._video
-        origin = origin_of(container)
+        origin = origin_of(container, self._demuxed)
         self._cut = replace(self._cut, origin=origin)
         self._length = Fraction(container.duration, av.time_base) if container.duration else None
         if self._length and "matroska" in container.format.name and self._length > origin > 0:
@@ -198,9 +200,11 @@ class VideoReader(VideoSource):
         if first is None:
             raise InputError(f"no frame of {self.path} can be decoded: the file is damaged")
         self._clock.rate = rate = Fraction(video.guessed_rate or video.average_rate or 25)
-        if container.format.name == "avi" or container.start_time is None:
-            # AVI's clock counts frames, and FFmpeg adds the delay of B-frames; elementary streams have no clock.
-            self._clock.origin += self._clock.at(first.frame.pts or 0)
+        begun = self._clock.at(first.frame.pts or 0)
+        if container.format.name == "avi" or container.start_time is None or begun < 0:
+            # AVI's clock counts frames, and FFmpeg adds the delay of B-frames; elementary streams have no clock. In
+            # ASF, FFmpeg's start lies behind the first frame.
+            self._clock.origin += begun
         self.frame_rate = rate
         if self._cut.start is not None:
             self.metadata, self.video_metadata = (
@@ -364,7 +368,7 @@ class VideoReader(VideoSource):
         Args:
             skips: decode nothing that lies before the last key frame before the start.
         """
-        decoder = FrameDecoder(self._context, self._clock)
+        decoder = FrameDecoder(self._context, self._clock, has_no_pts=self._container.format.name == "avi")
         held: list[Any] = []
         for packet in self._packets():
             if packet is not None and packet.stream is not self._video:

@@ -12,7 +12,7 @@ from av.stream import Disposition
 from .audio import AAC_RATES, AudioTranscoder, can_be_decoded, fits
 from .codecs import ANIMATIONS
 from .timecode import converted
-from .tracks import SPHERICAL, describe
+from .tracks import SPHERICAL, STEREO, describe
 
 if TYPE_CHECKING:
     from .reader import VideoReader
@@ -68,13 +68,22 @@ class Remuxer:
         """Box that the written file is to get."""
         if source.spherical is not None:
             (self._left_out if self.spherical is None else self.kept).append(SPHERICAL)
-        if source.chapters and self._format not in ANIMATIONS:
-            self.kept.append("chapters")
+        is_animation = self._format in ANIMATIONS
+        if source.chapters:
+            (self._left_out if is_animation else self.kept).append("chapters")
         self._unread = [*source.unread, *(f"timecode {old}" for old, new in (*changes, *more) if not new)]
+        if STEREO in self._unread and self._format in ("matroska", "webm") and "stereo_mode" in of_video:
+            # The tag is written as an element of the track.
+            self._unread.remove(STEREO)
+            self.kept.append(STEREO)
         container.metadata.update(_kept(of_file, _OF_THE_FILE))
         video.metadata.update(_kept(of_video, _OF_THE_STREAM))
-        if self._format in ANIMATIONS:
+        self._has_covers = not (self._format == "mov" or _needs_quicktime(of_file))
+        """Whether a cover can be written to MP4: its atom is one of iTunes metadata."""
+        if is_animation:
             self._left_out += [describe(stream) for stream in source.streams]
+            codes = {f"timecode {v}" for t in (of_file, of_video) for key, v in t.items() if key.lower() == "timecode"}
+            self._left_out += [*sorted(codes), *(["tags"] if _kept(of_file, _OF_THE_FILE) else [])]
             return
         video.disposition = source.video_disposition
         container.set_chapters(source.chapters)
@@ -120,7 +129,8 @@ class Remuxer:
             self._container.add_attachment(f"cover.{kind.replace('e', '')}", f"image/{kind}", data)
             self.kept.append(describe(stream))
             return
-        if is_known and self._fits(stream):
+        is_cover = bool(stream.disposition & Disposition.attached_pic)
+        if is_known and self._fits(stream) and (self._has_covers or not is_cover):
             copy = self._copies[stream.index] = self._copy(self._container, stream)
             self.kept.append(describe(stream))
         elif is_known and stream.type == "subtitle" and stream.codec_context.codec.text_sub:
@@ -261,9 +271,14 @@ def muxer_options(container: str, time_base: Fraction, metadata: dict[str, str])
     scale = time_base.denominator
     flags = "+faststart"
     # Tags without an iTunes atom need QuickTime's metadata, which some players do not read.
-    if any(key.lower() not in _KEYS_OF_MP4.split() for key in _kept(metadata, _OF_THE_FILE)):
+    if _needs_quicktime(metadata):
         flags += "+use_metadata_tags"
     return {"movflags": flags, "movie_timescale": str(scale * -(-1000 // scale))}
+
+
+def _needs_quicktime(metadata: dict[str, str]) -> bool:
+    """Whether tags of a file have no atom in iTunes metadata."""
+    return any(key.lower() not in _KEYS_OF_MP4.split() for key in _kept(metadata, _OF_THE_FILE))
 
 
 def shift(packet: Any, seconds: Fraction) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -69,15 +70,21 @@ def _steady(time: Fraction, rate: Fraction, error: Fraction) -> Fraction | None:
     return exact if abs(exact - time) <= error else None
 
 
-def origin_of(container: Any) -> Fraction:
-    """Seconds of a file's clock at which its first stream begins; 0 where only a preroll of sound lies before 0."""
+def origin_of(container: Any, streams: Iterable[Any]) -> Fraction:
+    """Seconds of a file's clock at which the first stream begins; 0 where only a preroll of sound lies before 0.
+
+    Args:
+        container: of PyAV.
+        streams: that are read: other programmes of a broadcast have clocks of their own.
+    """
     if container.start_time is None:
         return Fraction(0)
     begin = Fraction(container.start_time, av.time_base)
-    starts: list[Fraction] = [s.start_time * s.time_base for s in container.streams if s.start_time is not None]
+    known = [s for s in streams if s.start_time is not None]
+    starts = [Fraction(s.start_time * s.time_base) for s in known]
+    videos = [start for stream, start in zip(known, starts, strict=True) if stream.type == "video"]
     if begin < 0:
-        videos = [Fraction(s.start_time * s.time_base) for s in container.streams.video if s.start_time is not None]
         return min([Fraction(0), *videos])
     # The container's start is rounded to microseconds, those of the streams are exact.
     exact = min(starts, key=lambda start: abs(start - begin), default=begin)
-    return exact if abs(exact - begin) <= Fraction(2, av.time_base) else begin
+    return exact if abs(exact - begin) <= Fraction(2, av.time_base) else min(starts, default=begin)

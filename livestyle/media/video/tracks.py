@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,14 +26,15 @@ _FRAME_BYTES = 30
 _CHECKED_BYTES = 256 << 20
 """Videos that take less are read without asking how much memory is free."""
 SPHERICAL = "360-degree metadata"
+STEREO = "3D metadata"
 _SIDE_DATA = {
-    "spherical": SPHERICAL,
-    "stereo3d": "3D metadata",
-    "DOVI configuration record": "Dolby Vision metadata",
-    "Mastering Display Metadata": "mastering display metadata",
-    "Content Light Level Metadata": "content light level",
+    "spherical(?: mapping)?": SPHERICAL,
+    "stereo ?3d": STEREO,
+    "dovi configuration record": "Dolby Vision metadata",
+    "mastering display metadata": "mastering display metadata",
+    "content light level metadata": "content light level",
 }
-"""What FFmpeg's description of a file calls side data that is lost, and what people do."""
+"""Patterns of what FFmpeg's description of a file calls side data that is lost, which changes, and what people do."""
 
 
 def open_file(path: Path, stream: BinaryIO | None = None) -> Any:
@@ -144,7 +146,22 @@ def describe(stream: Any) -> str:
     return f"{stream.type} {context.codec.canonical_name}{size}"
 
 
-def unread(container: Any, video: Any, is_spherical: bool = False) -> list[str]:
+def of_other_programmes(container: Any, video: Any) -> list[Any]:
+    """Sound and subtitles of programmes without the video, as of a broadcast or of variants (HLS), not to be demuxed.
+
+    PyAV does not tell of programmes, and FFmpeg's description of the file lists them.
+    """
+    parts = re.split(r"^  (?:Program \d+|No Program)", description(container), flags=re.MULTILINE)[1:]
+    programmes = [{int(index) for index in re.findall(r"^  Stream #0:(\d+)", p, re.MULTILINE)} for p in parts]
+    own = [programme for programme in programmes if video.index in programme]
+    foreign = set().union(*programmes) - set().union(*own) if own else set()
+    found = [s for s in container.streams if s.index in foreign and s.type in ("audio", "subtitle")]
+    for stream in found:
+        stream.discard = Discard.all
+    return found
+
+
+def unread(container: Any, video: Any, is_spherical: bool = False, others: Iterable[Any] = ()) -> list[str]:
     """Descriptions of what is neither read nor copied: other videos, data, and metadata of the video in side data.
 
     A timecode track is no loss, since the tag that says the same is kept; nor is a track of chapters, which FFmpeg
@@ -154,8 +171,9 @@ def unread(container: Any, video: Any, is_spherical: bool = False) -> list[str]:
         container: of PyAV.
         video: the stream that is read.
         is_spherical: its 360-degree metadata is read in another way.
+        others: further streams that are not read.
     """
-    others = [s for s in moving(container) if s is not video]
+    others = [*(s for s in moving(container) if s is not video), *others]
     data = [s for s in container.streams.data if s.discard != Discard.all and "timecode" not in s.metadata]
     side = [name for name in _side_data(container, video) if name != SPHERICAL or not is_spherical]
     return [*(describe(stream) for stream in (*others, *data)), *side]
@@ -168,7 +186,7 @@ def _side_data(container: Any, stream: Any) -> list[str]:
     """
     text = description(container)
     part = text.partition(f"Stream #0:{stream.index}")[2].partition("  Stream #")[0]
-    return [name for key, name in _SIDE_DATA.items() if re.search(rf"^\s+{key}:", part, re.MULTILINE)]
+    return [name for key, name in _SIDE_DATA.items() if re.search(rf"^\s+{key}:", part, re.MULTILINE | re.I)]
 
 
 def description(container: Any) -> str:
