@@ -134,7 +134,7 @@ class _Graph:
             yield replace(shown, frame=frame)
             return
         half = shown.duration / 2
-        if frame.pts % 2 == 0:
+        if (frame.pts or 0) % 2 == 0:
             yield replace(shown, frame=frame, duration=half)
         else:
             self._waiting.popleft()
