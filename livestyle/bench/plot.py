@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from livestyle.errors import InputError, OutputError
-from livestyle.files import atomic_write
+from livestyle.errors import InputError
+from livestyle.results import write_result
 
 from .report import TITLES
 
@@ -28,14 +29,18 @@ def require_matplotlib() -> None:
         )
 
 
-def write_plot(report: Report, path: Path) -> None:
+def write_plot(report: Report, path: Path, *, replace: bool = True) -> Path:
     """Write a PNG of a report: bars to the median, whiskers from the 10th to the 90th percentile.
 
     The axis is logarithmic where peers make it long.
 
     Args:
         report: with one measurement or more.
-        path: of the file; one that is there is replaced.
+        path: of the file.
+        replace: as of `livestyle.results.write_result`.
+
+    Returns:
+        Where it is.
 
     Raises:
         OutputError: it cannot be written.
@@ -76,11 +81,9 @@ def write_plot(report: Report, path: Path) -> None:
         f"milliseconds a frame, median and 10th to 90th percentile\n{report.machine.text}\n{report.text}"
     )
     axes[-1].xaxis.label.set_size(8)
-    try:
-        with atomic_write(path) as file:
-            figure.savefig(file, format="png", dpi=150)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=150)
+    return write_result(path, file.getvalue(), replace=replace)
 
 
 def _label(measurement: Measurement) -> str:

@@ -16,6 +16,7 @@ from livestyle.engine.model import package_folder
 from livestyle.engine.stylizer import Stylizer
 from livestyle.jobs.options import VideoOptions
 from livestyle.jobs.progress import Display
+from livestyle.jobs.report import Result
 from livestyle.jobs.video import VideoJob
 from livestyle.live.outputs import Outputs
 from livestyle.live.render_thread import Painting, RenderThread
@@ -105,6 +106,7 @@ def _paint_video(run: ProgramRun, stylizer: Stylizer, look: Look) -> ProgramResu
     display = _Ticks()
     job = VideoJob(Path(run.source), Path(run.target), look, VideoOptions())
     result = job.run(stylizer, display, Event())
+    assert isinstance(result, Result)
     times = display.times[WARM_UP:] if len(display.times) > WARM_UP + 1 else display.times
     return ProgramResult(_intervals(times), result.frames, result.seconds, form_of(stylizer), peak_memory())
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from livestyle.errors import InputError, OutputError
-from livestyle.files import atomic_write
+from livestyle.errors import InputError
+from livestyle.results import write_result
 
 from .machine import Machine
 
@@ -115,18 +115,14 @@ class Report:
         threads = f"{self.settings.threads} thread{'s' if self.settings.threads != 1 else ''}"
         return f"livestyle {self.livestyle}, onnxruntime {self.onnxruntime}, {threads}; {self.date}"
 
-    def write(self, path: Path) -> None:
-        """Write the JSON file; one that is there is replaced.
+    def write(self, path: Path, *, replace: bool = True) -> Path:
+        """Write the JSON file, see `livestyle.results.write_result`, and return where it is.
 
         Raises:
             OutputError: it cannot be written.
         """
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
-        try:
-            with atomic_write(path) as file:
-                file.write(text.encode())
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        return write_result(path, text.encode(), replace=replace)
 
     @classmethod
     def read(cls, path: Path) -> Report:

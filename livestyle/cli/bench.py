@@ -90,9 +90,9 @@ def bench(
         report = run_bench(plan, lambda text: status.update(f"{text} ..."))
     print_report(report)
     if json is not None:
-        report.write(json)
+        report.write(json, replace=force)
     if plot is not None:
-        write_plot(report, plot)
+        write_plot(report, plot, replace=force)
 
 
 def _each_once(values: Sequence[T] | None, default: tuple[T, ...]) -> tuple[T, ...]:

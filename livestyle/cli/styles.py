@@ -60,8 +60,9 @@ def preview(
 
     from livestyle.jobs.contact_sheet import contact_sheet
     from livestyle.jobs.paths import check_taken, check_target
-    from livestyle.media.images import WRITABLE, read_reduced, write_image
+    from livestyle.media.images import WRITABLE, encode_image, read_reduced
     from livestyle.render.look import Look
+    from livestyle.results import write_result
     from livestyle.styles.matching import check_matching
     from livestyle.styles.regions import find_background
 
@@ -79,8 +80,8 @@ def preview(
     console = Console(stderr=True)
     shown = track(styles, "painting", console=console, transient=True, disable=not console.is_terminal)
     sheet = contact_sheet(image, picture.name, shown, first, stylizer)
-    write_image(output, sheet)
-    print(f"{output}: {sheet.shape[1]}x{sheet.shape[0]}, {len(styles)} style{'s' if len(styles) != 1 else ''}")
+    written = write_result(output, encode_image(output, sheet), replace=force)
+    print(f"{written}: {sheet.shape[1]}x{sheet.shape[0]}, {len(styles)} style{'s' if len(styles) != 1 else ''}")
 
 
 @styles_app.command()
@@ -125,8 +126,8 @@ def export_presets(
 
     check_target(output, [SUFFIX], f"presets{SUFFIX}")
     check_taken([output], [], force)
-    written = PresetFolder().write_file(names or [], output)
-    print(f"{output}: {', '.join(written)}")
+    path, written = PresetFolder().write_file(names or [], output, replace=force)
+    print(f"{path}: {', '.join(written)}")
 
 
 @styles_app.command("import")

@@ -19,6 +19,7 @@ from livestyle.media.video.codecs import FORMATS, Encoding, container_of
 from livestyle.media.video.files import sequence_at
 from livestyle.media.video.stdio import STDIO, is_pipe
 from livestyle.render.color import ColorMode
+from livestyle.results import check_not_locked
 from livestyle.styles.matching import check_matching
 
 from .image import ImageJob
@@ -29,7 +30,6 @@ from .paths import (
     check_target,
     expand_images,
     expand_videos,
-    files_at,
     is_folder,
     is_there,
     make_folder,
@@ -37,9 +37,9 @@ from .paths import (
     name_results,
 )
 from .report import Done, Outcome, Result, Skipped, style_name
-from .resume import store_folder
+from .resume import discard_completed, is_half_named
 from .runner import check_workers, run_jobs
-from .video import VideoJob, can_be_resumed
+from .video import VideoJob, is_wanted
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
@@ -88,8 +88,7 @@ class VideoBatch:
         self._force = force
         self._plan = _plan_videos(sources, target, self._options)
         if one_style:
-            wanted = [path for source, path in self._plan.pairs if self._is_wanted(source, path)]
-            check_taken(wanted, self._plan.sources, force, mask)
+            self._check_taken([path for source, path in self._plan.pairs if self._is_wanted(source, path)])
 
     def run(
         self, stylizer: Stylizer, looks: Sequence[Look], *, progress: bool = False, done: Done | None = None
@@ -126,10 +125,11 @@ class VideoBatch:
         complete: list[tuple[Path, Path, Look]] = []
         for task in plan.tasks(looks):
             (tasks if self._is_wanted(*task[:2]) else complete).append(task)
-        check_taken([path for _, path, _ in tasks], plan.sources, self._force, self._mask)
+        self._check_taken([path for _, path, _ in tasks])
         if not self._options.dry_run:
             plan.make_folder()
         for source, path, look in complete:
+            discard_completed(path)
             log.warning("%s is there already and stays as it is", path)
             if done is not None:
                 done(Skipped(source, path, style_name(look)))
@@ -138,29 +138,19 @@ class VideoBatch:
             label = "standard input" if source == STDIO else source.name
             if len(looks) > 1:
                 label += f" in {style_name(look)}"
-            jobs.append(VideoJob(source, path, look, self._options, label, len(tasks) > 1))
+            jobs.append(VideoJob(source, path, look, self._options, label, len(tasks) > 1, self._force))
         return run_jobs(jobs, "videos", plan.several, stylizer, self._workers, progress, done)
 
+    def _check_taken(self, targets: Sequence[Path]) -> None:
+        # Those of a run that is resumed are there by right.
+        new = [path for path in targets if not is_half_named(path)]
+        check_taken(new, self._plan.sources, self._force, self._mask)
+
     def _is_wanted(self, source: Path, path: Path) -> bool:
-        """Whether a result is to be made, and not one that exists and is to be kept."""
-        options, force = self._options, self._force
-        begun = is_folder(store_folder(path))
-        if begun and not force and files_at(path):
-            raise OutputError(
-                f"{path} exists, and to replace it was begun before: resume and force that, or force a new beginning",
-                setting=("resume", "force"),
-            )
-        if not options.resume:
-            if begun and not force:
-                raise OutputError(
-                    f"{path} was begun before: resume it, or force a new beginning", setting=("resume", "force")
-                )
-            return True
-        if not can_be_resumed(source, path) and not self._plan.several:
-            raise OutputError(
-                f"{path} is written in one piece, which cannot be resumed: leave resuming out", setting="resume"
-            )
-        return begun or force or not files_at(path)
+        if not self._plan.several and not is_pipe(path):
+            numbered = Numbered.parse(path)
+            check_not_locked(path if numbered is None else numbered.path)
+        return is_wanted(source, path, self._options, self._force, self._plan.several)
 
 
 class ImageBatch:
@@ -212,7 +202,10 @@ class ImageBatch:
         for look in looks:
             check_matching(look)
         plan = self._plan
-        jobs = [ImageJob(source, path, look, self._size, self._dry_run) for source, path, look in plan.tasks(looks)]
+        jobs = [
+            ImageJob(source, path, look, self._size, self._dry_run, self._force)
+            for source, path, look in plan.tasks(looks)
+        ]
         check_taken([job.path for job in jobs], plan.sources, self._force, self._mask)
         if not self._dry_run:
             plan.make_folder()

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from livestyle.media.frames import Frame
-from livestyle.media.images import carried_metadata, check_dimensions, read_picture, write_image
+from livestyle.media.images import carried_metadata, check_dimensions, encode_image, read_picture
 from livestyle.media.mask import reopened
 from livestyle.media.resize import fit_size, resize
 from livestyle.media.video.animation import is_animated
 from livestyle.render.renderer import Renderer
 from livestyle.render.tiling import TiledStylizer
+from livestyle.results import locked, write_result
 from livestyle.styles.matching import match_look
 
+from .paths import check_taken, renamed
 from .progress import Display
 from .report import Plan, Result, style_name
 
@@ -60,6 +62,7 @@ class ImageJob:
         look: how to paint it; of a mask that is a video, the first frame counts.
         size: width and height in pixels that the image is scaled to fit in, up or down; None keeps its own.
         dry_run: paint nothing and write nothing, but say what would be kept, converted and left out.
+        force: replace a file that is there.
     """
 
     source: Path
@@ -67,16 +70,25 @@ class ImageJob:
     look: Look
     size: tuple[int, int] | None = None
     dry_run: bool = False
+    force: bool = False
 
     def run(self, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
         """Read, paint and write the image; its metadata goes with it, as far as the format carries it.
 
-        A dry run only reads it.
+        A dry run only reads it. While it is painted, no other process writes that file.
 
         Raises:
             InputError: the source cannot be read.
             OutputError: the result cannot be written.
         """
+        if self.dry_run:
+            return self._paint(stylizer)
+        with locked(self.path):
+            # Another process may have written it since the batch was planned.
+            check_taken([self.path], [], self.force)
+            return self._paint(stylizer)
+
+    def _paint(self, stylizer: Stylizer) -> Result:
         started = perf_counter()
         picture = read_picture(self.source)
         image, metadata, left_out = picture.image, picture.metadata, list(picture.left_out)
@@ -109,8 +121,9 @@ class ImageJob:
         image = resize(image, width, height)
         with reopened(self.look.mask) as mask:
             painted = stylize_image(image, replace(self.look, mask=mask), stylizer)
-        left_out += write_image(self.path, painted, metadata)
+        path = write_result(self.path, encode_image(self.path, painted, metadata), replace=self.force)
         height, width = painted.shape[:2]
+        left_out += carried_metadata(path, metadata, width, height)[1]
         seconds = perf_counter() - started
-        notes = (*(f"{what} left out" for what in left_out), *reduced)
-        return Result(self.source, self.path, style_name(self.look), width, height, 1, seconds, notes=notes)
+        notes = (*(f"{what} left out" for what in left_out), *reduced, *renamed(self.path, path))
+        return Result(self.source, path, style_name(self.look), width, height, 1, seconds, notes=notes)

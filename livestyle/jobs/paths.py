@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 
 from livestyle.errors import InputError, OutputError
 from livestyle.files import LONGEST_NAME
@@ -183,9 +185,9 @@ def name_results(sources: Sequence[Path], suffix_of: Callable[[Path], str]) -> l
         suffix_of: function from a source to the suffix of its result.
     """
     names = [source.with_suffix(suffix_of(source)).name for source in sources]
-    shared = Counter(os.path.normcase(name) for name in names)
+    shared = Counter(map(_folded, names))
     return [
-        name if name == source.name or shared[os.path.normcase(name)] == 1 else source.name + Path(name).suffix
+        name if name == source.name or shared[_folded(name)] == 1 else source.name + Path(name).suffix
         for source, name in zip(sources, names, strict=True)
     ]
 
@@ -270,19 +272,19 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
     Raises:
         OutputError: there is a collision.
     """
-    seen: set[str] = set()
+    seen: dict[str, Path] = {}
     # What is written to a pipe replaces nothing.
-    taken = [file for path in targets if not is_pipe(path) for file in files_at(path)]
+    there = [files_at(path) or [path] * path.is_symlink() for path in targets if not is_pipe(path)]
+    taken = [file for files in there for file in files]
     sources_there = {_identity(file) for source in sources for file in files_at(source)}
     masks_there = {_identity(mask)} if mask is not None and is_there(mask) else set()
     for path in targets:
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             raise OutputError(f"cannot write {path}: File name too long, choose a shorter one")
-        key = os.path.normcase(path)
-        if key in seen:
+        other = seen.setdefault(_folded(str(path)), path)
+        if other is not path and (other == path or _is_case_insensitive(path.parent)):
             raise OutputError(f"two results would both be {path}: convert them to two folders")
-        seen.add(key)
-    for path in taken:
+    for path in filter(is_there, taken):
         if _identity(path) in sources_there:
             raise OutputError(f"{path} is the source itself: write to another name or folder")
         if _identity(path) in masks_there:
@@ -290,6 +292,24 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
     if taken and not force:
         others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
         raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it", setting="force")
+
+
+def _folded(name: str) -> str:
+    """Name as file systems compare it that take capitals and small letters for the same (Windows, macOS, FAT)."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _is_case_insensitive(folder: Path) -> bool:
+    """Whether a folder, which may be missing, is on such a file system, tried with a file."""
+    there = next(place for place in (folder, *folder.absolute().parents) if is_folder(place))
+    with suppress(OSError), NamedTemporaryFile(dir=there, prefix="livestyle", suffix="a") as file:
+        return is_there(there / f"{Path(file.name).name[:-1]}A")
+    return os.name == "nt"
+
+
+def renamed(wanted: Path, path: Path) -> list[str]:
+    """Notes on a result that did not get the name that was wanted, see `livestyle.results.publish`."""
+    return [] if path == wanted else [f"{wanted} has been made by another program meanwhile and stays as it is"]
 
 
 def _identity(path: Path) -> object:

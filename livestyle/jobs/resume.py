@@ -18,6 +18,7 @@ import numpy as np
 from livestyle.errors import OutputError
 from livestyle.files import atomic_write, hidden_path
 from livestyle.media.frames import BgrImage, FrameSource, VideoSink
+from livestyle.media.images.numbered import Numbered
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.encoder import PacketSource
 from livestyle.media.video.files import open_writer
@@ -25,8 +26,14 @@ from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.libav import av
 from livestyle.media.video.packets import read_packets, write_packets
 
+from .paths import is_folder, is_there
+
 SEGMENT_FRAMES = 250
 """Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
+
+
+_COMPLETE = "complete.json"
+"""File in a store: size and time of the complete video."""
 
 
 class SegmentStore:
@@ -133,6 +140,11 @@ class SegmentStore:
         with suppress(OSError):
             self._state(self.finished - 2).unlink(missing_ok=True)
 
+    def mark_complete(self) -> None:
+        """Note that the video is complete, before it gets its name: a kill may come between that and `remove`."""
+        with atomic_write(self.folder / _COMPLETE, durable=True) as file:
+            file.write(json.dumps(_version(self.video)).encode())
+
     def packets(self, index: int) -> Iterator[av.Packet[Any]]:
         """Encoded packets of a complete segment.
 
@@ -203,6 +215,7 @@ class SegmentedWriter(VideoSink):
         source: whose other streams are copied.
         encoding: codec and its parameters.
         store: of complete segments.
+        replace: see `VideoWriter`.
 
     Raises:
         InputError: see `VideoWriter`.
@@ -210,12 +223,28 @@ class SegmentedWriter(VideoSink):
     """
 
     def __init__(
-        self, path: Path, info: VideoInfo, source: FrameSource | None, encoding: Encoding, store: SegmentStore
+        self,
+        path: Path,
+        info: VideoInfo,
+        source: FrameSource | None,
+        encoding: Encoding,
+        store: SegmentStore,
+        *,
+        replace: bool = True,
     ) -> None:
         store.prepare()
         self._store = store
         try:
-            self._writer = open_writer(path, info, source, encoding, partial=store.video, encoder=self._segments)
+            self._writer = open_writer(
+                path,
+                info,
+                source,
+                encoding,
+                partial=store.video,
+                encoder=self._segments,
+                replace=replace,
+                complete=store.mark_complete,
+            )
         except BaseException:
             store.stop()
             raise
@@ -227,6 +256,11 @@ class SegmentedWriter(VideoSink):
     def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
         """Take the next frame, see `VideoWriter.write`; ``image`` is ignored where the segment is in the store."""
         self._writer.write(image, time, duration)
+
+    @property
+    def path(self) -> Path:
+        """Of the video; another one where its name was taken at the end, see `VideoWriter`."""
+        return self._writer.path
 
     @property
     def warning(self) -> str | None:
@@ -310,3 +344,31 @@ class _SegmentEncoder:
 def store_folder(target: Path) -> Path:
     """Folder of the segments of an unfinished video."""
     return hidden_path(target, ".livestyle")
+
+
+def is_begun(target: Path) -> bool:
+    """Whether an earlier run has left an unfinished video; not where it was killed right after completing it."""
+    folder = store_folder(target)
+    if not is_folder(folder):
+        return False
+    try:
+        return bool(json.loads((folder / _COMPLETE).read_bytes()) != _version(target))
+    except (OSError, ValueError):
+        return True
+
+
+def is_half_named(target: Path) -> bool:
+    """Whether an earlier run was killed when all was done but the naming of the files of an image sequence."""
+    return Numbered.parse(target) is not None and is_there(store_folder(target) / _COMPLETE)
+
+
+def discard_completed(target: Path) -> None:
+    """Delete what a run has left that was killed right after completing its video."""
+    if is_folder(store_folder(target)) and not is_begun(target):
+        shutil.rmtree(store_folder(target), ignore_errors=True)
+
+
+def _version(path: Path) -> list[int]:
+    """Size and time of the last change, which a file keeps under another name."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]

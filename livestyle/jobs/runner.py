@@ -15,7 +15,7 @@ from livestyle.engine.devices import default_threads, first_line
 from livestyle.errors import InputError, LivestyleError
 
 from .progress import Display, shown_display
-from .report import Done, Failure, Result, style_name
+from .report import Done, Failure, Outcome, Result, Skipped, style_name
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
@@ -36,7 +36,7 @@ class Job(Protocol):
     @property
     def look(self) -> Look: ...
 
-    def run(self, stylizer: Stylizer, display: Display, cancelled: Event, /) -> Result: ...
+    def run(self, stylizer: Stylizer, display: Display, cancelled: Event, /) -> Result | Skipped: ...
 
 
 def run_jobs(
@@ -75,6 +75,8 @@ def run_jobs(
                 display.call(done, outcome)
             if isinstance(outcome, Result):
                 results.append(outcome)
+            elif isinstance(outcome, Skipped):
+                log.warning("%s is there already and stays as it is", outcome.path)
             elif several:
                 failures.append(outcome)
             else:
@@ -89,11 +91,11 @@ def run_jobs(
     return results
 
 
-def _outcomes(jobs: Sequence[Job], stylizer: Stylizer, workers: int, display: Display) -> Generator[Result | Failure]:
+def _outcomes(jobs: Sequence[Job], stylizer: Stylizer, workers: int, display: Display) -> Generator[Outcome]:
     """What becomes of each job, as soon as it is known."""
     cancelled = Event()
 
-    def attempt(job: Job, stylizer: Stylizer) -> Result | Failure:
+    def attempt(job: Job, stylizer: Stylizer) -> Outcome:
         try:
             return job.run(stylizer, display, cancelled)
         except LivestyleError as error:
@@ -112,7 +114,7 @@ def _outcomes(jobs: Sequence[Job], stylizer: Stylizer, workers: int, display: Di
     for _ in range(workers):
         idle.put(type(stylizer)(stylizer.model.folder, stylizer.device.name, max(1, default_threads() // workers)))
 
-    def attempt_with_idle(job: Job) -> Result | Failure:
+    def attempt_with_idle(job: Job) -> Outcome:
         if cancelled.is_set():
             raise KeyboardInterrupt
         own = idle.get()

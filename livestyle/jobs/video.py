@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from livestyle import __version__
-from livestyle.errors import InputError
+from livestyle.errors import InputError, OutputError
+from livestyle.files import hidden_path
 from livestyle.media.alpha import taken_off_white
 from livestyle.media.frames import Frame, VideoSink, VideoSource
 from livestyle.media.images.numbered import Numbered
@@ -43,15 +44,17 @@ from livestyle.media.video.stdio import (
 )
 from livestyle.render.color import ColorMode
 from livestyle.render.renderer import Renderer
+from livestyle.results import locked
 from livestyle.styles.matching import match_look
 from livestyle.styles.timeline import Timeline
 
 from .frame_rate import at_rate
 from .options import VideoOptions
+from .paths import check_taken, files_at, renamed
 from .prefetch import StageLoad, Stopwatch, WriteBehind, read_ahead
 from .progress import Display
-from .report import Plan, Result, style_name
-from .resume import SegmentedWriter, SegmentStore
+from .report import Plan, Result, Skipped, style_name
+from .resume import SegmentedWriter, SegmentStore, discard_completed, is_begun, is_half_named
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
@@ -80,6 +83,7 @@ class VideoJob:
         options: the rest.
         label: of its progress bar.
         is_one_of_several: whether other files belong to the same run, for the hint on how to resume it.
+        force: replace what is there, and begin anew what was begun before.
     """
 
     source: Path
@@ -88,9 +92,10 @@ class VideoJob:
     options: VideoOptions
     label: str = ""
     is_one_of_several: bool = False
+    force: bool = False
 
-    def run(self, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
-        """Paint it, or what is left of it to paint.
+    def run(self, stylizer: Stylizer, display: Display, cancelled: Event) -> Result | Skipped:
+        """Paint it, or what is left of it to paint; while it does, no other process writes that file.
 
         Args:
             stylizer: model and device; it runs on this thread, decoding and encoding on their own.
@@ -104,7 +109,20 @@ class VideoJob:
         """
         if self.options.dry_run:
             return self._plan()
-        started = perf_counter()
+        if self.path == STDIO:
+            return self._paint(stylizer, display, cancelled)
+        numbered = Numbered.parse(self.path)
+        with locked(self.path if numbered is None else numbered.path):
+            discard_completed(self.path)
+            # Another process may have written it since the batch was planned.
+            if not is_wanted(self.source, self.path, self.options, self.force, self.is_one_of_several):
+                return Skipped(self.source, self.path, style_name(self.look))
+            if not self.options.resume:
+                check_taken([self.path], [], self.force)
+            return self._paint(stylizer, display, cancelled)
+
+    def _paint(self, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
+        started, path = perf_counter(), self.path
         look = self._matched_look(stylizer)
         stylizer.settle_form()
         with self._open() as video, reopened(look.mask, self.options.start or 0) as mask:
@@ -135,10 +153,12 @@ class VideoJob:
                     log.warning("%s", text)
             if isinstance(sink, FileWriter | SegmentedWriter):
                 notes = [text for text in (sink.warning,) if text] + notes
+                path = path if is_pipe(path) else sink.path
+                notes += renamed(self.path, path)
         seconds = perf_counter() - started
         return Result(
             self.source,
-            self.path,
+            path,
             style_name(self.look),
             written.width,
             written.height,
@@ -304,9 +324,12 @@ class VideoJob:
     def _sink(self, info: VideoInfo, video: VideoSource, store: SegmentStore | None) -> VideoSink:
         encoding = self.options.encoding
         if store is not None:
-            return SegmentedWriter(self.path, info, video, encoding, store)
+            replaces = self.force or is_half_named(self.path)
+            return SegmentedWriter(self.path, info, video, encoding, store, replace=replaces)
         if not is_pipe(self.path):
-            return open_writer(self.path, info, video, encoding)
+            # Of what a killed process has left, one stays at most: the lock allows for a name without its number.
+            partial = hidden_path(self.path, ".partial")
+            return open_writer(self.path, info, video, encoding, partial=partial, replace=self.force)
         if self.options.raw is None:
             return write_pipe(open_output(self.path), info, video, encoding)
         return RawWriter(open_output(self.path), self.options.raw.pixel_format)
@@ -384,6 +407,39 @@ class _Painted:
     frame: Frame
     image: BgrImage | None
     snapshot: Mapping[str, np.ndarray] | None
+
+
+def is_wanted(source: Path, path: Path, options: VideoOptions, force: bool, several: bool) -> bool:
+    """Whether a result is to be made, and not one that exists and is to be kept.
+
+    Args:
+        source: video to read.
+        path: video to write.
+        options: whether to resume.
+        force: replace what is there, and begin anew what was begun before.
+        several: whether the failure of one source leaves the others to be done.
+
+    Raises:
+        OutputError: something was begun that is neither to be resumed nor to be thrown away.
+    """
+    begun = is_begun(path)
+    there = bool(files_at(path))
+    if begun and not force and there and not is_half_named(path):
+        raise OutputError(
+            f"{path} exists, and to replace it was begun before: resume and force that, or force a new beginning",
+            setting=("resume", "force"),
+        )
+    if not options.resume:
+        if begun and not force:
+            raise OutputError(
+                f"{path} was begun before: resume it, or force a new beginning", setting=("resume", "force")
+            )
+        return True
+    if not can_be_resumed(source, path) and not several:
+        raise OutputError(
+            f"{path} is written in one piece, which cannot be resumed: leave resuming out", setting="resume"
+        )
+    return begun or force or not there
 
 
 def can_be_resumed(source: Path, path: Path) -> bool:

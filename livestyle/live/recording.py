@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.errors import LivestyleError, OutputError
-from livestyle.media.images import write_image
+from livestyle.media.images import encode_image
 from livestyle.media.sinks.recorder import Recorder
+from livestyle.results import write_result
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
@@ -80,8 +81,7 @@ def save_snapshot(folder: Path, image: BgrImage) -> Path:
         OutputError: it cannot be written.
     """
     path = free_name(folder, ".png")
-    write_image(path, image)
-    return path
+    return write_result(path, encode_image(path, image), replace=False)
 
 
 def check_recording(path: Path) -> None:

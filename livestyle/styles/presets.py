@@ -9,14 +9,15 @@ import zipfile
 import zlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.engine.model import STYLE_LONG_SIDE
 from livestyle.engine.style import scale_style_image
 from livestyle.errors import InputError, OutputError, StyleError
-from livestyle.files import atomic_write
-from livestyle.media.images import decode_image, images_in, is_image, read_reduced, write_image
+from livestyle.media.images import decode_image, encode_image, images_in, is_image, read_reduced
+from livestyle.results import write_result
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
@@ -125,7 +126,7 @@ class PresetFolder:
         """
         name = check_name(name)
         self._check_free([name], shipped, force)
-        return self._write(name, image)
+        return self._write(name, image, force)
 
     def remove(self, names: Sequence[str]) -> None:
         """Delete presets: all of them, or none where one does not exist.
@@ -140,15 +141,16 @@ class PresetFolder:
             except OSError as error:
                 raise OutputError(f"cannot delete {path}: {error.strerror or error}") from error
 
-    def write_file(self, names: Sequence[str], target: Path) -> list[str]:
+    def write_file(self, names: Sequence[str], target: Path, *, replace: bool = True) -> tuple[Path, list[str]]:
         """Export presets to one archive, which `read_file` imports; it is written atomically.
 
         Args:
             names: of presets; an empty sequence means all.
-            target: file to write or to replace, with the suffix `SUFFIX`.
+            target: file to write, with the suffix `SUFFIX`.
+            replace: as of `livestyle.results.write_result`.
 
         Returns:
-            The names that were written.
+            Where the file is, and the names that were written.
 
         Raises:
             StyleError: there is no preset of such a name, none at all, or more than `MAX_PRESETS`.
@@ -161,15 +163,13 @@ class PresetFolder:
             raise StyleError(f"one file holds {MAX_PRESETS} presets, not {len(images)}: name fewer")
         if target.suffix.lower() != SUFFIX:
             raise OutputError(f"cannot write {target}: end the name with {SUFFIX}")
-        try:
-            with atomic_write(target) as file, zipfile.ZipFile(file, "w") as archive:
-                index = {"format": FORMAT, "version": VERSION, "names": list(images)}
-                archive.writestr(zipfile.ZipInfo(INDEX), json.dumps(index, ensure_ascii=False, indent=2))
-                for number, path in enumerate(images.values(), 1):
-                    archive.writestr(zipfile.ZipInfo(f"{number}.png"), _to_png(path))
-        except OSError as error:
-            raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
-        return list(images)
+        file = BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            index = {"format": FORMAT, "version": VERSION, "names": list(images)}
+            archive.writestr(zipfile.ZipInfo(INDEX), json.dumps(index, ensure_ascii=False, indent=2))
+            for number, path in enumerate(images.values(), 1):
+                archive.writestr(zipfile.ZipInfo(f"{number}.png"), _to_png(path))
+        return write_result(target, file.getvalue(), replace=replace), list(images)
 
     def read_file(self, source: Path, *, shipped: Collection[str] = (), force: bool = False) -> list[str]:
         """Import the presets of an archive that `write_file` made; all of it is validated before anything is stored.
@@ -189,9 +189,7 @@ class PresetFolder:
         """
         images = _read_archive(source)
         self._check_free(list(images), shipped, force)
-        for name, image in images.items():
-            self._write(name, image)
-        return list(images)
+        return [self._write(name, image, force).stem for name, image in images.items()]
 
     def _find(self, names: Sequence[str]) -> dict[str, Path]:
         images = self.images()
@@ -215,7 +213,7 @@ class PresetFolder:
                     setting="force",
                 )
 
-    def _write(self, name: str, image: BgrImage) -> Path:
+    def _write(self, name: str, image: BgrImage, replace: bool) -> Path:
         path = self.folder / f"{name}.png"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -224,10 +222,10 @@ class PresetFolder:
                 f"cannot make the folder of presets {self.folder}: {error.strerror or error}; "
                 "name another in LIVESTYLE_PRESETS"
             ) from error
-        write_image(path, scale_style_image(image))
+        path = write_result(path, encode_image(path, scale_style_image(image)), replace=replace)
         for other, old in self.images().items():
             # Case-insensitive file systems (Windows, macOS) would take both for one file.
-            if other != name and _folded(other) == _folded(name):
+            if replace and other != name and _folded(other) == _folded(name):
                 with suppress(OSError):
                     old.unlink()
         return path

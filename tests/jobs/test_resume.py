@@ -162,7 +162,7 @@ def test_what_a_killed_program_left_is_resumed_or_cleared_away(
     numbers = (str(SEGMENT + BEHIND), str(SEGMENT))
     program = [sys.executable, "-c", KILLED, str(source), str(source.with_name("out.mkv")), *numbers, str(IDENTITY)]
     assert subprocess.run(program).returncode == -signal.SIGKILL
-    assert names(folders[0]) == [".out.mkv.livestyle", "video.mp4"]
+    assert names(folders[0]) == [".out.mkv.livestyle", ".out.mkv.lock", "video.mp4"]
     shutil.copytree(folders[0], folders[1])
     paint_video(source, tmp_path / "whole.mkv", identity, [dusk], options=options())
 

@@ -146,7 +146,7 @@ def test_a_file_takes_presets_elsewhere(
 def test_without_names_all_presets_go_into_the_file(folder: PresetFolder, image: np.ndarray, tmp_path: Path) -> None:
     for name in ("b", "a"):
         folder.add(name, image)
-    assert folder.write_file([], tmp_path / "all.livestyle") == ["a", "b"]
+    assert folder.write_file([], tmp_path / "all.livestyle")[1] == ["a", "b"]
 
 
 def test_a_large_image_put_into_the_folder_by_hand_can_be_handed_on(
@@ -341,7 +341,7 @@ def test_a_file_that_is_too_large_is_not_even_opened(tmp_path: Path, folder: Pre
 def test_a_preset_that_cannot_be_written_is_an_output_error(folder: PresetFolder, image: np.ndarray) -> None:
     (folder.folder / "wave.png" / "in the way").mkdir(parents=True)
     with pytest.raises(OutputError, match="cannot write"):
-        folder.add("wave", image)
+        folder.add("wave", image, force=True)
 
 
 def test_a_name_is_normalised() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import OutputError
-from livestyle.files import atomic_write
+from livestyle.results import write_result
 
 from .formats import JPEG_SUFFIXES, WRITABLE, check_dimensions, is_writable
 from .metadata import EXIF_HEADER, Metadata, parse_exif
@@ -32,7 +32,7 @@ _INCH = 0.0254
 
 
 def write_image(path: Path, image: np.ndarray, metadata: Metadata | None = None) -> list[str]:
-    """Write an image atomically, in the format of the name's suffix.
+    """Write an image atomically, in the format of the name's suffix; a file that is there is replaced.
 
     Args:
         path: file to write.
@@ -45,12 +45,7 @@ def write_image(path: Path, image: np.ndarray, metadata: Metadata | None = None)
     Raises:
         OutputError: the suffix is none of `WRITABLE`, or the file cannot be written.
     """
-    data = encode_image(path, image, metadata)
-    try:
-        with atomic_write(path) as file:
-            file.write(data)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_result(path, encode_image(path, image, metadata), replace=True)
     return carried_metadata(path, metadata or Metadata(), image.shape[1], image.shape[0])[1]
 
 

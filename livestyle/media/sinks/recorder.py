@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic
@@ -18,6 +18,7 @@ from livestyle.errors import OutputError
 from livestyle.media.frames import BgrImage, FrameSink
 from livestyle.media.resize import fit_into
 from livestyle.media.video.pixel_formats import Colors, Packer
+from livestyle.results import locked
 
 TICKS = 90_000
 """Of the video's clock, per second."""
@@ -65,18 +66,22 @@ class Recorder(FrameSink):
         self._last = -1
         self._error: BaseException | None = None
         self._pack = Packer("yuv420p", COLORS)
-        try:
-            self._file = _File(path)
+        with ExitStack() as lock:
+            # Else a film could take its place, by force.
+            lock.enter_context(locked(path))
             try:
-                self._open()
-            except BaseException:
-                self._file.close()
-                path.unlink(missing_ok=True)
-                raise
-        except FileExistsError:
-            raise OutputError(f"{path} already exists: record to another name") from None
-        except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"cannot record to {path}: {error.strerror or error}") from error
+                self._file = _File(path)
+                try:
+                    self._open()
+                except BaseException:
+                    self._file.close()
+                    path.unlink(missing_ok=True)
+                    raise
+            except FileExistsError:
+                raise OutputError(f"{path} already exists: record to another name") from None
+            except (av.FFmpegError, OSError) as error:
+                raise OutputError(f"cannot record to {path}: {error.strerror or error}") from error
+            self._lock = lock.pop_all()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -161,6 +166,7 @@ class Recorder(FrameSink):
             self._file.close()
             if self._last < 0:
                 self.path.unlink(missing_ok=True)
+            self._lock.close()
 
     def _record(self) -> None:
         frame: av.VideoFrame | None = None

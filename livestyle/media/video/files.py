@@ -63,9 +63,12 @@ def open_writer(
     *,
     partial: Path | None = None,
     encoder: Callable[[Callable[[], PacketSource]], PacketSource] | None = None,
+    replace: bool = True,
+    complete: Callable[[], object] | None = None,
 ) -> FileWriter:
     """Writer of a path; arguments and errors are those of `VideoWriter` and `SequenceWriter`."""
     numbered = Numbered.parse(path)
+    how: dict[str, Any] = {"partial": partial, "encoder": encoder, "replace": replace, "complete": complete}
     if numbered is None:
-        return VideoWriter(path, info, source, encoding, partial=partial, encoder=encoder)
-    return SequenceWriter(numbered, info, source, partial=partial, encoder=encoder)
+        return VideoWriter(path, info, source, encoding, **how)
+    return SequenceWriter(numbered, info, source, **how)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import logging
 import shutil
 from collections import Counter
@@ -30,6 +32,7 @@ from livestyle.media.images import (
 )
 from livestyle.media.images.numbered import Numbered, ranges
 from livestyle.media.resize import fit_into
+from livestyle.results import publish
 
 from .encoder import PacketSource
 from .info import VideoInfo
@@ -234,12 +237,14 @@ class SequenceWriter(VideoSink):
     """Writer of a numbered image sequence, whose files appear when it is complete.
 
     Args:
-        numbered: names of the files; their suffix is the format. Files that are there are replaced.
+        numbered: names of the files; their suffix is the format.
         info: of the frames to come.
         source: whose metadata goes with the images, where it is a `SequenceReader`, and whose first number is the
             first; of other sources it is 1. What accompanies the images of a video file is left out, and said.
         partial: folder in which the files grow, on the same disk; None is beside them.
         encoder: makes the packets from the frames, given what makes a `PictureEncoder`; None is one of these.
+        replace: whether files that are there at the end are replaced; otherwise `path` becomes one in a new folder.
+        complete: called when all files are complete, before they get their names.
 
     Raises:
         OutputError: the format cannot hold images of this size.
@@ -253,6 +258,8 @@ class SequenceWriter(VideoSink):
         *,
         partial: Path | None = None,
         encoder: Callable[[Callable[[], PacketSource]], PacketSource] | None = None,
+        replace: bool = True,
+        complete: Callable[[], object] | None = None,
     ) -> None:
         self.path = numbered.path
         check_dimensions(self.path, info.width, info.height)
@@ -267,6 +274,8 @@ class SequenceWriter(VideoSink):
         self._metadata: Metadata | None = None
         self._lost: dict[str, None] = {}
         self._folder = partial or partial_path(self.path)
+        self._replace = replace
+        self._complete = complete
         self._encoder = (encoder or (lambda make: make()))(lambda: PictureEncoder(self.path, lambda: self._metadata))
         if self.warning:
             log.warning("%s", self.warning)
@@ -344,18 +353,35 @@ class SequenceWriter(VideoSink):
         Raises:
             OutputError: that was not possible; those that have theirs stay.
         """
+        written = range(self._first, self._first + self._count)
         try:
+            if self._complete:
+                self._complete()
+            if not self._replace and not set(written).isdisjoint(self._numbered.numbers()):
+                self._take_new_folder()
             for count in range(self._count):
-                self._partial(count).replace(self._numbered.file(self._first + count))
+                publish(self._partial(count), self._numbered.file(self._first + count), replace=self._replace)
             self._folder.rmdir()
         except OSError as error:
             self.abort()
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
         if self._late:
             log.warning("%s", self._sentence(self._late))
-        written = range(self._first, self._first + self._count)
         if others := [number for number in self._numbered.numbers() if number not in written]:
             log.warning("%s has pictures from before, which stay: %s", self.path, ranges(others))
+
+    def _take_new_folder(self) -> None:
+        """Some of the names have been taken meanwhile, and half a sequence under other ones would be of no use."""
+        for number in itertools.count(2):
+            folder = self._numbered.folder / f"{self._numbered.title}-{number}"
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                break
+        wanted, self._numbered = self.path, dataclasses.replace(self._numbered, folder=folder)
+        self.path = self._numbered.path
+        log.warning(
+            "%s has been made by another program meanwhile and stays as it is: the result is %s", wanted, self.path
+        )
 
     def abort(self) -> None:
         with contextlib.suppress(OSError):

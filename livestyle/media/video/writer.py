@@ -15,6 +15,7 @@ import av
 from livestyle.errors import OutputError
 from livestyle.files import partial_path
 from livestyle.media.frames import BgrImage, FrameSource, VideoSink
+from livestyle.results import flush_to_disk, publish
 
 from .animation import SHORTEST, lengthen, loop_option
 from .boxes import add_to_track
@@ -48,13 +49,16 @@ class VideoWriter(VideoSink):
     Frames that follow one another in less than 20 ms, which browsers slow down, are thinned out.
 
     Args:
-        path: of the file; the suffix, one of `FORMATS`, chooses the container. A file that is there is replaced.
+        path: of the file; the suffix, one of `FORMATS`, chooses the container.
         info: of the frames to come.
         source: whose other streams to copy, as far as it has been read; one that is not a `VideoReader` has none.
         encoding: of the images.
         stream: where to write instead, as Matroska; ``path`` is then what errors call it.
         partial: where the file grows until it is complete, on the same disk; None is beside ``path``.
         encoder: makes the packets from the frames, given what makes a `VideoEncoder`; None is one of these.
+        replace: whether a file that is there at the end is replaced; otherwise `path` becomes another one, see
+            `livestyle.results.publish`.
+        complete: called when the file is complete, before it gets its name.
 
     Raises:
         InputError: the quality is out of the codec's range.
@@ -71,6 +75,8 @@ class VideoWriter(VideoSink):
         stream: BinaryIO | None = None,
         partial: Path | None = None,
         encoder: Callable[[Callable[[], PacketSource]], PacketSource] | None = None,
+        replace: bool = True,
+        complete: Callable[[], object] | None = None,
     ) -> None:
         container = container_of(path, encoding) if stream is None else "matroska"
         self.path = path
@@ -79,6 +85,8 @@ class VideoWriter(VideoSink):
         self._source = source if isinstance(source, VideoReader) else None
         self._is_animation = container in ANIMATIONS
         self._partial = partial or partial_path(path)
+        self._replace = replace
+        self._complete = complete
         self._container: Any = None
         self._first: int | None = None
         self._captions: dict[int, bytes] = {}
@@ -222,7 +230,10 @@ class VideoWriter(VideoSink):
             if self._file is None:
                 if self._is_animation and self._first is not None:
                     lengthen(self._partial, self._setup.container, self._end - self._first)
-                self._partial.replace(self.path)
+                flush_to_disk(self._partial)
+                if self._complete:
+                    self._complete()
+                self.path = publish(self._partial, self.path, replace=self._replace)
         except BaseException as error:
             self.abort()
             if isinstance(error, (av.FFmpegError, OSError)):
