@@ -49,6 +49,21 @@ def test_an_embedded_profile_is_converted_to_srgb(tmp_path: Path, name: str) -> 
     assert np.abs(found - centres(expected()[:, :, ::-1])).max() <= 3
 
 
+def test_the_profile_of_jpeg_2000_counts(tmp_path: Path) -> None:
+    Image.fromarray(colors()).save(tmp_path / "p3.jp2")
+    data = (tmp_path / "p3.jp2").read_bytes()
+    # In place of the enumerated colour space stands a restricted profile; the box jp2h around it grows.
+    old = data.index(b"colr") - 4
+    size, head = int.from_bytes(data[old : old + 4]), data.index(b"jp2h") - 4
+    box = struct.pack(">I4s3B", 11 + len(P3), b"colr", 2, 0, 0) + P3
+    grown = struct.pack(">I", int.from_bytes(data[head : head + 4]) + len(box) - size)
+    (tmp_path / "p3.jp2").write_bytes(data[:head] + grown + data[head + 4 : old] + box + data[old + size :])
+
+    found = centres(read_image(tmp_path / "p3.jp2"))
+
+    assert np.abs(found - centres(expected()[:, :, ::-1])).max() <= 3
+
+
 def test_the_conversion_is_that_of_little_cms(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png", icc_profile=P3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from PIL import Image
 from livestyle.errors import InputError
 from livestyle.media.images import read_image, read_picture
 from livestyle.media.images.profiles import PRIMARIES, make_profile, srgb_curve
-from tests.ffmpeg import Make
+from tests.ffmpeg import Make, ask
 from tests.media.test_images_colors import photo_exif
 
 
@@ -97,3 +98,44 @@ def test_what_ffmpeg_writes_is_read(make: Make) -> None:
         assert found.shape == (64, 64, 3), name
         if name != "a.pgm":
             assert np.abs(found[32, 32, ::-1].astype(int) - (200, 100, 50)).max() <= 14, name
+
+
+@pytest.mark.parametrize("kind", [("gbrpf32le",), ("gbrapf32le", "-format", "half", "-compression", "zip16")])
+def test_open_exr_is_shown_as_ffmpeg_shows_its_light(make: Make, ffmpeg: str, kind: tuple[str, ...]) -> None:
+    path = make("a.exr", "-f", "lavfi", "-i", "testsrc2=s=96x64", "-frames:v", "1", "-pix_fmt", *kind)
+
+    found = read_image(path)
+
+    curve = ("-apply_trc", "iec61966_2_1", "-i", "{}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    right = np.frombuffer(ask(path, ffmpeg, "-v", "error", *curve), np.uint8).reshape(64, 96, 3)
+    assert np.abs(found[:, :, ::-1].astype(int) - right).max() <= 2
+
+
+def test_what_is_transparent_in_open_exr_is_laid_over_white(make: Make) -> None:
+    path = make("a.exr", "-f", "lavfi", "-i", "color=red@0:s=64x64,format=rgba,format=gbrapf32le", "-frames:v", "1")
+
+    picture = read_picture(path)
+
+    assert picture.image.min() == 255
+    assert picture.left_out == ("transparency",)
+
+
+def test_radiance_hdr_is_linear_light_and_its_highlights_are_clipped(tmp_path: Path) -> None:
+    light = np.repeat(np.array([0.214, 1, 8], np.float32)[None, :, None], 16, 0).repeat(16, 1).repeat(3, 2)
+    cv2.imwrite(str(tmp_path / "a.hdr"), light)
+
+    # A linear 0.214 is half of sRGB's scale.
+    assert np.abs(read_image(tmp_path / "a.hdr")[8, 8::16, 1].astype(int) - (127, 255, 255)).max() <= 2
+
+
+def test_floats_with_highlights_keep_their_white(tmp_path: Path) -> None:
+    ramp = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[None], 64, 0)
+    ramp[:4] = 20
+    ramp[4:6] = -0.01
+    Image.fromarray(ramp).save(tmp_path / "grey.tif")
+    cv2.imwrite(str(tmp_path / "color.tif"), np.dstack([ramp] * 3))
+
+    for name in ("grey.tif", "color.tif"):
+        found = read_image(tmp_path / name)[..., 1].astype(int)
+        assert np.abs(found[32] - np.linspace(0, 255, 64)).max() <= 1, name
+        assert (found[0, 0], found[5, 0]) == (255, 0), name

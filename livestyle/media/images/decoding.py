@@ -22,7 +22,9 @@ MOST_PAGES = 100
 STRIP = 1 << 20
 """Pixels that are converted at a time, so that no second copy of a large image is in memory."""
 
-_JPEG = b"\xff\xd8"
+_JPEG, _RADIANCE = b"\xff\xd8", b"#?"
+_LEAST, _MOST_MEAN = -0.1, 4.0
+"""Floats that are above the one, since resampling undershoots, and below the other on average, have white at 1."""
 _BITS_PER_SAMPLE = 258
 
 
@@ -199,22 +201,24 @@ def _strip(strip: Any, scale: tuple[float, float] | None, to_srgb: ToSrgb | None
 def _scale(opened: Any) -> tuple[float, float]:
     """Black, and the factor to 8 bits, of values of more than 8 bits.
 
-    Floats of 0..1 and of 0..255 are taken as such; other values by their range.
+    Floats of 0..1, some of which may be brighter than white (HDR), and of 0..255 are taken as such; other values by
+    their range.
     """
     import numpy as np
 
     if opened.mode.startswith("I;16"):
         return 0.0, 1 / 257
-    values = np.asarray(opened)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if not (np.isfinite(low) and np.isfinite(high)):
-        finite = values[np.isfinite(values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return _range_scale(low, high, is_float=opened.mode == "F")
+    return _range_scale(np.asarray(opened))
 
 
-def _range_scale(low: float, high: float, *, is_float: bool) -> tuple[float, float]:
-    if low >= 0 and is_float and high <= 1:
+def _range_scale(values: Any) -> tuple[float, float]:
+    import numpy as np
+
+    is_float = values.dtype.kind == "f"
+    if is_float and not np.isfinite(values).all():
+        values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    if is_float and low > _LEAST and (high <= 1 or float(values.mean()) <= _MOST_MEAN):
         return 0.0, 255.0
     if low >= 0 and high <= 255:
         return 0.0, 1.0
@@ -273,6 +277,19 @@ def _metadata(opened: Any, exif: bytes) -> Metadata:
     return Metadata(exif, xmp.encode() if isinstance(xmp, str) else bytes(xmp), iptc, text, density)
 
 
+def of_linear(light: Any) -> BgrImage:
+    """Floats of linear light, [H, W, 3], as uint8 in sRGB; what is brighter than white is clipped."""
+    import numpy as np
+
+    image = np.empty(light.shape, np.uint8)
+    rows = max(1, STRIP // light.shape[1])
+    for top in range(0, len(light), rows):
+        values = np.nan_to_num(light[top : top + rows], nan=0).clip(0, 1)
+        curved = np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
+        image[top : top + rows] = np.rint(curved * 255)
+    return image
+
+
 def by_opencv(data: bytes) -> tuple[BgrImage | None, GreyImage | None]:
     """uint8 [H, W, 3] BGR and the alpha channel of what OpenCV reads, floats too; None where it cannot."""
     import cv2
@@ -287,12 +304,9 @@ def by_opencv(data: bytes) -> tuple[BgrImage | None, GreyImage | None]:
             return cast("BgrImage | None", cv2.imdecode(buffer, cv2.IMREAD_COLOR)), None
     except cv2.error:
         return None, None
-    if full.dtype == np.uint16:
-        low, factor = 0.0, 1 / 257
-    else:
-        finite = full[np.isfinite(full)]
-        ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-        low, factor = _range_scale(*ends, is_float=full.dtype.kind == "f")
+    if data.startswith(_RADIANCE):
+        return of_linear(full), None
+    low, factor = (0.0, 1 / 257) if full.dtype == np.uint16 else _range_scale(full)
     values = np.rint((np.nan_to_num(full.astype(np.float32)) - low) * factor).clip(0, 255).astype(np.uint8)
     if values.ndim == 2:
         values = values[:, :, None]

@@ -55,6 +55,9 @@ def _profile(opened: Any, data: bytes, exif: Any) -> bytes | None:
                 return make_profile(colors, srgb_curve if is_srgb else gamma_curve(100000 / max(gamma, 1)))
     if icc := info.get("icc_profile"):
         return bytes(icc)
+    if opened.format == "JPEG2000" and (found := re.search(rb"(....)colr\x02..", data[:65536], re.DOTALL)):
+        # A restricted ICC profile, which Pillow does not give.
+        return data[found.end() : found.start() + int.from_bytes(found[1])]
     if opened.format in ("AVIF", "HEIF"):
         # The colr box of the first item; tiles and thumbnails repeat it.
         found = re.search(rb"colrnclx(....)", data[:65536], re.DOTALL)

@@ -11,8 +11,8 @@ WRITABLE = (".avif", ".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", "
 JPEG_SUFFIXES = (".jfif", ".jpe", ".jpeg", ".jpg")
 SUFFIXES = (
     *WRITABLE,
-    *(".apng", ".dib", ".heic", ".heics", ".heif", ".heifs", ".hif", ".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx"),
-    *(".jxl", ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".tga"),
+    *(".apng", ".dib", ".exr", ".hdr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".j2c", ".j2k", ".jp2", ".jpc"),
+    *(".jpf", ".jpx", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".tga"),
 )
 """Suffixes by which files are taken for images; GIF is left out, which is mostly animated."""
 STILL_GIF = ".gif"

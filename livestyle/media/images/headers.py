@@ -6,6 +6,8 @@ import re
 import struct
 from io import BytesIO
 
+from . import exr
+
 Size = tuple[int, int]
 """Width and height in pixels."""
 
@@ -27,7 +29,7 @@ def stated_size(data: bytes) -> Size | None:
     """Width and height that an image file states; None where they are not found, or it is of another format.
 
     Args:
-        data: the file: JPEG, PNG, WebP, JPEG XL, TIFF, Radiance HDR, Sun raster, PNM, PAM or PFM.
+        data: the file: JPEG, PNG, WebP, JPEG XL, TIFF, Radiance HDR, OpenEXR, Sun raster, PNM, PAM or PFM.
     """
     try:
         if data.startswith(_JPEG):
@@ -40,6 +42,8 @@ def stated_size(data: bytes) -> Size | None:
             return _of_jpeg_xl(data)
         if data[:4] in _TIFF:
             return _of_tiff(data)
+        if data.startswith(exr.MARK):
+            return exr.size_of(data)
         if data.startswith(_SUN):
             return _pair(">II", data, 4)
         return _of_text(data[:_HEAD_BYTES])

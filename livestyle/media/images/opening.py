@@ -39,9 +39,9 @@ _PLUGINS: tuple[tuple[str, str, str], ...] = (
 )
 """Pattern of a format's first bytes, and the class that opens it. Not by `PIL.Image.open`, whose limit of pixels is one
 for the whole process, and which tries every format that anybody has registered."""
-_OTHERS = (r"#\?", r"P7\n", r"\x59\xa6\x6a\x95")
-"""First bytes of what OpenCV reads beside them: Radiance HDR, PAM, Sun raster."""
-_EAGER = (rb"RIFF....WEBP", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n")
+_OTHERS = (r"#\?", r"P7\n", r"\x59\xa6\x6a\x95", r"v/1\x01")
+"""First bytes of what OpenCV and FFmpeg read beside them: Radiance HDR, PAM, Sun raster, OpenEXR."""
+_EAGER = (rb"RIFF....WEBP", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", rb"v/1\x01")
 """Of those whose decoders allocate the whole image when they are opened."""
 _EAGER_BYTES = 16
 """Memory for each pixel that they take."""

@@ -9,6 +9,8 @@ from livestyle.errors import InputError
 from livestyle.files import open_regular
 
 from .decoding import Picture, bits_of, by_opencv, decoded, is_keyed_16_bit, reduced
+from .exr import MARK as EXR
+from .exr import read_exr
 from .formats import FORMATS_TEXT
 from .headers import stated_size
 from .metadata import Metadata
@@ -132,7 +134,8 @@ def _decode(data: bytes, path: Path, purpose: Purpose) -> Picture:
             # Damaged, cut off, or of a kind that Pillow does not know; OpenCV shows what there is of it.
             pass
     # Nothing that might be of any size.
-    image, alpha = by_opencv(data) if size is not None else (None, None)
+    read = read_exr if data.startswith(EXR) else by_opencv
+    image, alpha = read(data) if size is not None else (None, None)
     if image is None:
         raise _unreadable(path)
     factor = purpose.factor((image.shape[1], image.shape[0]))
