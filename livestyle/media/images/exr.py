@@ -33,7 +33,7 @@ def read_exr(data: bytes) -> tuple[BgrImage | None, GreyImage | None]:
     from .decoding import of_linear
 
     try:
-        with av.open(BytesIO(data), format="exr_pipe") as container:
+        with av.open(BytesIO(data), "r", format="exr_pipe") as container:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration):
         return None, None
