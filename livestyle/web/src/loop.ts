@@ -14,18 +14,27 @@ const RATE = 24;
 
 type Painted = Requests["paint"]["answer"];
 
-/** A frame that has been taken from a source, and is to be painted or is being painted. */
+/** A frame that has been taken from a source. */
 interface Taken {
   source: Source;
   shown: HTMLCanvasElement;
+  /** The frame at the size to be painted at; null where it is shown without a painting. */
+  image: Promise<ImageBitmap> | null;
+}
+
+/** A frame that is being painted, or is shown as it is. */
+interface Work extends Taken {
+  settings: Settings;
+  begin: number;
+  painted: Promise<Painted> | null;
 }
 
 /** What the page gives to the loop. */
 export interface Wishes {
   settings(): Settings;
   stats(): Stats;
-  /** What is to be done between frames, with the frame that has just been shown. */
-  between(frame: HTMLCanvasElement, source: Source): Promise<void>;
+  /** What is to be done beside painting, with the frame that has just been shown. */
+  beside(frame: HTMLCanvasElement, source: Source): void;
 }
 
 /** Figures of the last painting. */
@@ -76,7 +85,7 @@ export class Loop {
     this.source?.close();
     this.source = source;
     this.plain = false;
-    this.waiting = null;
+    this.drop();
     this.restart();
     this.wake();
   }
@@ -110,55 +119,77 @@ export class Loop {
 
   private take(source: Source): void {
     const shown = this.canvases[1];
-    if (grab(source, shown)) this.waiting = { source, shown };
+    if (!grab(source, shown)) return;
+    this.drop();
+    let image: Promise<ImageBitmap> | null = null;
+    if (this.ready && !this.plain) {
+      const { stroke } = this.wishes.settings();
+      const [resizeWidth, resizeHeight] = paintSize(shown, source.kind, stroke, (...full) => this.adaptive.scaleOf(...full));
+      // Made while the worker paints the frame before.
+      image = createImageBitmap(shown, { resizeWidth, resizeHeight, resizeQuality: "medium" });
+      image.catch(() => undefined);
+    }
+    this.waiting = { source, shown, image };
   }
 
-  private following(): Taken | null {
+  /** Forget the frame that waits. */
+  private drop(): void {
+    this.waiting?.image?.then((image) => image.close(), () => undefined);
+    this.waiting = null;
+  }
+
+  /** Begin with the newest frame, if there is one that has not been painted. */
+  private begin(): Work | null {
     const { source } = this;
     if (!source || document.hidden) return null;
-    if (this.dirty && !this.waiting) this.take(source);
+    // Something has changed since it was taken, its size for instance.
+    if (this.dirty) this.take(source);
     this.dirty = false;
     const taken = this.waiting;
     this.waiting = null;
-    if (taken) this.canvases.reverse();
-    return taken;
+    if (!taken) return null;
+    this.canvases.reverse();
+    const settings = this.wishes.settings();
+    const begin = now();
+    if (!taken.image) return { ...taken, settings, begin, painted: null };
+    const { strength, mirror, exact } = settings;
+    const stats = this.crossfade.at(this.wishes.stats(), settings.fade, begin);
+    const look: Look = { stats, strength, mirror, exact, stabilise: settings.stabilise && source.kind !== "picture" };
+    const painted = taken.image.then((image) => this.client.call("paint", { image, look, single: false }, [image]));
+    painted.catch(() => undefined);
+    return { ...taken, settings, begin, painted };
   }
 
   private async run(): Promise<void> {
     if (this.running) return;
     this.running = true;
-    for (let taken = this.following(); taken; taken = this.following()) {
+    for (let work = this.begin(); work; ) {
+      let following: Work | null = null;
       try {
-        await this.paint(taken);
+        const painted = await work.painted;
+        // The worker has the next frame before this one is shown.
+        following = this.begin();
+        await null;
+        this.show(work, painted);
       } catch (error) {
         failed(error);
         // What fails once a frame would flood the page.
         await new Promise((resolve) => setTimeout(resolve, 1000));
       }
+      work = following ?? this.begin();
     }
     this.running = false;
   }
 
-  private async paint({ source, shown }: Taken): Promise<void> {
-    const settings = this.wishes.settings();
-    if (this.plain || !this.ready) {
-      this.stage.show(shown, null, settings);
-      return;
-    }
-    const begin = now();
-    const stats = this.crossfade.at(this.wishes.stats(), settings.fade, begin);
-    const { strength, mirror, exact } = settings;
-    const look: Look = { stats, strength, mirror, exact, stabilise: settings.stabilise && source.kind !== "picture" };
-    const [width, height] = paintSize(shown, source.kind, settings.stroke, (...full) => this.adaptive.scaleOf(...full));
-    const image = await createImageBitmap(shown, { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" });
-    const painted = await this.client.call("paint", { image, look, single: false }, [image]);
+  private show({ source, shown, settings, begin }: Work, painted: Painted | null): void {
     // Another source is shown, or the plain frame is wanted, since it was begun.
-    if (source !== this.source || this.plain) return;
+    if (source !== this.source || (painted && this.plain)) return;
     this.stage.show(shown, painted, settings);
+    if (!painted) return;
     this.count(painted, now() - begin, source);
     // A picture has no next frame in which a fade would go on.
     if (this.crossfade.fading) this.dirty = true;
-    await this.wishes.between(shown, source);
+    this.wishes.beside(shown, source);
   }
 
   private count({ seconds, width, height, form }: Painted, turn: number, source: Source): void {

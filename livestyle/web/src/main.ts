@@ -21,9 +21,9 @@ const shelf = new Shelf(client, (style) => controls.change({ style }));
 const loop: Loop = new Loop(client, stage, {
   settings: () => controls.settings,
   stats: () => shelf.wanted(controls.settings),
-  async between(frame, source) {
-    await shelf.paintThumbnail(frame, source);
-    await shelf.match(controls.settings, frame);
+  beside(frame, source) {
+    void paintThumbnails(frame, source).catch(() => undefined);
+    void shelf.match(controls.settings, frame).then((done) => done && loop.wake(), failed);
     void tryGpu();
   },
 });
@@ -151,7 +151,12 @@ async function preview(): Promise<void> {
   const painted = await client.call("paint", { image, look, single: true }, [image]);
   if (loop.source) return;
   stage.show(frame, { ...painted, width, height }, controls.settings);
-  while (!loop.source && (await shelf.paintThumbnail(frame, "preview", true)));
+  await paintThumbnails(frame, null);
+}
+
+/** Paint a frame, small, in each of the presets, for as long as its source is the one that is shown. */
+async function paintThumbnails(frame: HTMLCanvasElement, source: Source | null): Promise<void> {
+  while (loop.source === source && (await shelf.paintThumbnail(frame, source ?? "preview")));
 }
 
 const connection = () => (navigator as { connection?: { saveData?: boolean } }).connection;

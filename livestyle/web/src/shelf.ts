@@ -26,7 +26,7 @@ export class Shelf {
   private idle = 0;
   private thumbnailsOf: unknown = null;
   private unpainted: string[] = [];
-  private turn = 0;
+  private painting = false;
 
   constructor(
     private readonly client: Client,
@@ -130,15 +130,15 @@ export class Shelf {
 
   /**
    * Give the pictures among the chosen styles the colours of a frame, where that is wanted and has not been done since
-   * it was last wanted; presets are statistics only, and stay as they are.
+   * it was last wanted, and tell whether that has been done; presets are statistics only, and stay as they are.
    */
-  async match({ style, mix, color }: Settings, frame: HTMLCanvasElement): Promise<void> {
+  async match({ style, mix, color }: Settings, frame: HTMLCanvasElement): Promise<boolean> {
     if (color !== "match") {
       this.matched.clear();
-      return;
+      return false;
     }
     const name = [style, mix].find((each) => this.pictures.has(each) && !this.matched.has(each));
-    if (!name || this.matching) return;
+    if (!name || this.matching) return false;
     this.matching = true;
     try {
       const content = context(frame).getImageData(0, 0, frame.width, frame.height) as Picture;
@@ -146,6 +146,7 @@ export class Shelf {
     } finally {
       this.matching = false;
     }
+    return true;
   }
 
   /** Show which style is chosen, and scroll the strip, and nothing but it, to it. */
@@ -158,19 +159,25 @@ export class Shelf {
     else if (inner.right > outer.right) $("strip").scrollLeft += inner.right - outer.right;
   }
 
-  /** Paint, after every other frame, one of the presets' small pictures anew where the source is another one. */
-  async paintThumbnail(frame: HTMLCanvasElement, of: unknown, always = false): Promise<boolean> {
+  /** Paint, one at a time, the presets' small pictures anew where the source is another one; false where all are. */
+  async paintThumbnail(frame: HTMLCanvasElement, of: unknown): Promise<boolean> {
     if (this.thumbnailsOf !== of) {
       this.thumbnailsOf = of;
       this.unpainted = [...this.presets];
     }
-    if (!this.unpainted.length || (this.turn++ % 2 && !always)) return false;
-    const name = this.unpainted.shift()!;
-    const [width, height] = THUMBNAIL;
-    const image = await createImageBitmap(frame, { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" });
-    const look: Look = { stats: this.stats.get(name)!, strength: 1, stabilise: false, mirror: false, exact: false };
-    const { rgba } = await this.client.call("paint", { image, look, single: true }, [image]);
-    context(this.chips.get(name)!.querySelector("canvas")!).putImageData(new ImageData(rgba, width, height), 0, 0);
+    const name = this.unpainted[0];
+    if (!name || this.painting) return false;
+    this.unpainted.shift();
+    this.painting = true;
+    try {
+      const [width, height] = THUMBNAIL;
+      const image = await createImageBitmap(frame, { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" });
+      const look: Look = { stats: this.stats.get(name)!, strength: 1, stabilise: false, mirror: false, exact: false };
+      const { rgba } = await this.client.call("paint", { image, look, single: true }, [image]);
+      context(this.chips.get(name)!.querySelector("canvas")!).putImageData(new ImageData(rgba, width, height), 0, 0);
+    } finally {
+      this.painting = false;
+    }
     return true;
   }
 }
