@@ -27,6 +27,8 @@ from .options import (
     JsonOption,
     MaskOption,
     ModelOption,
+    RayOption,
+    RayStorageOption,
     SizeOption,
     StyleOption,
     TimedStyleOption,
@@ -34,7 +36,7 @@ from .options import (
     look_options,
 )
 from .process import finish_streams, ignore_signals, prepare_streams, raise_on_signals, silence_in_video
-from .run import is_folder_of_styles, load, looks_of, open_mask
+from .run import distribution_of, is_folder_of_styles, load, looks_of, open_mask
 from .styles import styles_app
 from .web import web
 
@@ -230,6 +232,11 @@ def video(
     ] = False,
     dry_run: DryRunOption = False,
     jobs: JobsOption = 1,
+    ray: RayOption = None,
+    ray_storage: RayStorageOption = None,
+    run_in: Annotated[
+        int | None, typer.Option(help="On a cluster: frames painted before each piece, to settle. (default: 60)")
+    ] = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     model: ModelOption = None,
@@ -271,9 +278,10 @@ def video(
     def find(library: StyleLibrary, text: str) -> Sequence[Style | Timeline]:
         return read_styles(library, text, crossfade)
 
-    stylizer, library = load(model, device, jobs)
-    looks = looks_of(library, style, look, opened, background, find)
-    batch.run(stylizer, looks, progress=True, done=print_json if as_json else print_result)
+    with distribution_of(ray, ray_storage, device, run_in) as workers:
+        stylizer, library = load(model, device if workers is None else workers.own_device, jobs)
+        looks = looks_of(library, style, look, opened, background, find)
+        batch.run(stylizer, looks, progress=True, done=print_json if as_json else print_result, distribution=workers)
 
 
 @app.command()
@@ -290,6 +298,8 @@ def image(
     size: SizeOption = None,
     dry_run: DryRunOption = False,
     jobs: JobsOption = 1,
+    ray: RayOption = None,
+    ray_storage: RayStorageOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     model: ModelOption = None,
@@ -313,9 +323,10 @@ def image(
         one_style=not is_folder_of_styles(style),
         dry_run=dry_run,
     )
-    stylizer, library = load(model, device, jobs)
-    looks = looks_of(library, style, look, opened, background)
-    batch.run(stylizer, looks, progress=True, done=print_json if as_json else print_result)
+    with distribution_of(ray, ray_storage, device) as workers:
+        stylizer, library = load(model, device if workers is None else workers.own_device, jobs)
+        looks = looks_of(library, style, look, opened, background)
+        batch.run(stylizer, looks, progress=True, done=print_json if as_json else print_result, distribution=workers)
 
 
 @app.command()

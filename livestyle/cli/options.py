@@ -59,6 +59,19 @@ InsecureOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Paint nothing: say what would be kept, converted and left out.")
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Paint on a Ray cluster: auto (the one that this machine belongs to), local, or ray://HOST:10001."
+    ),
+]
+RayStorageOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the pieces wait for the workers: a folder that all nodes share, or an address such as "
+        "s3://bucket/folder. Without it they travel through Ray."
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")]
 
 Verb = Callable[..., None]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from livestyle.errors import InputError
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
+    from livestyle.jobs.distributed import Distribution
     from livestyle.media.mask import Mask
     from livestyle.render.look import Look
     from livestyle.styles.library import Style, StyleLibrary
@@ -81,6 +83,29 @@ def open_mask(mask: Path | None, background: str | None) -> Mask | None:
     if background is not None:
         raise InputError("a background needs a mask: say with --mask FILE where the foreground is")
     return None
+
+
+@contextmanager
+def distribution_of(
+    ray: str | None, storage: str | None, device: str, run_in: int | None = None
+) -> Iterator[Distribution | None]:
+    """Context manager of the workers that ``--ray`` names; None where it is not given.
+
+    Raises:
+        InputError: an option belongs to ``--ray``, which is not given.
+        WorkerError: there is no such cluster.
+    """
+    if ray is None:
+        if storage is not None or run_in is not None:
+            raise InputError("storage and a run-in are those of a cluster, and none is named", setting="ray")
+        yield None
+        return
+    from livestyle.jobs.distributed import Distribution
+    from livestyle.scheduling.ray_cluster import RayCluster
+
+    with RayCluster(ray, device) as cluster:
+        print(f"{cluster.workers} workers, {cluster.threads} CPUs each", file=sys.stderr, flush=True)
+        yield Distribution(cluster, device, storage, **({} if run_in is None else {"run_in": run_in}))
 
 
 def is_folder_of_styles(style: str | None) -> bool:

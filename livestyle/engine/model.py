@@ -206,6 +206,11 @@ def _is_inside(path: Path) -> bool:
         return False
 
 
+def shipped_name(model: Model) -> str | None:
+    """Name of a model that ships with livestyle; None of another."""
+    return model.folder.name if model.folder.parent == package_folder("weights") else None
+
+
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:

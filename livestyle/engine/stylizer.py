@@ -87,6 +87,14 @@ class Stylizer:
             else:
                 Thread(target=self._measure_forms, name="measuring forms", daemon=True).start()
 
+    def take_form(self, form: str) -> None:
+        """Paint in a form that was chosen elsewhere, ``constant`` or ``computed``, whichever is faster here.
+
+        For the pieces of one video that several machines paint. A model or a device that has no constant form stays
+        ``computed``, which `form` says.
+        """
+        self._speedup = float("inf") if form == "constant" and self._network.form_key else 0.0
+
     def _measure_forms(self) -> None:
         try:
             if self._speedup is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError, OutputError
@@ -22,6 +23,7 @@ from livestyle.render.color import ColorMode
 from livestyle.results import check_not_locked
 from livestyle.styles.matching import check_matching
 
+from .distributed_images import outcomes_of_images
 from .image import ImageJob
 from .options import VideoOptions, check_size
 from .paths import (
@@ -44,6 +46,8 @@ from .video import VideoJob, is_wanted
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
     from livestyle.render.look import Look
+
+    from .distributed import Distribution
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +95,13 @@ class VideoBatch:
             self._check_taken([path for source, path in self._plan.pairs if self._is_wanted(source, path)])
 
     def run(
-        self, stylizer: Stylizer, looks: Sequence[Look], *, progress: bool = False, done: Done | None = None
+        self,
+        stylizer: Stylizer,
+        looks: Sequence[Look],
+        *,
+        progress: bool = False,
+        done: Done | None = None,
+        distribution: Distribution | None = None,
     ) -> list[Result]:
         """Paint them.
 
@@ -101,6 +111,7 @@ class VideoBatch:
             progress: show progress bars on stderr.
             done: called with each result and each failure, when no bar is on the screen; and with what
                 `VideoOptions.resume` leaves as it is.
+            distribution: the workers that paint them; None paints here.
 
         Returns:
             One result for each video and look that was painted.
@@ -138,7 +149,9 @@ class VideoBatch:
             label = "standard input" if source == STDIO else source.name
             if len(looks) > 1:
                 label += f" in {style_name(look)}"
-            jobs.append(VideoJob(source, path, look, self._options, label, len(tasks) > 1, self._force))
+            jobs.append(
+                VideoJob(source, path, look, self._options, label, len(tasks) > 1, self._force, distribution)
+            )
         return run_jobs(jobs, "videos", plan.several, stylizer, self._workers, progress, done)
 
     def _check_taken(self, targets: Sequence[Path]) -> None:
@@ -196,7 +209,13 @@ class ImageBatch:
             check_taken([path for _, path in self._plan.pairs], self._plan.sources, force, mask)
 
     def run(
-        self, stylizer: Stylizer, looks: Sequence[Look], *, progress: bool = False, done: Done | None = None
+        self,
+        stylizer: Stylizer,
+        looks: Sequence[Look],
+        *,
+        progress: bool = False,
+        done: Done | None = None,
+        distribution: Distribution | None = None,
     ) -> list[Result]:
         """Paint them; arguments, result and errors are those of `VideoBatch.run`."""
         for look in looks:
@@ -226,8 +245,11 @@ class ImageBatch:
             if done is not None:
                 done(outcome)
 
+        outcomes = None
+        if distribution is not None and not self._dry_run:
+            outcomes = outcomes_of_images(jobs, distribution, stylizer, Event())
         try:
-            return run_jobs(jobs, "pictures", plan.several, stylizer, self._workers, progress, note)
+            return run_jobs(jobs, "pictures", plan.several, stylizer, self._workers, progress, note, outcomes)
         finally:
             if notes:
                 log.warning("%s", "; ".join(f"{text} of {_listed(sources)}" for text, sources in notes.items()))

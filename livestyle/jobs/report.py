@@ -48,7 +48,7 @@ class Result:
         frames: number of frames; 1 for an image.
         seconds: duration of the job.
         resumed: number of frames that an earlier run had rendered.
-        load: utilisation of the stages; None for an image.
+        load: utilisation of the stages; None for an image, and where several workers painted.
         concealed: number of damaged frames of the source, each replaced by the last good one.
         damage: one sentence on what could not be read; None where nothing was damaged.
         notes: sentences on what was left out, converted or repaired.
@@ -93,12 +93,14 @@ class Result:
 
     def __str__(self) -> str:
         size = f"{self.path}: {self.width}x{self.height}"
-        if self.load is None:
+        if self.load is None and self.frames == 1:
             return f"{size}, {self.seconds:.2f} s"
         frames = f"{self.frames} frame{'s' if self.frames != 1 else ''}"
         if self.resumed:
             frames += f" ({self.resumed} of them from before)"
-        return f"{size}, {frames} in {self.seconds:.1f} s, {self.frames_per_second:.1f} frames/s; {self.load}"
+        return f"{size}, {frames} in {self.seconds:.1f} s, {self.frames_per_second:.1f} frames/s" + (
+            f"; {self.load}" if self.load else ""
+        )
 
 
 @dataclass(frozen=True)

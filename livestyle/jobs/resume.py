@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
@@ -87,6 +87,15 @@ class SegmentStore:
                 pass
             self.finished += 1
 
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """Source and options of an earlier run, as far as they can be read; empty where there was none."""
+        try:
+            found = json.loads((self.folder / "job.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def prepare(self) -> None:
         """Create the folder, unless it has complete segments.
 
@@ -145,6 +154,47 @@ class SegmentStore:
         with atomic_write(self.folder / _COMPLETE, durable=True) as file:
             file.write(json.dumps(_version(self.video)).encode())
 
+    def put(
+        self, index: int, packets: bytes, times: Sequence[tuple[Fraction, Fraction]], origin: Mapping[str, str]
+    ) -> None:
+        """Keep a segment that was encoded elsewhere; in any order.
+
+        Args:
+            index: of the segment.
+            packets: as `write_packets` has them.
+            times: time and duration of each frame in it.
+            origin: who made it, and how.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        text = json.dumps({**origin, "times": [[str(time), str(duration)] for time, duration in times]})
+        try:
+            for path, data in ((self._times(index), text.encode()), (self._packets(index), packets)):
+                with atomic_write(path, durable=True) as file:
+                    file.write(data)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def has(self, index: int) -> bool:
+        """Whether a segment is there, and whole, that `put` has kept."""
+        try:
+            return len(self.times(index)) > 0 and sum(1 for _ in self.packets(index)) > 0
+        except (OSError, OutputError):
+            return False
+
+    def times(self, index: int) -> list[tuple[Fraction, Fraction]]:
+        """Time and duration of each frame in a segment that `put` has kept.
+
+        Raises:
+            OutputError: they are damaged.
+        """
+        try:
+            found = json.loads(self._times(index).read_text("utf-8"))["times"]
+            return [(Fraction(time), Fraction(duration)) for time, duration in found]
+        except (OSError, ValueError, TypeError, LookupError, ZeroDivisionError) as error:
+            raise self._damaged() from error
+
     def packets(self, index: int) -> Iterator[av.Packet[Any]]:
         """Encoded packets of a complete segment.
 
@@ -199,6 +249,9 @@ class SegmentStore:
 
     def _packets(self, index: int) -> Path:
         return self.folder / f"{index:05}.packets"
+
+    def _times(self, index: int) -> Path:
+        return self.folder / f"{index:05}.json"
 
     def _state(self, index: int) -> Path:
         return self.folder / f"{index:05}.npz"

@@ -47,6 +47,7 @@ def run_jobs(
     workers: int = 1,
     progress: bool = False,
     done: Done | None = None,
+    outcomes: Generator[Result | Failure] | None = None,
 ) -> list[Result]:
     """Results of jobs; where they have several sources, the failure of one does not keep the others from being done.
 
@@ -58,6 +59,7 @@ def run_jobs(
         workers: jobs that run at a time.
         progress: show progress bars on stderr.
         done: called with each result and failure.
+        outcomes: of the jobs, where they are run elsewhere; None runs them here.
 
     Raises:
         LivestyleError: that of the only source; of several, an `InputError` after the others are done.
@@ -67,9 +69,9 @@ def run_jobs(
     with (
         shown_display(progress) as display,
         display.overall(len(jobs), unit) as advance,
-        closing(_outcomes(jobs, stylizer, workers, display)) as outcomes,
+        closing(outcomes or _outcomes(jobs, stylizer, workers, display)) as coming,
     ):
-        for outcome in outcomes:
+        for outcome in coming:
             advance()
             if done is not None:
                 display.call(done, outcome)

@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
     from livestyle.render.look import Look, StyleOverTime
 
+    from .distributed import Distribution
+
 ONE_PIECE = (".gif", ".webp")
 """Suffixes of the formats that are encoded in one piece, and so cannot be resumed."""
 SAMPLE_FRAMES = 250
@@ -84,6 +86,7 @@ class VideoJob:
         label: of its progress bar.
         is_one_of_several: whether other files belong to the same run, for the hint on how to resume it.
         force: replace what is there, and begin anew what was begun before.
+        distribution: the workers that paint it in pieces; None paints it here.
     """
 
     source: Path
@@ -93,6 +96,7 @@ class VideoJob:
     label: str = ""
     is_one_of_several: bool = False
     force: bool = False
+    distribution: Distribution | None = None
 
     def run(self, stylizer: Stylizer, display: Display, cancelled: Event) -> Result | Skipped:
         """Paint it, or what is left of it to paint; while it does, no other process writes that file.
@@ -122,12 +126,16 @@ class VideoJob:
             return self._paint(stylizer, display, cancelled)
 
     def _paint(self, stylizer: Stylizer, display: Display, cancelled: Event) -> Result:
+        if self.distribution is not None:
+            from .distributed import run_distributed
+
+            return run_distributed(self, self.distribution, stylizer, display, cancelled)
         started, path = perf_counter(), self.path
-        look = self._matched_look(stylizer)
+        look = self.matched_look(stylizer)
         stylizer.settle_form()
-        with self._open() as video, reopened(look.mask, self.options.start or 0) as mask:
+        with self.open() as video, reopened(look.mask, self.options.start or 0) as mask:
             look = replace(look, mask=mask)
-            info = self._info(video.info)
+            info = self.info(video.info)
             written = replace(info, width=2 * info.width) if look.side_by_side else info
             if self.options.raw is not None and not is_pipe(self.source):
                 self._check_raw(self.options.raw, written)
@@ -139,13 +147,13 @@ class VideoJob:
             clocks = [Stopwatch() for _ in range(3)]
             try:
                 with (
-                    display.bar(self.label or self.name, self._expected(video), "frames") as advance,
+                    display.bar(self.label or self.name, self.expected(video), "frames") as advance,
                     self._sink(written, video, store) as sink,
                 ):
                     frames = self._frames(video, info, kept)
                     count = self._run(frames, renderer, look, sink, written, kept, clocks, advance, cancelled)
             except BaseException as error:
-                self._explain_rest(store, error)
+                self.explain_rest(0 if store is None else store.finished * self.options.segment_frames, error)
                 raise
             notes = video.notes
             for text in (*notes, video.damage, mask.damage if isinstance(mask, Mask) else None):
@@ -177,8 +185,8 @@ class VideoJob:
             raise InputError(
                 "a pipe cannot be looked at before it is painted: leave the dry run out", setting="dry_run"
             )
-        with self._open() as video, TemporaryDirectory() as folder:
-            info = self._info(video.info)
+        with self.open() as video, TemporaryDirectory() as folder:
+            info = self.info(video.info)
             written = replace(info, width=2 * info.width) if self.look.side_by_side else info
             partial = Path(folder) / f"plan{self.path.suffix}"
             writer = open_writer(self.path, written, video, self.options.encoding, partial=partial)
@@ -192,7 +200,7 @@ class VideoJob:
                 style_name(self.look),
                 written.width,
                 written.height,
-                self._expected(video) or 0,
+                self.expected(video) or 0,
                 0,
                 notes=(*video.notes, *([video.damage] if video.damage else [])),
                 kept=tuple(survey.kept),
@@ -205,7 +213,7 @@ class VideoJob:
         """What the source is called in messages."""
         return "standard input" if self.source == STDIO else str(self.source)
 
-    def _open(self) -> VideoReader | SequenceReader | RawReader:
+    def open(self) -> VideoReader | SequenceReader | RawReader:
         start, end = self.options.start, self.options.end
         options = self.options
         how: dict[str, Any] = {
@@ -235,7 +243,7 @@ class VideoJob:
         return self.options.raw is not None
 
     @property
-    def _fps(self) -> Fraction | None:
+    def fps(self) -> Fraction | None:
         """Frames per second, constant; None keeps every frame's time, which raw frames cannot."""
         raw = self.options.raw
         if sequence_at(self.source) is not None:
@@ -257,7 +265,7 @@ class VideoJob:
     def _store(self, look: Look, stylizer: Stylizer) -> SegmentStore | None:
         if not can_be_resumed(self.source, self.path):
             return None
-        store = SegmentStore(self.path, self._record(look, stylizer))
+        store = SegmentStore(self.path, self.record(look, stylizer))
         if self.options.resume:
             store.resume()
         return store
@@ -299,10 +307,9 @@ class VideoJob:
                 advance()
         return count
 
-    def _explain_rest(self, store: SegmentStore | None, error: BaseException) -> None:
-        """Say what is kept of a video that was not completed."""
-        if store is not None and store.finished:
-            kept = store.finished * self.options.segment_frames
+    def explain_rest(self, kept: int, error: BaseException) -> None:
+        """Say how many frames are kept of a video that was not completed."""
+        if kept:
             text, settings = "%s is unfinished, %d frames of it are kept: go on by resuming it", ["resume"]
             if self.path.exists():
                 text, settings = f"{text}, with force", ["resume", "force"]
@@ -334,40 +341,40 @@ class VideoJob:
             return write_pipe(open_output(self.path), info, video, encoding)
         return RawWriter(open_output(self.path), self.options.raw.pixel_format)
 
-    def _info(self, info: VideoInfo) -> VideoInfo:
+    def info(self, info: VideoInfo) -> VideoInfo:
         """Of the frames as they are painted."""
         if self.options.size is not None:
             # Even, as most codecs have it: nothing needs padding.
             width, height = fit_size(info.width, info.height, self.options.size, 2)
             info = replace(info, width=width, height=height)
-        if self._fps is not None:
-            info = replace(info, rate=self._fps, time_base=1 / self._fps)
+        if self.fps is not None:
+            info = replace(info, rate=self.fps, time_base=1 / self.fps)
         return info
 
-    def _expected(self, video: VideoSource) -> int | None:
-        if video.expected is None or self._fps is None:
+    def expected(self, video: VideoSource) -> int | None:
+        if video.expected is None or self.fps is None:
             return video.expected
-        return round(video.expected * self._fps / video.info.rate)
+        return round(video.expected * self.fps / video.info.rate)
 
     def _frames(self, video: VideoSource, info: VideoInfo, kept: int) -> Iterator[Frame]:
         frames: Iterator[Frame] = (frame.changed(lambda i: resize(i, info.width, info.height)) for frame in video)
-        if self._fps is not None:
-            frames = at_rate(frames, self._fps, 1 / video.info.rate)
+        if self.fps is not None:
+            frames = at_rate(frames, self.fps, 1 / video.info.rate)
         for number, frame in enumerate(frames):
             if number >= kept:
                 # Lazy images are made here, on the thread that reads ahead; nobody looks at those of kept frames.
                 _ = frame.image, frame.alpha
             yield frame
 
-    def _matched_look(self, stylizer: Stylizer) -> Look:
+    def matched_look(self, stylizer: Stylizer) -> Look:
         """The look with its colours matched where that is asked for, to a sample: a first frame is often black."""
         if self.look.color is not ColorMode.MATCH:
             return self.look
-        with self._open() as video:
+        with self.open() as video:
             sample = [frame.image[::4, ::4].copy() for frame in islice(video, 0, SAMPLE_FRAMES, SAMPLE_STEP)]
         return match_look(self.look, np.stack(sample), stylizer)
 
-    def _record(self, look: Look, stylizer: Stylizer) -> dict[str, Any]:
+    def record(self, look: Look, stylizer: Stylizer) -> dict[str, Any]:
         """Everything that the result depends on, by the names that the error of `SegmentStore.resume` says."""
         options = self.options
         choices = {name.replace("_", " "): _plain(value) for name, value in look.choices().items()}

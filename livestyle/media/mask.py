@@ -19,6 +19,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class StillMask:
+    """Mask that is the same at all times.
+
+    Args:
+        grey: uint8 [H, W]: 255 is foreground. It is stretched over frames of any size.
+    """
+
+    def __init__(self, grey: GreyImage) -> None:
+        self.grey = grey
+        self._scaled: GreyImage | None = None
+
+    def at(self, _time: Fraction | float, width: int, height: int) -> GreyImage:
+        """The mask at any time, uint8 [height, width]; the same array as in the call before, if that had this size."""
+        import cv2
+
+        if self._scaled is None or self._scaled.shape != (height, width):
+            # Bilinear: bicubic rings at hard edges.
+            method = cv2.INTER_AREA if width < self.grey.shape[1] else cv2.INTER_LINEAR
+            self._scaled = cast("GreyImage", cv2.resize(self.grey, (width, height), interpolation=method))
+        return self._scaled
+
+
 class Mask:
     """Foreground mask from a file, over time.
 
@@ -43,7 +65,6 @@ class Mask:
         self._video: VideoReader | None = None
         self._frames: Iterator[Frame] = iter(())
         self._next: Frame | None = None
-        self._scaled: GreyImage | None = None
         try:
             if not path.is_file():
                 raise InputError(
@@ -54,11 +75,12 @@ class Mask:
         self.is_still = (is_image(path) or path.suffix.lower() == ".gif") and not is_animated(path)
         """Whether it is the same at all times."""
         if self.is_still:
-            self._grey = read_mask(path)
+            self.shown = StillMask(read_mask(path))
+            """The mask as it was at the last time that was asked for."""
         else:
             self._video = VideoReader(path, video_only=True)
             self._frames = iter(self._video)
-            self._grey = _luma(next(self._frames).image)
+            self.shown = StillMask(_luma(next(self._frames).image))
             self._next = next(self._frames, None)
 
     def at(self, time: Fraction | float, width: int, height: int) -> GreyImage:
@@ -72,18 +94,12 @@ class Mask:
         Returns:
             uint8 [height, width]: 255 is foreground. The same array as in the call before, where nothing has changed.
         """
-        import cv2
-
         shown = None
         while self._next is not None and self._next.time <= time + self.start:
             shown, self._next = self._next, next(self._frames, None)
         if shown is not None:
-            self._grey, self._scaled = _luma(shown.image), None
-        if self._scaled is None or self._scaled.shape != (height, width):
-            # Bilinear: bicubic rings at hard edges.
-            method = cv2.INTER_AREA if width < self._grey.shape[1] else cv2.INTER_LINEAR
-            self._scaled = cast("GreyImage", cv2.resize(self._grey, (width, height), interpolation=method))
-        return self._scaled
+            self.shown = StillMask(_luma(shown.image))
+        return self.shown.at(time, width, height)
 
     @property
     def damage(self) -> str | None:

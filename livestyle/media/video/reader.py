@@ -20,6 +20,7 @@ from livestyle.media.frames import Frame, VideoSource
 
 from .animation import UNITS, ViewerDelays, is_animated_webp, read_plays, read_webp
 from .boxes import is_mirrored, spherical_box
+from .captions import READ, captions_of
 from .clock_jumps import ClockJumps
 from .cut import Cut
 from .decoding import FrameDecoder, Shown
@@ -348,6 +349,40 @@ class VideoReader(VideoSource):
             if shown.captions is not None and not self._video_only:
                 self.captions[shown.time] = shown.captions
             yield Frame(partial(self._unpack, shown.frame, shown.aspect), shown.time, shown.duration)
+
+    @property
+    def clock(self) -> Timestamps:
+        """Clock of the video stream, by which timestamps of its packets become times of the file."""
+        return self._clock
+
+    def skim(self) -> Iterator[Fraction]:
+        """Times of the video's packets, in the order of the file, from its beginning and without decoding them.
+
+        As while frames are read, the packets of all other streams gather in ``packets``. ``streams`` are new ones.
+        """
+        self._container.close()
+        self._connect()
+        self._forget()
+        return self._skimmed()
+
+    def _skimmed(self) -> Iterator[Fraction]:
+        for packet in self._packets():
+            if packet is None:
+                self._is_through = True
+            elif packet.stream is not self._video:
+                if self.streams and self._cut.take(packet):
+                    self.packets.append(packet)
+            elif (stamp := packet.dts if packet.dts is not None else packet.pts) is not None:
+                time = self._clock.at(stamp)
+                if self._cut.end is not None and time >= self._cut.end:
+                    self._is_over = True
+                if (
+                    self._context.name in READ
+                    and packet.pts is not None
+                    and (captions := captions_of(packet)) is not None
+                ):
+                    self.captions[self._clock.at(packet.pts) - self._cut.begin] = captions
+                yield time - self._cut.begin
 
     def _in_part(self, decoded: Iterator[Shown]) -> Iterator[Shown]:
         """Those from the start to the end, with times from the start."""

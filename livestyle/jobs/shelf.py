@@ -1,0 +1,112 @@
+"""Where the pieces of a video wait for their workers: with the task itself, or at an address that all of them reach."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from livestyle.engine.model import MANIFEST, Model, shipped_name
+from livestyle.errors import OutputError
+from livestyle.files import atomic_write
+from livestyle.scheduling.scheduler import WorkerError
+
+
+class Shelf:
+    """Keeper of pieces; those that are not needed any more are deleted.
+
+    Args:
+        address: a shared folder, or anything that fsspec knows, such as ``s3://bucket/folder``; None sends each piece
+            with its task.
+    """
+
+    def __init__(self, address: str | None) -> None:
+        self._folder = None if address is None else f"{address.rstrip('/')}/livestyle-{uuid.uuid4().hex[:12]}"
+        self._count = 0
+
+    def put(self, data: bytes) -> bytes | str:
+        """What a worker is to be given for some data, see `fetch`.
+
+        Raises:
+            OutputError: it cannot be written at the address.
+        """
+        if self._folder is None:
+            return data
+        self._count += 1
+        path = f"{self._folder}/{self._count:06}.mkv"
+        try:
+            with _open(path, "wb") as file:
+                file.write(data)
+        except Exception as error:  # each store has errors of its own
+            raise OutputError(f"cannot write {path}: {error}", setting="ray_storage") from error
+        return path
+
+    def drop(self, kept: bytes | str) -> None:
+        """Delete what a worker has painted."""
+        if isinstance(kept, str):
+            import fsspec  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+            with suppress(Exception):
+                files, path = fsspec.core.url_to_fs(kept)
+                files.rm(path)
+
+    def close(self) -> None:
+        """Delete what is left."""
+        if self._folder is not None and self._count:
+            import fsspec
+
+            with suppress(Exception):
+                files, path = fsspec.core.url_to_fs(self._folder)
+                files.rm(path, recursive=True)
+
+
+def fetch(kept: bytes | str) -> bytes:
+    """Data that `Shelf.put` has taken, on a worker.
+
+    Raises:
+        WorkerError: this worker does not reach it.
+    """
+    if isinstance(kept, bytes):
+        return kept
+    try:
+        with _open(kept, "rb") as file:
+            data: bytes = file.read()
+            return data
+    except Exception as error:  # each store has errors of its own
+        raise WorkerError(
+            f"a worker cannot read {kept} ({type(error).__name__}): all nodes need the same folder or the same rights",
+            setting="ray_storage",
+        ) from error
+
+
+def _open(path: str, mode: str) -> Any:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise WorkerError('fsspec is not installed: pip install "livestyle[ray]"') from error
+    return fsspec.open(path, mode, auto_mkdir=True) if "://" not in path else fsspec.open(path, mode)
+
+
+def packed_model(model: Model) -> str | dict[str, bytes]:
+    """A model as it is sent to workers: the name of one that ships, or the files of its folder by their names."""
+    name = shipped_name(model)
+    return name or {name: model.file(name).read_bytes() for name in (MANIFEST, *model.manifest.files)}
+
+
+def unpacked_model(files: Mapping[str, bytes]) -> Path:
+    """Folder with the files of a model: written once on each machine, and known by its checksum.
+
+    `livestyle.engine.model.Model.load` verifies the checksum of each file.
+    """
+    digest = hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:32]
+    folder = Path(tempfile.gettempdir()) / f"livestyle-model-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name, data in files.items():
+        if not (folder / name).exists():
+            with atomic_write(folder / name) as file:
+                file.write(data)
+    return folder

@@ -1,0 +1,1 @@
+"""Where work runs: one interface, `livestyle.scheduling.scheduler`, in front of processes and of Ray."""

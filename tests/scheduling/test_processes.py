@@ -1,0 +1,82 @@
+"""Workers that are processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from livestyle.errors import InputError
+from livestyle.scheduling.processes import Processes
+from livestyle.scheduling.scheduler import Place, WorkerError
+
+
+def double(shared: int, task: int, place: Place) -> tuple[int, str]:
+    place.report(task)
+    return shared * task, place.device
+
+
+def fail(_shared: Any, _task: Any, _place: Place) -> None:
+    raise InputError("no such film", setting="source")
+
+
+def die_once(shared: str, task: int, _place: Place) -> int:
+    """The first worker that gets task 1 dies of it."""
+    mark = Path(shared)
+    if task == 1 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def die(_shared: Any, _task: Any, _place: Place) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(_shared: Any, task: float, _place: Place) -> float:
+    time.sleep(task)
+    return task
+
+
+def run(processes: Processes, work: Any, shared: Any, tasks: list[Any], cancelled: Event | None = None) -> list[Any]:
+    found = processes.run(work, shared, list(enumerate(tasks)), lambda *_: None, cancelled or Event())
+    return sorted(found)
+
+
+def test_each_worker_has_a_device_of_its_own() -> None:
+    reports: list[Any] = []
+    with Processes(2, 1, ("cpu", "cpu-float32")) as processes:
+        found = list(
+            processes.run(double, 10, [(str(n), n) for n in range(8)], lambda *r: reports.append(r[1:]), Event())
+        )
+    assert {key: value[0] for key, value in found} == {str(n): 10 * n for n in range(8)}
+    assert {device for _, (_, device) in found} <= {"cpu", "cpu-float32"}
+    assert ("7", 7) in reports or len(reports) > 0
+
+
+def test_an_error_of_the_work_is_passed_on_with_its_setting() -> None:
+    with Processes(1, 1) as processes, pytest.raises(InputError, match="no such film") as caught:
+        run(processes, fail, None, [1])
+    assert caught.value.settings == ("source",)
+
+
+def test_the_task_of_a_worker_that_died_is_done_by_another(tmp_path: Path) -> None:
+    with Processes(2, 1) as processes:
+        assert run(processes, die_once, str(tmp_path / "mark"), [0, 1, 2, 3]) == [(n, n) for n in range(4)]
+
+
+def test_workers_that_always_die_end_the_run() -> None:
+    with Processes(1, 1) as processes, pytest.raises(WorkerError, match="died 3 times"):
+        run(processes, die, None, [1])
+
+
+def test_a_run_that_is_cancelled_ends_before_its_tasks() -> None:
+    cancelled = Event()
+    cancelled.set()
+    with Processes(1, 1) as processes, pytest.raises(KeyboardInterrupt):
+        run(processes, sleep, None, [30.0], cancelled)
