@@ -22,8 +22,6 @@ from livestyle.media.video.pieces import Stamp, VideoPackets
 from livestyle.media.video.reader import VideoReader
 from livestyle.scheduling.scheduler import Scheduler
 
-from .options import can_be_resumed
-
 from .pieces import (
     RUN_IN_FRAMES,
     VISIBLE_SEAM,
@@ -108,7 +106,7 @@ def run_distributed(
     stylizer.settle_form()
     program = distribution.program(stylizer)
     with job.open() as video, ExitStack() as stack:
-        if not isinstance(video, VideoReader) or not can_be_resumed(job.source, job.path):
+        if not isinstance(video, VideoReader) or not job.is_in_segments:
             raise InputError(
                 f"{job.name} cannot be cut into pieces, or {job.path} not be joined of them: paint on one machine",
                 setting="ray",

@@ -213,6 +213,11 @@ class VideoJob:
         """What the source is called in messages."""
         return "standard input" if self.source == STDIO else str(self.source)
 
+    @property
+    def is_in_segments(self) -> bool:
+        """Whether it is written in segments, so that it can be resumed, or painted in pieces."""
+        return can_be_resumed(self.source, self.path)
+
     def open(self) -> VideoReader | SequenceReader | RawReader:
         start, end = self.options.start, self.options.end
         options = self.options
@@ -263,7 +268,7 @@ class VideoJob:
             )
 
     def _store(self, look: Look, stylizer: Stylizer) -> SegmentStore | None:
-        if not can_be_resumed(self.source, self.path):
+        if not self.is_in_segments:
             return None
         store = SegmentStore(self.path, self.record(look, stylizer))
         if self.options.resume:
