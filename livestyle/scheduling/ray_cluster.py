@@ -45,9 +45,9 @@ class RayCluster(Scheduler):
             raise WorkerError('Ray is not installed: pip install "livestyle[ray]"') from error
         self._ray: Any = ray
         self._device = device
-        where: dict[str, Any] = {"include_dashboard": False} if address == "local" else {"address": address}
+        begun: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
         try:
-            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address, **begun, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, OSError, ValueError) as error:
             raise WorkerError(
                 f"there is no Ray cluster at {address} ({_first_line(error)}): begin one with ray start --head, "
@@ -166,7 +166,12 @@ class _Board:
 
 def _execute(work: Work, shared: Any, key: Any, task: Any, board: Any, threads: int, device: str) -> Any:
     name = f"{platform.node()} {os.getpid()}"
-    return work(shared, task, Place(name, threads, device, lambda count: board.put.remote(name, key, count)))
+
+    def report(count: int) -> None:
+        if board is not None:
+            board.put.remote(name, key, count)
+
+    return work(shared, task, Place(name, threads, device, report))
 
 
 def check_address(address: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,9 @@ def test_interlaced_frames_are_deinterlaced(make: Make, identity: Stylizer, dusk
 @pytest.mark.parametrize(
     "options",
     [
-        VideoOptions(start=0.5, end=1.7),
-        VideoOptions(fps=10),
-        VideoOptions(fps=60, start=0.3),
+        VideoOptions(start=Fraction("0.5"), end=Fraction("1.7")),
+        VideoOptions(fps=Fraction("10")),
+        VideoOptions(fps=Fraction("60"), start=Fraction("0.3")),
         VideoOptions(size=(80, 80)),
     ],
     ids=["part", "slower", "faster", "larger"],
@@ -156,7 +157,7 @@ def test_sound_subtitles_chapters_and_tags_are_those_of_one_machine(
 
 def test_sound_begins_with_the_part_that_is_painted(make: Make, identity: Stylizer, dusk: Style) -> None:
     source = make("sound.mp4", *lavfi(75), *SOUND, *H264, "-g", "15", "-c:a", "aac", "-shortest")
-    alone, together = paint_both(source, identity, dusk, VideoOptions(start=1, end=2))
+    alone, together = paint_both(source, identity, dusk, VideoOptions(start=Fraction("1"), end=Fraction("2")))
     assert [p["pts_time"] for p in packets(together, "a")] == [p["pts_time"] for p in packets(alone, "a")]
 
 
@@ -222,13 +223,13 @@ def test_a_worker_with_another_version_is_refused(
     source = make("video.mp4", *lavfi(40), *H264)
     found = iter(["livestyle 1", "livestyle 2", "livestyle 2"])
     monkeypatch.setattr(livestyle.jobs.pieces, "versions", lambda: next(found))
-    with pytest.raises(WorkerError, match="another version .livestyle 2, where livestyle 1 is asked for"):
+    with pytest.raises(WorkerError, match=r"another version .livestyle 2, where livestyle 1 is asked for"):
         distribute(source, tmp_path / "out.mp4", identity, dusk)
 
 
 def test_a_worker_on_another_device_is_refused(make: Make, identity: Stylizer, dusk: Style, tmp_path: Path) -> None:
     source = make("video.mp4", *lavfi(40), *H264)
-    with pytest.raises(WorkerError, match="another device .cpu-float32, where cpu is asked for"):
+    with pytest.raises(WorkerError, match=r"another device .cpu-float32, where cpu is asked for"):
         distribute(source, tmp_path / "out.mp4", identity, dusk, scheduler=Here(device="cpu-float32"))
 
 
@@ -257,10 +258,7 @@ def test_a_mask_travels_with_the_pieces(make: Make, identity: Stylizer, dusk: St
 @pytest.mark.parametrize("kind", ["animation", "jump", "field"])
 def test_what_cannot_be_cut_is_refused(make: Make, identity: Stylizer, dusk: Style, tmp_path: Path, kind: str) -> None:
     options = VideoOptions(deinterlace="field") if kind == "field" else None
-    if kind == "animation":
-        source = make("a.gif", *lavfi(20))
-    else:
-        source = make("a.ts", *lavfi(20), *H264)
+    source = make("a.gif", *lavfi(20)) if kind == "animation" else make("a.ts", *lavfi(20), *H264)
     if kind == "jump":
         later = make("b.ts", "-i", str(source), "-c", "copy", "-output_ts_offset", "7200")
         source.write_bytes(source.read_bytes() + later.read_bytes())

@@ -97,7 +97,7 @@ def test_a_film_is_painted_by_the_cluster(cluster: Any, make: Make, tmp_path: Pa
     source = make("film.mp4", *lavfi(700, "100"), *SOUND, *H264, "-g", "50", "-c:a", "aac", "-shortest")
     target, alone = tmp_path / "out.mp4", tmp_path / "alone.mp4"
     done = livestyle("video", source, "-o", target, "--model", IDENTITY, "--ray", "auto", "--device", "cpu")
-    assert (done.returncode, "2 workers" in done.stderr) == (0, True), done.stderr
+    assert done.returncode == 0, done.stderr
     livestyle("video", source, "-o", alone, "--model", IDENTITY, "--device", "cpu")
     assert times(target) == times(alone)
     assert [p["pts"] for p in packets(target, "a")] == [p["pts"] for p in packets(alone, "a")]
