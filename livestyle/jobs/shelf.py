@@ -48,7 +48,7 @@ class Shelf:
     def drop(self, kept: bytes | str) -> None:
         """Delete what a worker has painted."""
         if isinstance(kept, str):
-            import fsspec  # type: ignore[import-untyped,import-not-found,unused-ignore]
+            import fsspec
 
             with suppress(Exception):
                 files, path = fsspec.core.url_to_fs(kept)

@@ -40,7 +40,7 @@ class RayCluster(Scheduler):
         # Nothing is sent to anybody.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
-            import ray  # type: ignore[import-not-found,unused-ignore]
+            import ray
         except ImportError as error:
             raise WorkerError('Ray is not installed: pip install "livestyle[ray]"') from error
         self._ray: Any = ray
@@ -54,7 +54,7 @@ class RayCluster(Scheduler):
                 "or take local",
                 setting="ray",
             ) from error
-        cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        cpus = [int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]]
         self.threads = threads or max(1, min([THREADS, *filter(None, cpus)]))
         self._gpus = 1 if device.startswith(("cuda", "tensorrt")) else 0
 
