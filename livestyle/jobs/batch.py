@@ -149,9 +149,7 @@ class VideoBatch:
             label = "standard input" if source == STDIO else source.name
             if len(looks) > 1:
                 label += f" in {style_name(look)}"
-            jobs.append(
-                VideoJob(source, path, look, self._options, label, len(tasks) > 1, self._force, distribution)
-            )
+            jobs.append(VideoJob(source, path, look, self._options, label, len(tasks) > 1, self._force, distribution))
         return run_jobs(jobs, "videos", plan.several, stylizer, self._workers, progress, done)
 
     def _check_taken(self, targets: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
+from pathlib import Path
 from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livestyle.errors import InputError
+from livestyle.media.images.numbered import Numbered
 from livestyle.media.mask import Mask
 from livestyle.media.video.codecs import container_of
 from livestyle.media.video.info import VideoInfo
@@ -22,6 +24,7 @@ from livestyle.media.video.pieces import Stamp, VideoPackets
 from livestyle.media.video.reader import VideoReader
 from livestyle.scheduling.scheduler import Scheduler
 
+from .paths import renamed
 from .pieces import (
     RUN_IN_FRAMES,
     VISIBLE_SEAM,
@@ -106,7 +109,7 @@ def run_distributed(
     stylizer.settle_form()
     program = distribution.program(stylizer)
     with job.open() as video, ExitStack() as stack:
-        if not isinstance(video, VideoReader) or not job.is_in_segments:
+        if not isinstance(video, VideoReader) or not job.is_in_segments or Numbered.parse(job.path):
             raise InputError(
                 f"{job.name} cannot be cut into pieces, or {job.path} not be joined of them: paint on one machine",
                 setting="ray",
@@ -154,16 +157,16 @@ def run_distributed(
                         gathered.take(number, painted)
                         bars.report(painted.worker, number, len(painted.times))
             store.finished = len(spans)
-            count = _join(job, video, written, store)
+            count, path = _join(job, video, written, store)
         except BaseException as error:
             store.finished = len(gathered.done)
             store.stop()
             job.explain_rest(gathered.frames, error)
             raise
-        notes = gathered.notes(video)
+        notes = [*gathered.notes(video), *renamed(job.path, path)]
     return Result(
         job.source,
-        job.path,
+        path,
         style_name(job.look),
         written.width,
         written.height,
@@ -350,13 +353,14 @@ class _Gathered:
         return found
 
 
-def _join(job: VideoJob, video: VideoReader, written: VideoInfo, store: SegmentStore) -> int:
-    """Remux all pieces with what accompanies the images, and return the number of frames."""
+def _join(job: VideoJob, video: VideoReader, written: VideoInfo, store: SegmentStore) -> tuple[int, Path]:
+    """Remux all pieces with what accompanies the images, and return the number of frames and where the video is."""
     blank = np.zeros((written.height, written.width, 3), np.uint8)
     count = 0
     coming = video.skim()
     reached = Fraction(-1)
-    with SegmentedWriter(job.path, written, video, job.options.encoding, store) as sink:
+    with job.sink(written, video, store) as sink:
+        assert isinstance(sink, SegmentedWriter)
         for number in range(store.finished):
             for time, duration in store.times(number):
                 while reached < time and (found := next(coming, None)) is not None:
@@ -366,4 +370,4 @@ def _join(job: VideoJob, video: VideoReader, written: VideoInfo, store: SegmentS
             sink.end_segment({})
         for _ in coming:
             pass
-    return count
+    return count, sink.path

@@ -10,10 +10,11 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.files import atomic_write
+from livestyle.results import locked, write_result
 from livestyle.scheduling.scheduler import Place
 
 from .image import ImageJob
+from .paths import check_taken, renamed
 from .pieces import Program, check_worker, model_folder, portable, worker_stylizer
 from .progress import Display
 from .report import Failure, Result, style_name
@@ -76,13 +77,14 @@ def outcomes_of_images(
                 continue
             result, data = done
             try:
-                with atomic_write(job.path) as file:
-                    file.write(data)
-            except OSError as error:
-                reason = OutputError(f"cannot write {job.path}: {error.strerror or error}")
-                yield Failure(job.source, job.path, style_name(job.look), reason)
+                with locked(job.path):
+                    check_taken([job.path], [], job.force)
+                    path = write_result(job.path, data, replace=job.force)
+            except OutputError as error:
+                yield Failure(job.source, job.path, style_name(job.look), error)
             else:
-                yield replace(result, source=job.source, path=job.path)
+                notes = (*result.notes, *renamed(job.path, path))
+                yield replace(result, source=job.source, path=path, notes=notes)
         yield from unreadable
     finally:
         shelf.close()

@@ -148,7 +148,7 @@ class VideoJob:
             try:
                 with (
                     display.bar(self.label or self.name, self.expected(video), "frames") as advance,
-                    self._sink(written, video, store) as sink,
+                    self.sink(written, video, store) as sink,
                 ):
                     frames = self._frames(video, info, kept)
                     count = self._run(frames, renderer, look, sink, written, kept, clocks, advance, cancelled)
@@ -333,7 +333,8 @@ class VideoJob:
         alpha = alpha[:, ::-1] if self.look.mirror else alpha
         return taken_off_white(item.image, np.hstack([alpha, alpha]) if self.look.side_by_side else alpha)
 
-    def _sink(self, info: VideoInfo, video: VideoSource, store: SegmentStore | None) -> VideoSink:
+    def sink(self, info: VideoInfo, video: VideoSource, store: SegmentStore | None) -> VideoSink:
+        """Where the paintings go; with a store, its segments go there first."""
         encoding = self.options.encoding
         if store is not None:
             replaces = self.force or is_half_named(self.path)
