@@ -33,6 +33,9 @@ _KINDS = (
 )
 
 
+_CHUNK = 1 << 22
+
+
 def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
     """A regular file, open for reading; of a symbolic link, what it points to.
 
@@ -73,11 +76,20 @@ def in_bytes(size: int) -> str:
     return f"{size} bytes"
 
 
+def read_up_to(file: BinaryIO, limit: int) -> bytes:
+    """Bytes of a file up to its end, ``limit`` at most; ``file.read(limit)`` would allocate all of that first."""
+    chunks = []
+    while limit > 0 and (chunk := file.read(min(limit, _CHUNK))):
+        chunks.append(chunk)
+        limit -= len(chunk)
+    return b"".join(chunks)
+
+
 def read_regular(path: Path, limit: int) -> bytes:
     """All bytes of a regular file; arguments and errors are those of `open_regular`."""
     with open_regular(path, limit) as file:
         # One more: it may have grown since, and files of /proc say that they are empty.
-        data = file.read(limit + 1)
+        data = read_up_to(file, limit + 1)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it has more than {in_bytes(limit)}", str(path))
     return data

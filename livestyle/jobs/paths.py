@@ -43,6 +43,11 @@ def is_there(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
+def is_link(path: Path) -> bool:
+    """Whether there is a symbolic link; False where permissions hide it, or no such name can be."""
+    return os.path.islink(path)  # noqa: PTH114
+
+
 def is_folder(path: Path) -> bool:
     """Whether a folder exists; False where permissions hide it."""
     return os.path.isdir(path)  # noqa: PTH112
@@ -274,7 +279,7 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
     """
     seen: dict[str, Path] = {}
     # What is written to a pipe replaces nothing.
-    there = [files_at(path) or [path] * path.is_symlink() for path in targets if not is_pipe(path)]
+    there = [files_at(path) or [path] * is_link(path) for path in targets if not is_pipe(path)]
     taken = [file for files in there for file in files]
     sources_there = {_identity(file) for source in sources for file in files_at(source)}
     masks_there = {_identity(mask)} if mask is not None and is_there(mask) else set()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError
-from livestyle.files import open_regular
+from livestyle.files import open_regular, read_up_to
 
 from .decoding import Picture, bits_of, by_opencv, decoded, is_keyed_16_bit, reduced
 from .exr import MARK as EXR
@@ -78,7 +78,7 @@ def read_file(path: Path, limit: int) -> bytes:
             if not is_known(file.read(HEAD_BYTES), path):
                 raise _unreadable(path)
             file.seek(0)
-            return file.read(limit)
+            return read_up_to(file, limit)
     except FileNotFoundError:
         raise InputError(f"there is no picture {path}") from None
     except OSError as error:
