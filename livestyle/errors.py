@@ -35,3 +35,8 @@ class DeviceError(LivestyleError):
 
 class OutputError(LivestyleError):
     """A result cannot be written where it was asked for."""
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an exception's message; the name of its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from livestyle.engine.devices import first_line, session_options
+from livestyle.engine.devices import session_options
 from livestyle.engine.network_file import check_network
-from livestyle.errors import InputError, ModelError
+from livestyle.errors import InputError, ModelError, first_line
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from livestyle.engine.devices import first_line, preload_cuda
+from livestyle.engine.devices import preload_cuda
+from livestyle.errors import first_line
 
 from .probe import Answer
 from .providers import known_plugins, run_probe, start_plugin

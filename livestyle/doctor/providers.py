@@ -12,7 +12,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from livestyle.engine.devices import CUDA_HINT, first_line, has_nvidia_driver, preload_cuda
+from livestyle.engine.devices import CUDA_HINT, has_nvidia_driver, preload_cuda
+from livestyle.errors import first_line
 
 from .finding import Finding, Section, State
 from .packages import installed, requirement

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from livestyle.errors import DeviceError, ModelError
+from livestyle.errors import DeviceError, ModelError, first_line
 from livestyle.memory import is_memory_error
-
-from .devices import first_line
 
 if TYPE_CHECKING:
     import numpy as np

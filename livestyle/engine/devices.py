@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livestyle.errors import DeviceError, ModelError
+from livestyle.errors import DeviceError, ModelError, first_line
 
 from .model import MINIMUM_SIDE
 from .network_file import check_network
@@ -180,11 +180,6 @@ def create_session(
     finally:
         ort.set_default_logger_severity(2)
     return session
-
-
-def first_line(error: Exception) -> str:
-    """First line of an exception's message; the name of its class where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def preload_cuda() -> None:

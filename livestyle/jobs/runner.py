@@ -11,8 +11,8 @@ from queue import SimpleQueue
 from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
-from livestyle.engine.devices import default_threads, first_line
-from livestyle.errors import InputError, LivestyleError
+from livestyle.engine.devices import default_threads
+from livestyle.errors import InputError, LivestyleError, first_line
 
 from .progress import Display, shown_display
 from .report import Done, Failure, Outcome, Result, Skipped, style_name

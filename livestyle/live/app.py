@@ -7,20 +7,18 @@ model is.
 
 from __future__ import annotations
 
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
 from livestyle.engine.stylizer import Stylizer
-from livestyle.errors import InputError, LivestyleError, OutputError
+from livestyle.errors import DeviceError, InputError, LivestyleError, OutputError, first_line
 from livestyle.media.capture.camera import Camera
 from livestyle.media.frames import BgrImage
 from livestyle.media.sinks.mjpeg_server import MjpegServer
@@ -30,15 +28,17 @@ from livestyle.render.look import Look
 from .color_matcher import ColorMatcher
 from .config import Config, SinkOptions
 from .controls import Controls, style_text
+from .errands import Errands
 from .figures import Figures
 from .keymap import Action, Press, help_rows, read_key
 from .outputs import Outputs
 from .overlay import Overlay, Thumbnail, draw
+from .process import interrupted_by_signals, tell
 from .recording import Recording, check_recording, clock, free_name, save_snapshot
 from .render_thread import Painting, RenderThread
 from .session import Session, open_session
 from .settings import Settings, load_settings, save_settings, settings_path
-from .window import Window, require_display
+from .window import Screen, Window, require_display
 
 NOTICE_SECONDS = 3.0
 KEY_MILLISECONDS = 10
@@ -49,19 +49,6 @@ START_SIZE = (640, 360)
 ELSEWHERE = " (from another machine, with the address of this one in place of localhost)"
 STYLE_ACTIONS = {Action.STYLE, Action.NEXT, Action.PREVIOUS, Action.HOLD}
 """They show the strip of styles."""
-
-
-class Screen(Protocol):
-    """What the program needs of a window, see `livestyle.live.window.Window`."""
-
-    @property
-    def is_open(self) -> bool: ...
-    @property
-    def is_full_screen(self) -> bool: ...
-    def toggle_full_screen(self) -> None: ...
-    def fit(self, width: int, height: int) -> None: ...
-    def show(self, image: BgrImage) -> None: ...
-    def wait_key(self, milliseconds: int) -> int | None: ...
 
 
 def run_webcam(
@@ -94,7 +81,7 @@ def run_webcam(
     asked, saved = asked or Settings(), saved or Settings()
     config = Config.of(asked, saved)
     if remembered := [key for key in saved.chosen() if key not in asked.chosen()]:
-        _tell(f"{', '.join(remembered)}: as saved in {settings_path()}")
+        tell(f"{', '.join(remembered)}: as saved in {settings_path()}")
     if sinks.window:
         require_display()
     elif sinks.record is None and sinks.serve is None and not sinks.virtual_camera:
@@ -102,17 +89,17 @@ def run_webcam(
             "without a window nobody would see it: serve it, record it or be a virtual camera",
             setting=("serve", "record", "virtual_camera"),
         )
-    with suppress(KeyboardInterrupt), _interrupted_by_signals(), closing(Outputs()) as outputs:
+    with suppress(KeyboardInterrupt), interrupted_by_signals(), closing(Outputs()) as outputs:
         if sinks.record is not None:
             check_recording(sinks.record)
         if sinks.serve is not None:
             server = MjpegServer(sinks.serve, token=sinks.serve_token)
             outputs.add(server)
-            _tell(f"serving at {server.link}{ELSEWHERE if server.is_everywhere else ''}")
+            tell(f"serving at {server.link}{ELSEWHERE if server.is_everywhere else ''}")
         if sinks.virtual_camera:
             virtual = VirtualCamera()
             outputs.add(virtual)
-            _tell(f"virtual camera: {virtual.device}, {WIDTH}x{HEIGHT} at {RATE} frames/s")
+            tell(f"virtual camera: {virtual.device}, {WIDTH}x{HEIGHT} at {RATE} frames/s")
         with (
             Camera(config.camera, config.size, every_frame=config.every_frame, insecure=insecure) as camera,
             closing(App(config, camera, outputs, sinks, device, model, stop)) as app,
@@ -156,11 +143,13 @@ class App:
         self._stop = stop or threading.Event()
         self._renderer = RenderThread(self._load, camera, outputs.write, config.rate)
         self._recording = Recording(outputs, self._announce)
+        self._errands = Errands(self._announce)
         self._figures = Figures(camera)
         self._session: Session | None = None
         # Both come with the first painting.
         self._controls: Controls | None = None
         self._matcher: ColorMatcher | None = None
+        self._writes = True
         self._help = False
         self._notice = ""
         self._notice_until = 0.0
@@ -168,12 +157,24 @@ class App:
         self._strip_until = 0.0
 
     def run_in(self, window: Screen) -> None:
-        """Show paintings and take keys until somebody quits.
+        """Show paintings and take keys until somebody quits; without the window, where that fails and a sink is left.
 
         Raises:
-            LivestyleError: the camera does not open, or the engine failed.
+            LivestyleError: the camera does not open, the engine failed, or the window has with no sink left.
         """
         self._renderer.start()
+        try:
+            self._run_in(window)
+        except LivestyleError:
+            raise
+        except Exception as error:
+            text = f"the window has failed ({first_line(error)})"
+            if not len(self._outputs):
+                raise DeviceError(f"{text}: start it again, or without a window", setting="window") from error
+            tell(f"{text}: the rest goes on, Ctrl+C ends it")
+            self._run_without_window()
+
+    def _run_in(self, window: Screen) -> None:
         blank = np.zeros((START_SIZE[1], START_SIZE[0], 3), np.uint8)
         last: tuple[BgrImage, Overlay] | None = None
         if self._config.full_screen:
@@ -184,13 +185,13 @@ class App:
             # Until the model is warm, the camera as it is.
             frame = None if painting is not None else self._camera.latest(timeout=0)
             image = painting.image if painting is not None else blank if frame is None else frame.image
-            overlay = self._overlay(painting)
+            overlay = self._words(painting)
             is_new = last is None or last[0] is not image
             changed = is_new or last is None or last[1] != overlay
             if changed:
                 begin = time.monotonic()
                 window.fit(*image.shape[1::-1])
-                window.show(draw(image, overlay))
+                window.show(self._written(image, overlay))
                 self._figures.drawing.add(time.monotonic() - begin)
                 last = (image, overlay)
             # OpenCV brings the image to the screen only while it waits for a key.
@@ -210,30 +211,35 @@ class App:
             LivestyleError: the camera does not open, the engine failed, or no sink is left.
         """
         self._renderer.start()
+        self._run_without_window()
+
+    def _run_without_window(self) -> None:
         painting: Painting | None = None
         notice = ""
         while not self._stop.is_set():
             painting = self._renderer.wait(painting, IDLE_SECONDS)
-            self._look_around(painting, _tell)
-            if self._camera.notice != notice:
-                notice = self._camera.notice
-                _tell(notice or f"{self._camera.name} gives pictures")
-            if painting is not None and not len(self._outputs):
+            self._look_around(painting, tell)
+            if self._warning != notice:
+                notice = self._warning
+                tell(notice or f"{self._camera.name} gives pictures")
+            if painting is not None and not len(self._outputs) and not self._recording.is_beginning:
                 raise OutputError("nothing is left to write the paintings to, so this is the end")
 
     def close(self) -> None:
-        """End the threads, and complete the recording."""
-        self._renderer.close()
-        if self._matcher is not None:
-            self._matcher.close()
-        if self._session is not None:
-            self._session.folder.close()
-        self._recording.close()
+        """End the threads, and complete the recording, which comes last whatever happens before."""
+        with ExitStack() as stack:
+            stack.callback(self._recording.close)
+            stack.callback(self._errands.close)
+            if self._session is not None:
+                stack.callback(self._session.folder.close)
+            if self._matcher is not None:
+                stack.callback(self._matcher.close)
+            stack.callback(self._renderer.close)
 
     def _load(self) -> tuple[Stylizer, Look]:
         """On the render thread."""
         self._session = session = open_session(self._config, self._device, self._model)
-        _tell(f"{session.stylizer.device.text}; model {session.stylizer.model.manifest.name}")
+        tell(f"{session.stylizer.device.text}; model {session.stylizer.model.manifest.name}")
         return session.stylizer, session.look
 
     def _look_around(self, painting: Painting | None, say: Callable[[str], None]) -> None:
@@ -241,6 +247,7 @@ class App:
         for error in self._outputs.take_errors():
             self._announce(str(error))
         self._recording.follow()
+        self._errands.follow()
         session = self._session
         if session is None or painting is None:
             return
@@ -271,10 +278,11 @@ class App:
         self._matcher = ColorMatcher(session.library)
         self._say("press h for the keys")
         keys = "; press h in the window for the keys" if self._sinks.window else ""
-        _tell(f"{self._camera.name} at {self._camera.width}x{self._camera.height}{keys}")
+        tell(f"{self._camera.name} at {self._camera.width}x{self._camera.height}{keys}")
         width, height = painting.image.shape[1::-1]
         if self._sinks.record is not None:
-            self._recording.start(self._sinks.record, width, height)
+            path = self._sinks.record
+            self._recording.start(lambda: path, width, height)
 
     def _act(self, press: Press, window: Screen, painting: Painting | None) -> None:
         # The notice of the last key is outdated.
@@ -293,38 +301,36 @@ class App:
         self._caption_until = now + NOTICE_SECONDS
         if press.action in STYLE_ACTIONS:
             self._strip_until = now + NOTICE_SECONDS
-        try:
-            match press.action:
-                case Action.SNAPSHOT:
-                    self._announce(f"saved {save_snapshot(self._sinks.folder, painting.image)}")
-                case Action.RECORD if self._recording.recorder is not None:
-                    self._recording.stop()
-                case Action.RECORD:
-                    self._recording.start(free_name(self._sinks.folder, ".mp4"), *painting.image.shape[1::-1])
-                case Action.SAVE:
-                    self._announce(f"saved {self._save_settings(self._controls, window)}")
-                case _:
-                    self._renderer.look = self._controls.handle(press, now)
-                    for message in self._controls.take_messages():
-                        self._say(message)
-        except LivestyleError as error:
-            self._announce(str(error))
+        folder = self._sinks.folder
+        match press.action:
+            case Action.SNAPSHOT:
+                self._errands.begin("snapshot", lambda: f"saved {save_snapshot(folder, painting.image)}")
+            case Action.RECORD if self._recording.recorder is not None:
+                self._recording.stop()
+            case Action.RECORD:
+                self._recording.start(lambda: free_name(folder, ".mp4"), *painting.image.shape[1::-1])
+            case Action.SAVE:
+                choices = self._choices(self._controls, window)
+                # Whatever this run was asked for: camera, size and rate of the file stay.
+                self._errands.begin("settings", lambda: f"saved {save_settings(replace(load_settings(), **choices))}")
+            case _:
+                self._renderer.look = self._controls.handle(press, now)
+                for message in self._controls.take_messages():
+                    self._say(message)
 
-    def _save_settings(self, controls: Controls, window: Screen) -> Path:
+    def _choices(self, controls: Controls, window: Screen) -> dict[str, Any]:
+        """What the keys have set, as `Settings` has it."""
         assert self._session is not None
         config, background = self._config, self._session.background
-        settings = replace(
-            # Whatever this run was asked for: camera, size and rate of the file stay.
-            load_settings(),
-            style=controls.recipe_text(),
-            styles=None if config.styles is None else str(config.styles.resolve()),
-            mask=None if config.mask is None else str(config.mask.resolve()),
-            background=config.background if background is None else style_text(background),
-            full_screen=window.is_full_screen,
-            crossfade=controls.crossfade,
-            look=controls.look.choices(),
-        )
-        return save_settings(settings)
+        return {
+            "style": controls.recipe_text(),
+            "styles": None if config.styles is None else str(config.styles.resolve()),
+            "mask": None if config.mask is None else str(config.mask.resolve()),
+            "background": config.background if background is None else style_text(background),
+            "full_screen": window.is_full_screen,
+            "crossfade": controls.crossfade,
+            "look": controls.look.choices(),
+        }
 
     def _say(self, text: str) -> None:
         """Show a notice on the screen."""
@@ -333,7 +339,31 @@ class App:
     def _announce(self, text: str) -> None:
         """Show a notice on the screen and in the terminal, from which the name of a file can be copied."""
         self._say(text)
-        _tell(text)
+        tell(text)
+
+    @property
+    def _warning(self) -> str:
+        return self._camera.notice or self._renderer.notice
+
+    def _words(self, painting: Painting | None) -> Overlay:
+        """What is written over the picture; nothing from the first failure on, since words must not end the picture."""
+        try:
+            return self._overlay(painting) if self._writes else Overlay()
+        except Exception as error:
+            return self._lose_words(error)
+
+    def _written(self, image: BgrImage, overlay: Overlay) -> BgrImage:
+        try:
+            return draw(image, overlay)
+        except Exception as error:
+            self._lose_words(error)
+            return image
+
+    def _lose_words(self, error: Exception) -> Overlay:
+        if self._writes:
+            tell(f"nothing can be written over the picture any more ({first_line(error)}): it goes on without")
+        self._writes = False
+        return Overlay()
 
     def _overlay(self, painting: Painting | None) -> Overlay:
         now = time.monotonic()
@@ -348,7 +378,7 @@ class App:
             notice=self._notice if now < self._notice_until else "",
             help=help_rows() if self._help else (),
             figures=self._figures.rows(painting, recorder) if self._help else (),
-            warning=self._camera.notice,
+            warning=self._warning,
             recording=f"REC {clock(recorder.seconds)}" if recorder is not None else "",
         )
 
@@ -363,31 +393,3 @@ class App:
             self._renderer.request_previews(missing)
         images.update({style: previews.get(style) for style in without})
         return tuple(Thumbnail(style.name, images[style]) for style in controls.styles)
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
-    """One of SIGINT, SIGTERM and SIGHUP interrupts the body; further ones do not keep it from completing its files."""
-    interrupted = False
-
-    def interrupt(*_: object) -> None:
-        nonlocal interrupted
-        if not interrupted:
-            interrupted = True
-            raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        # Only the main thread can handle signals.
-        numbers = []
-    # An ignored one stays ignored, as SIGHUP under nohup.
-    before = {n: signal.signal(n, interrupt) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from livestyle.errors import LivestyleError
+from livestyle.errors import LivestyleError, StyleError, first_line
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
@@ -36,10 +36,14 @@ class ColorMatcher:
         """
         if self._current is not None and self._current[1].done():
             (request, future), self._current = self._current, None
-            try:
-                result: dict[Style, Style] | LivestyleError = future.result()
-            except LivestyleError as error:
+            error = future.exception()
+            result: dict[Style, Style] | LivestyleError
+            if error is None:
+                result = future.result()
+            elif isinstance(error, LivestyleError):
                 result = error
+            else:
+                result = StyleError(f"the colours cannot be matched ({first_line(error)})")
             controls.matched(request, result, time.monotonic())
         # While the worker is busy with an outdated request, newer ones replace each other.
         if self._current is None and controls.match_request is not None:

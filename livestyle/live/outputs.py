@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from livestyle.errors import LivestyleError
+from livestyle.errors import LivestyleError, first_line
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage, FrameSink
@@ -65,11 +65,11 @@ class Outputs:
     def _write(self, sink: FrameSink, image: BgrImage, time: float) -> None:
         try:
             sink.write(image, time)
-        except LivestyleError as error:
-            self._errors.append(error)
+        except Exception as error:
+            self._errors.append(_explained(sink, error))
             self._sinks = tuple(s for s in self._sinks if s is not sink)
             # What it was given before is worth keeping.
-            with suppress(LivestyleError):
+            with suppress(Exception):
                 sink.close()
 
     def take_errors(self) -> list[LivestyleError]:
@@ -88,7 +88,14 @@ class Outputs:
         for sink in self._sinks:
             try:
                 self.remove(sink)
-            except LivestyleError as error:
-                errors.append(error)
+            except Exception as error:
+                errors.append(_explained(sink, error))
         if errors:
             raise LivestyleError("; ".join(map(str, errors)))
+
+
+def _explained(sink: FrameSink, error: Exception) -> LivestyleError:
+    """An error of a sink as one that names it; whatever it is, it must not end the painting."""
+    if isinstance(error, LivestyleError):
+        return error
+    return LivestyleError(f"{type(sink).__name__} has failed ({first_line(error)}), the rest goes on")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from livestyle.errors import LivestyleError, OutputError
+from livestyle.errors import OutputError
 from livestyle.media.images import encode_image
 from livestyle.media.sinks.recorder import Recorder
 from livestyle.results import write_result
+
+from .errands import outcome
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """Recordings of the outputs, one at a time; each is completed on another thread, so that a slow disk delays no key.
+    """Recordings of the outputs, one at a time; a thread begins and completes them, so that a slow disk delays no key.
 
     Args:
         outputs: that a recorder is added to.
@@ -33,45 +35,63 @@ class Recording:
         """Of the recording in progress."""
         self._outputs = outputs
         self._say = say
-        self._finisher = ThreadPoolExecutor(1, "finish recording")
-        self._finished: deque[tuple[Recorder, Future[None]]] = deque()
+        self._worker = ThreadPoolExecutor(2, "recording")
+        self._beginning: Future[str] | None = None
+        self._finished: deque[Future[str]] = deque()
 
-    def start(self, path: Path, width: int, height: int) -> None:
-        """Record to a new MP4 file of this size in pixels.
+    @property
+    def is_beginning(self) -> bool:
+        """Whether a recording is about to begin."""
+        return self._beginning is not None
 
-        Raises:
-            OutputError: the file cannot be made.
+    def start(self, name: Callable[[], Path], width: int, height: int) -> None:
+        """Record to a new MP4 file of this size in pixels, as soon as the disk has made it.
+
+        Args:
+            name: gives the file, on the thread; may raise an `OutputError`.
+            width: of the video.
+            height: of the video.
         """
-        self.recorder = Recorder(path, width, height)
-        self._outputs.add(self.recorder, time.monotonic())
-        self._say(f"recording to {path}")
+
+        def begin() -> str:
+            recorder = Recorder(name(), width, height)
+            self._outputs.add(recorder, time.monotonic())
+            self.recorder = recorder
+            return f"recording to {recorder.path}"
+
+        if self._beginning is None and self.recorder is None:
+            self._beginning = self._worker.submit(begin)
 
     def stop(self) -> None:
         """Complete the recording in progress, if there is one."""
         recorder, self.recorder = self.recorder, None
-        if recorder is not None:
-            self._finished.append((recorder, self._finisher.submit(self._outputs.remove, recorder)))
+        if recorder is None:
+            return
+
+        def finish() -> str:
+            self._outputs.remove(recorder)
+            return f"saved {recorder.path}, {clock(recorder.seconds)}"
+
+        self._finished.append(self._worker.submit(finish))
 
     def follow(self) -> None:
-        """Notice a recording that has failed, and say which ones are complete by now."""
-        if self.recorder not in self._outputs:
+        """Notice a recording that has failed, and say which ones have begun or are complete by now."""
+        if self._beginning is not None and self._beginning.done():
+            begun, self._beginning = self._beginning, None
+            self._say(outcome("recording", begun))
+        if self._beginning is None and self.recorder not in self._outputs:
             self.recorder = None
-        self._tell_finished(wait=False)
+        while self._finished and self._finished[0].done():
+            self._say(outcome("recording", self._finished.popleft()))
 
     def close(self) -> None:
         """Complete all recordings, and wait for that."""
+        if self._beginning is not None:
+            wait([self._beginning])
+            self.follow()
         self.stop()
-        self._tell_finished(wait=True)
-        self._finisher.shutdown()
-
-    def _tell_finished(self, wait: bool) -> None:
-        while self._finished and (wait or self._finished[0][1].done()):
-            recorder, finished = self._finished.popleft()
-            try:
-                finished.result()
-                self._say(f"saved {recorder.path}, {clock(recorder.seconds)}")
-            except LivestyleError as error:
-                self._say(str(error))
+        self._worker.shutdown()
+        self.follow()
 
 
 def save_snapshot(folder: Path, image: BgrImage) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from livestyle.errors import DeviceError, LivestyleError, first_line
 from livestyle.media.resize import resize
 from livestyle.render.look import Look
 from livestyle.render.renderer import Renderer
@@ -23,10 +25,18 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.05
 """How soon a changed look is noticed while no new frame arrives."""
+RETRY_SECONDS = 0.2
+"""Pause after a frame that could not be rendered."""
+FAILING_SECONDS = 10.0
+"""Rendering that has failed for so long has ended: a service that watches the program may start it again."""
+CLOSE_SECONDS = 5.0
+"""Longest wait for the frame in hand at the end."""
 TRIAL_SIDE = 180
 """Short side in pixels of the frame whose rendering time estimates that of a whole one."""
 PREVIEW_SIDE = 96
 """Side of a preview in pixels."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +75,8 @@ class RenderThread:
     ) -> None:
         self.look: Look | None = None
         """How to render; None until all is loaded. Replace it at any time after that."""
+        self.notice = ""
+        """Why frames cannot be rendered at the moment; the last painting stays. Empty while they can."""
         self._load = load
         self._camera = camera
         self._write = write
@@ -112,10 +124,10 @@ class RenderThread:
         return self._previews
 
     def close(self) -> None:
-        """Stop, after the frame in hand."""
+        """Stop, after the frame in hand, or without it where that takes too long."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -126,8 +138,14 @@ class RenderThread:
             self._warm_up(stylizer, frame.image, look)
             self.look = look
             self._render_all(stylizer, frame)
-        except BaseException as error:
+        except LivestyleError as error:
             self._error = error
+        except BaseException as error:
+            log.debug("painting has ended", exc_info=error)
+            self._error = DeviceError(
+                f"painting has ended ({first_line(error)}): start it again, with another device or model",
+                setting=("device", "model"),
+            )
         finally:
             with self._changed:
                 self._changed.notify_all()
@@ -163,13 +181,25 @@ class RenderThread:
         last_look: Look | None = None
         last: BgrImage | None = None
         scale = 1.0
+        failing: float | None = None
         while not self._stop.is_set():
             look = self.look
             assert look is not None
             if is_new or look is not last_look:
                 scale = self._resolution.scale_of(frame.image.shape[1], frame.image.shape[0])
             start = time.monotonic()
-            rendered = renderer.render(frame, look, time=when, scale=scale)
+            try:
+                rendered = renderer.render(frame, look, time=when, scale=scale)
+            except BaseException as error:
+                # A graphics card that was taken away or has no memory left, or a look that cannot be rendered.
+                failing = start if failing is None else failing
+                self._note(error, start - failing)
+                renderer, last = Renderer(stylizer), None
+                self._stop.wait(RETRY_SECONDS)
+                frame = self._camera.latest(timeout=0) or frame
+                when = time.monotonic()
+                continue
+            failing, self.notice = None, ""
             if rendered is not last:
                 self._publish(rendered, frame, look, scale, start, when)
             last, last_look = rendered, look
@@ -182,6 +212,16 @@ class RenderThread:
             frame = newer or frame
             # The same frame in another look is a painting of now.
             when = float(frame.time) if is_new else time.monotonic()
+
+    def _note(self, error: BaseException, seconds: float) -> None:
+        log.debug("a frame could not be painted", exc_info=error)
+        if seconds > FAILING_SECONDS:
+            raise DeviceError(
+                f"painting has failed for {seconds:.0f} seconds ({first_line(error)}): "
+                "try another device or a smaller size",
+                setting=("device", "size"),
+            ) from error
+        self.notice = f"painting fails ({first_line(error)}): trying again ..."
 
     def _publish(self, image: BgrImage, frame: Frame, look: Look, scale: float, start: float, when: float) -> None:
         end = time.monotonic()
@@ -199,4 +239,8 @@ class RenderThread:
         side = min(image.shape[:2])
         top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
         square = resize(image[top : top + side, left : left + side], PREVIEW_SIDE, PREVIEW_SIDE)
-        self._previews = {**self._previews, style: renderer.render(square, Look(style, stabilise=False))}
+        try:
+            self._previews = {**self._previews, style: renderer.render(square, Look(style, stabilise=False))}
+        except Exception as error:
+            # It is asked for again while the strip is shown.
+            log.debug("there is no preview of %s", style.name, exc_info=error)

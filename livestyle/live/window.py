@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from livestyle.errors import DeviceError
 
@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 FIRST_SIZE = (1280, 720)
 """A window opens no larger than this, in pixels."""
 LEAST_HEIGHT = 360
+
+
+class Screen(Protocol):
+    """What the program needs of a window, see `Window`."""
+
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def is_full_screen(self) -> bool: ...
+    def toggle_full_screen(self) -> None: ...
+    def fit(self, width: int, height: int) -> None: ...
+    def show(self, image: np.ndarray) -> None: ...
+    def wait_key(self, milliseconds: int) -> int | None: ...
 
 
 def require_display() -> None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from livestyle.engine.devices import first_line
-from livestyle.errors import LivestyleError, StyleError
+from livestyle.errors import LivestyleError, StyleError, first_line
 from livestyle.media.images import SUFFIXES, is_image, read_reduced
 from livestyle.media.resize import resize
 
@@ -86,6 +85,7 @@ class WatchedFolder:
         self._files: dict[str, _File] = {}
         self._is_first_scan = True
         self._is_gone = False
+        self._has_failed = False
         self._filesystem: int | None = None
         self._thumbnails: dict[Style, BgrImage] = {}
         self._added: list[str] = []
@@ -149,12 +149,26 @@ class WatchedFolder:
                 with suppress(LivestyleError):
                     self._thumbnails[style] = _thumbnail(read_reduced(style.source))
         while self._folder is not None and not self._stop.is_set():
-            file = self._scan(self._folder)
-            if file is not None:
-                self._read(self._folder, file)
+            try:
+                self._poll(self._folder)
+            except BaseException as error:
+                # Whatever it is, the styles so far stay, and the thread goes on.
+                if not self._has_failed:
+                    self._notify(
+                        f"the folder {self._folder.name} cannot be watched ({first_line(error)}): trying again"
+                    )
+                self._has_failed = True
+                self._stop.wait(RETRY_SECONDS)
             else:
-                self._report()
-                self._stop.wait(POLL_SECONDS)
+                self._has_failed = False
+
+    def _poll(self, folder: Path) -> None:
+        file = self._scan(folder)
+        if file is not None:
+            self._read(folder, file)
+        else:
+            self._report()
+            self._stop.wait(POLL_SECONDS)
 
     def _scan(self, folder: Path) -> str | None:
         """Update the known files from the folder; gives the name of the first file that is due to be read, if any."""

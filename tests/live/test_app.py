@@ -48,6 +48,8 @@ class MemoryWindow:
         self.image = np.zeros((1, 1, 3), np.uint8)
         self.is_open = True
         self.is_full_screen = False
+        self.failure: Exception | None = None
+        """Of the person: what was waited for in vain."""
         self._person = person(self)
 
     def fit(self, width: int, height: int) -> None:
@@ -61,7 +63,12 @@ class MemoryWindow:
 
     def wait_key(self, milliseconds: int) -> int | None:
         time.sleep(0.002)
-        key = next(self._person, "closed")
+        try:
+            key = next(self._person, "closed")
+        except Exception as error:
+            # Whatever a window raises, the program may go on without it.
+            self.failure = error
+            key = "closed"
         if key == "closed":
             self.is_open = False
             return None
@@ -95,6 +102,8 @@ class Live:
             closing(App(config, camera, outputs, SinkOptions(folder=self.folder), "cpu", model)) as app,
         ):
             app.run_in(window)
+        if window.failure is not None:
+            raise window.failure
         assert "Traceback" not in self.terminal.text
         return window
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import time
 import weakref
@@ -11,7 +12,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from livestyle.errors import InputError
+from livestyle.errors import InputError, first_line
 from livestyle.media.frames import Frame, FrameSource
 from livestyle.media.images import read_image
 from livestyle.media.resize import shrink_to_fit
@@ -26,6 +27,7 @@ LATEST_SECONDS = 5.0
 RATE_SECONDS = 2.0
 """Window over which a `Rate` is measured."""
 
+log = logging.getLogger(__name__)
 
 _open_cameras: weakref.WeakSet[Camera] = weakref.WeakSet()
 
@@ -99,8 +101,8 @@ class Camera(FrameSource):
         """Frames per second that the source really gives."""
         self.seconds = 0.0
         """Time that decoding and scaling of the newest frame took once it was grabbed."""
-        self.notice = f"waiting for a sender at {self.name} ..." if is_listened(source) else f"opening {self.name} ..."
-        """What keeps frames from coming; empty while they come."""
+        self._notice = f"waiting for a sender at {self.name} ..." if is_listened(source) else f"opening {self.name} ..."
+        self._arrived = 0.0
         self._source = source
         self._size = size
         self._every_frame = every_frame and source_kind(source) is SourceKind.VIDEO
@@ -114,6 +116,15 @@ class Camera(FrameSource):
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
         _open_cameras.add(self)
+
+    @property
+    def notice(self) -> str:
+        """What keeps frames from coming; empty while they come."""
+        hangs = self._arrived and time.monotonic() - self._arrived > self._timeouts.hanging
+        # Streams have time limits of their own, and some of them rarely change.
+        if hangs and not self._notice and source_kind(self._source) is SourceKind.DEVICE:
+            return f"{self.name} hangs: waiting for it ..."
+        return self._notice
 
     @property
     def opened(self) -> bool:
@@ -187,7 +198,7 @@ class Camera(FrameSource):
         try:
             self._read()
         except BaseException as error:
-            self.notice = ""
+            self._notice = ""
             self._error = error
             with self._changed:
                 self._changed.notify_all()
@@ -208,13 +219,21 @@ class Camera(FrameSource):
             except InputError:
                 if self._frame is None:
                     raise
+            except BaseException as error:
+                # A driver's or a decoder's, as where memory is short: this thread goes on whatever it is.
+                log.debug("%s cannot be read", self.name, exc_info=error)
+                if self._frame is None:
+                    raise InputError(
+                        f"{self.name} cannot be read ({first_line(error)}): check it, or choose another camera",
+                        "camera",
+                    ) from error
             if self._stop.is_set():
                 return
             if self._frame is None:
                 raise InputError(
                     f"{self.name} opens but gives no picture: check it, or choose another camera", "camera"
                 )
-            self.notice = f"{self.name} stopped giving pictures: trying again ..."
+            self._notice = f"{self.name} stopped giving pictures: trying again ..."
             self._stop.wait(wait)
             wait = min(2 * wait, self._timeouts.longest_reconnect)
 
@@ -226,7 +245,7 @@ class Camera(FrameSource):
                 self._changed.wait_for(lambda: self._taken is self._frame or self._stop.is_set())
             self._frame = Frame(image, time.monotonic() if self._every_frame else frame.time)
             self.rate.tick()
-            self.notice = ""
+            self._notice, self._arrived = "", time.monotonic()
             self._changed.notify_all()
 
 

@@ -14,6 +14,7 @@ class Timeouts:
             give its first frame.
         read: without any data, after which a stream or a device has stopped.
         garbled: without a whole frame, though data keep coming, after which a stream has stopped.
+        hanging: without a frame, after which a device is said to hang.
         failing: of reads that fail at once, after which a device has stopped.
         retry: between two reads of a device that fail at once.
         reconnect: before a source that has stopped is opened again; doubled after each attempt.
@@ -25,6 +26,7 @@ class Timeouts:
     open: float = 10.0
     read: float = 3.0
     garbled: float = 10.0
+    hanging: float = 4.0
     failing: float = 1.0
     retry: float = 0.05
     reconnect: float = 0.5

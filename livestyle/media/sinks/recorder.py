@@ -14,7 +14,7 @@ from typing import Any
 import av
 from av.codec.context import Flags
 
-from livestyle.errors import OutputError
+from livestyle.errors import OutputError, first_line
 from livestyle.media.frames import BgrImage, FrameSink
 from livestyle.media.resize import fit_into
 from livestyle.media.video.pixel_formats import Colors, Packer
@@ -64,7 +64,7 @@ class Recorder(FrameSink):
         self._begin: float | None = None
         self._end: float | None = None
         self._last = -1
-        self._error: BaseException | None = None
+        self._error: OutputError | None = None
         self._pack = Packer("yuv420p", COLORS)
         with ExitStack() as lock:
             # Else a film could take its place, by force.
@@ -155,13 +155,15 @@ class Recorder(FrameSink):
     def _run(self) -> None:
         try:
             self._record()
-        except (av.FFmpegError, OSError) as error:
-            reason = self._file.error or error
-            self._error = OutputError(
-                f"cannot record to {self.path} any more ({reason.strerror or reason}): what was recorded before is kept"
-            )
-        except BaseException as error:
+        except OutputError as error:
             self._error = error
+        except BaseException as error:
+            # Whatever ends this thread ends only the recording.
+            cause = self._file.error or error
+            reason = getattr(cause, "strerror", None) or first_line(cause)
+            self._error = OutputError(
+                f"cannot record to {self.path} any more ({reason}): what was recorded before is kept"
+            )
         finally:
             self._file.close()
             if self._last < 0:

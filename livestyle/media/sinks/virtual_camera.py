@@ -9,7 +9,7 @@ from fractions import Fraction
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from livestyle.errors import DeviceError
+from livestyle.errors import DeviceError, first_line
 from livestyle.media.frames import FrameSink
 from livestyle.media.resize import fit_into
 
@@ -66,7 +66,7 @@ class VirtualCamera(FrameSink):
         self.device = str(self._camera.device)
         """Name of the device."""
         self._image: BgrImage = np.zeros((self._size[1], self._size[0], 3), np.uint8)
-        self._error: BaseException | None = None
+        self._error: DeviceError | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="virtual camera", daemon=True)
         self._thread.start()
@@ -104,7 +104,10 @@ class VirtualCamera(FrameSink):
         try:
             self._send()
         except BaseException as error:
-            self._error = error
+            # Each system's back end raises errors of its own.
+            self._error = DeviceError(
+                f"the virtual camera {self.device} has stopped ({first_line(error)}): start it again"
+            )
         finally:
             self._camera.close()
 
@@ -116,8 +119,4 @@ class VirtualCamera(FrameSink):
             newest = self._image
             if newest is not image:
                 image, shown = newest, fit_into(newest, *self._size)
-            try:
-                self._camera.send(shown)
-            except Exception as error:
-                # Each system's back end raises errors of its own.
-                raise DeviceError(f"the virtual camera {self.device} has stopped ({error}): start it again") from error
+            self._camera.send(shown)
