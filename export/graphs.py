@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -183,3 +184,39 @@ def stylize_graph(stylizer: ClassicStylizer | CompactStylizer | EighthStylizer, 
     if isinstance(stylizer, CompactStylizer):
         return CompactStylizeGraph(stylizer, half)
     return PlainStylizeGraph(stylizer, half)
+
+
+def merged_out(stylizer: CompactStylizer) -> tuple[Tensor, Tensor]:
+    """The last convolution, on the output of `MergedUpsampleConv` before its border is cropped.
+
+    2x2 pixels at half resolution are the channels of one input and of one output pixel, with the output shifted by
+    one pixel, so that a 2x2 kernel covers the 4x4 pixels of their 3x3 kernels. At the edges it reads that border
+    in place of reflection padding.
+    """
+    out = CompactStylizeGraph(stylizer).stylizer.out.conv
+    assert out.bias is not None
+    weight, bias = out.weight.detach(), out.bias.detach()
+    # 1 where a kernel row falls on an input row: [output row, kernel row, row of the 2x2 kernel, row in the input].
+    rows = torch.zeros(2, 3, 4)
+    for output in range(2):
+        for kernel in range(3):
+            rows[output, kernel, output + kernel] = 1
+    rows = rows.unflatten(2, (2, 2))
+    # [pixel row, pixel column, colour] of each -> 4x4 pixels
+    weight = weight.unflatten(0, (2, 2, 3))
+    merged = torch.einsum("yxbcij,uikp,vjlq->uyvxbpqckl", weight, rows, rows)
+    return merged.flatten(5, 7).flatten(0, 4), bias.unflatten(0, (2, 1, 2, 3)).expand(2, 2, 2, 2, 3).flatten()
+
+
+def paired(blocks: np.ndarray) -> np.ndarray:
+    """Weights for two outputs side by side, on pixels that are four columns of the frame: [2 O, 12, 6, 2].
+
+    Args:
+        blocks: of a convolution of 3x3 blocks of 2x2 pixels: [O, colour, row, block, column in block].
+    """
+    outputs = len(blocks)
+    both = np.zeros((2, outputs, 2, 2, 3, 6, 2), blocks.dtype)
+    for phase, block in np.ndindex(2, 3):
+        place = phase + block
+        both[phase, :, place % 2, :, :, :, place // 2] = blocks[:, :, :, block].transpose(0, 3, 1, 2)
+    return both.reshape(2 * outputs, 12, 6, 2)

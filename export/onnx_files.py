@@ -7,6 +7,7 @@ import copy
 import io
 import json
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from train.networks import CompactStylizer, Model, measured_channels
 
 from .constants import add_outputs, constant_graph
 from .graphs import StyleGraph, stylize_graph
+from .live import measure_activity
 from .quantize import OPSET, quantized_graph
 
 LEAST_HALVED = 8192
@@ -59,9 +61,15 @@ def write_networks(model: Model, folder: Path) -> None:
         _write(stylize_graph(model.stylizer, half), two, folder / name, names, outputs, dims)
 
 
-def write_int8_network(stylizer: CompactStylizer, folder: Path) -> None:
-    """Write stylize.int8.onnx of a frame path and its constant form; see `write_networks`."""
-    network = quantized_graph(stylizer)
+def write_int8_network(stylizer: CompactStylizer, folder: Path, images: Iterable[np.ndarray]) -> None:
+    """Write stylize.int8.onnx of a frame path and its constant form; see `write_networks`.
+
+    Args:
+        stylizer: the frame path.
+        folder: of the model.
+        images: uint8 [H, W, 3] BGR, in which channels of the encoder that never fire are looked for.
+    """
+    network = quantized_graph(stylizer, measure_activity(stylizer, images))
     add_outputs(network)
     # A copy: storing moves weights out of the graph.
     whole = copy.deepcopy(network)

@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,18 @@ from livestyle.engine.model import (
 from livestyle.engine.style import scale_style_image
 from livestyle.errors import LivestyleError
 from livestyle.media.images import decode_image
+from livestyle.media.resize import fit_size, resize
 from train.checkpoints import load_model
 from train.data import ImageFile, find_images
 from train.networks import CompactModel, CompactStylizer, measured_channels
 
 from .onnx_files import rounded_to_float16, write_int8_network, write_networks, write_safetensors
 from .parity import Parity, compare
+
+ACTIVITY_IMAGES = 300
+"""Number of pictures in which channels that never fire are looked for."""
+ACTIVITY_BOX = 448, 448
+"""Size that these are fitted into, in pixels."""
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +88,7 @@ def export_model(
             write_safetensors(rounded, content["arch"], content["iteration"], work / CHECKPOINT)
             names.append(CHECKPOINT)
             if isinstance(rounded.stylizer, CompactStylizer):
-                write_int8_network(rounded.stylizer, work)
+                write_int8_network(rounded.stylizer, work, _activity_images(found))
             else:
                 log.warning("%s has no network in 8-bit integers: CPUs will run it in float32", content["arch"])
         write_networks(rounded, work)
@@ -123,6 +129,16 @@ def export_model(
             os.replace(work / name, target / name)
         manifest.write(target)
     return parity
+
+
+def _activity_images(files: Sequence[ImageFile]) -> Iterator[np.ndarray]:
+    """Images in which channels that never fire are looked for: at most `ACTIVITY_IMAGES`, and frames of the clip."""
+    step = max(1, len(files) // ACTIVITY_IMAGES)
+    yield from _comparison_images([])
+    for file in files[::step][:ACTIVITY_IMAGES]:
+        image = decode_image(file.read_bytes(), Path(file.name))
+        height, width = image.shape[:2]
+        yield resize(image, *fit_size(width, height, ACTIVITY_BOX))
 
 
 def _comparison_images(files: Sequence[ImageFile]) -> list[np.ndarray]:

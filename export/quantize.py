@@ -23,10 +23,11 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from train.adain import SITE_EPSILON
-from train.layers import UpsampleConv
+from train.layers import ResidualBlock, UpsampleConv
 from train.networks import CompactStylizer
 
-from .graphs import CompactStylizeGraph, MergedUpsampleConv
+from .graphs import CompactStylizeGraph, MergedUpsampleConv, merged_out, paired
+from .live import Activity, live_channels
 from .nodes import Moments, Nodes, Sums, Window
 
 OPSET = 18
@@ -42,17 +43,23 @@ SAMPLES = 900
 """Approximate number of positions sampled at quarter resolution, or all of a small frame."""
 
 
-def quantized_graph(stylizer: CompactStylizer) -> onnx.ModelProto:
-    """The graph of stylize.int8.onnx, with the contract of stylize.onnx for one frame at a time."""
-    return _Builder(stylizer).model()
+def quantized_graph(stylizer: CompactStylizer, activity: Activity) -> onnx.ModelProto:
+    """The graph of stylize.int8.onnx, with the contract of stylize.onnx for one frame at a time.
+
+    Args:
+        stylizer: the frame path.
+        activity: of its encoder.
+    """
+    return _Builder(stylizer, activity).model()
 
 
 class _Builder(Nodes):
     """Builds the graph of a compact network. Strings are names of tensors, float32 [C] where no shape is stated."""
 
-    def __init__(self, stylizer: CompactStylizer) -> None:
+    def __init__(self, stylizer: CompactStylizer, activity: Activity) -> None:
         super().__init__()
         self.stylizer = stylizer
+        self.activity = activity
         self.indices: dict[tuple[int, int], str] = {}
         self.states: Iterator[str] = iter(())
         self.styles: Iterator[str] = iter(())
@@ -170,13 +177,7 @@ class _Builder(Nodes):
         return Window(step, self.op("Mul", self.op("Floor", self.op("Div", low, step)), step))
 
     def convolution(
-        self,
-        x: str,
-        parameters: tuple[Tensor, Tensor],
-        source: Window,
-        relu: bool,
-        scale: int = 1,
-        stride: int = 1,
+        self, x: str, parameters: tuple[Tensor, Tensor], source: Window, relu: bool, scale: int = 1, stride: int = 1
     ) -> tuple[str, Window]:
         """A convolution of padded bytes and, with ``relu``, a ReLU: bytes and their window."""
         sums = self.sums(x, parameters, source, scale)
@@ -209,28 +210,67 @@ class _Builder(Nodes):
         sample = self.op("Mul", self.op("Cast", sample, to=TensorProto.FLOAT), unit)
         target = self.sampled_window(self.op("Add", sample, offset), relu=True)
 
-        both = np.zeros((2, outputs, 2, 2, 3, 6, 2), np.int8)
-        for phase, block in np.ndindex(2, 3):
-            place = phase + block
-            both[phase, :, place % 2, :, :, :, place // 2] = blocks[:, :, :, block].transpose(0, 3, 1, 2)
-        weight = self.constant(both.reshape(2 * outputs, 12, 6, 2), np.int8)
+        weight = self.constant(paired(blocks), np.int8)
         size = self.op("Mul", self.op("Add", self.quarter_size, self.ints(1)), self.ints(4, 1))
         sums = Sums(self.image(x, size, 12), weight, unit, offset, "")
         x = self.requantize(sums, None, None, target, phases=2, strides=[2, 1])
         return self.image(x, half, outputs), target
 
     def encoder(self, x: str) -> tuple[str, Window]:
-        network = self.stylizer
+        """All before the first site; of ReLUs that never fire, zeros are taken and not computed.
+
+        What is computed is ``x``, in the channels ``kept``; to it and to the others, zeros, ``rest`` is to be added.
+        """
+        network, channels = self.stylizer, self.stylizer.site_channels[0]
+        kept, rest = self.activity.kept_channels(), torch.zeros(channels)
+        weight, bias = _parameters(network.down)
         x, source = self.stem(x)
-        x, source = self.convolution(self.pad(x), _parameters(network.down), source, relu=True, scale=2, stride=2)
-        for block in network.encoder:
-            y, inner = self.convolution(self.pad(x), _parameters(block.first), source, relu=True)
-            y, branch = self.convolution(self.pad(y), _parameters(block.second), inner, relu=False)
-            target = self.sampled_window(
-                self.op("Add", self.dequantized_sample(x, source), self.dequantized_sample(y, branch))
-            )
+        x, source = self.convolution(self.pad(x), (weight[kept], bias[kept]), source, relu=True, scale=2, stride=2)
+        for block, greatest in zip(network.encoder, self.activity.first, strict=True):
+            assert isinstance(block, ResidualBlock)
+            if not (greatest > 0).any():
+                rest = rest + _parameters(block.second)[1]
+                continue
+            weight, bias = _parameters(block.first)
+            bias = bias + weight.sum((2, 3)) @ rest
+            live = live_channels(greatest)
+            if len(kept) < channels:
+                x, source = self.narrow_block(x, block, (weight[live][:, kept], bias[live]), source, kept, live, rest)
+                kept, rest = torch.arange(channels), torch.zeros(channels)
+                continue
+            y, inner = self.convolution(self.pad(x), (weight[live], bias[live]), source, relu=True)
+            weight, bias = _parameters(block.second)
+            y, branch = self.convolution(self.pad(y), (weight[:, live], bias), inner, relu=False)
+            both = self.op("Add", self.dequantized_sample(x, source), self.dequantized_sample(y, branch))
+            target = self.sampled_window(both)
             x, source = self.add(x, y, source, branch, target), target
-        return x, source
+        return x, Window(source.step, self.op("Add", source.low, self.constant(rest)))
+
+    def narrow_block(
+        self,
+        x: str,
+        block: ResidualBlock,
+        first: tuple[Tensor, Tensor],
+        source: Window,
+        kept: Tensor,
+        live: Tensor,
+        rest: Tensor,
+    ) -> tuple[str, Window]:
+        """A residual block of which few channels are live: its input is handed through, and added by convolution."""
+        count, channels = len(kept), len(rest)
+        centre = torch.zeros(count, count, 3, 3)
+        centre[range(count), range(count), 1, 1] = 1
+        weight, bias = torch.cat([centre, first[0]]), torch.cat([torch.zeros(count), first[1]])
+        sums = self.sums(self.pad(x), (weight, bias), source)
+        fresh = self.op("Slice", sums.sample, self.ints(count), self.ints(count + len(live)), self.ints(1))
+        window = self.sampled_window(fresh, relu=True)
+        names = zip((source.step, source.low), (window.step, window.low), strict=True)
+        inner = Window(*(self.op("Concat", *pair, axis=0) for pair in names))
+        y = self.requantize(sums, None, None, inner)
+        weight, bias = _parameters(block.second)
+        through = torch.zeros(channels, count, 3, 3)
+        through[kept, range(count), 1, 1] = 1
+        return self.convolution(self.pad(y), (torch.cat([through, weight[:, live]], 1), bias + rest), inner, relu=False)
 
     # From the first site on.
 
@@ -307,28 +347,9 @@ class _Builder(Nodes):
         weight, bias = (value.unflatten(0, (half, 4)).transpose(0, 1).flatten(0, 1) for value in _parameters(up))
         x, source, _ = self.site_convolution(self.pad(x, "edge"), (weight, bias), source, relu=True, phases=4)
         four = Window(self.op("Tile", source.step, self.ints(4)), self.op("Tile", source.low, self.ints(4)))
-        quantized, unit, offset = self.quantized_weights(*self.merged_out(), four)
+        quantized, unit, offset = self.quantized_weights(*merged_out(self.stylizer), four)
         levels = Window(self.constant(np.ones(48)), self.constant(np.zeros(48)))
         return self.requantize(Sums(x, quantized, unit, offset, ""), None, None, levels)
-
-    def merged_out(self) -> tuple[Tensor, Tensor]:
-        """The last convolution, on the output of `MergedUpsampleConv` before its border is cropped.
-
-        2x2 pixels at half resolution are the channels of one input and of one output pixel, with the output shifted by
-        one pixel, so that a 2x2 kernel covers the 4x4 pixels of their 3x3 kernels. At the edges it reads that border
-        in place of reflection padding.
-        """
-        weight, bias = _parameters(CompactStylizeGraph(self.stylizer).stylizer.out)
-        # 1 where a kernel row falls on an input row: [output row, kernel row, row of the 2x2 kernel, row in the input].
-        rows = torch.zeros(2, 3, 4)
-        for output in range(2):
-            for kernel in range(3):
-                rows[output, kernel, output + kernel] = 1
-        rows = rows.unflatten(2, (2, 2))
-        # [pixel row, pixel column, colour] of each -> 4x4 pixels
-        weight = weight.unflatten(0, (2, 2, 3))
-        merged = torch.einsum("yxbcij,uikp,vjlq->uyvxbpqckl", weight, rows, rows)
-        return merged.flatten(5, 7).flatten(0, 4), bias.unflatten(0, (2, 1, 2, 3)).expand(2, 2, 2, 2, 3).flatten()
 
     def pixels(self, x: str) -> None:
         """Arrange bytes [1, H / 4, W / 4, 48], ordered row, column, colour, as the output frame."""

@@ -73,7 +73,9 @@ def test_the_shipped_model_can_be_exported_again_from_its_checkpoint(tmp_path: P
         again, original = Stylizer(tmp_path / "model", device), Stylizer(device=device)
         style = original.encode_style(frame)
         np.testing.assert_allclose(again.encode_style(frame).values, style.values, rtol=1e-3, atol=1e-3)
-        assert abs(again.stylize(frame, style).astype(int) - original.stylize(frame, style)).max() <= 1
+        difference = abs(again.stylize(frame, style).astype(int) - original.stylize(frame, style))
+        # Which channels of the 8-bit network never fire is looked for in other images here.
+        assert difference.max() <= 1 if device == "cpu-float32" else difference.mean() < 2
     assert STYLIZE_INT8 in again.model.manifest.files
     # Weights that networks share are in the folder once.
     networks = sum(path.stat().st_size for path in (tmp_path / "model").glob("*.onnx"))
