@@ -55,6 +55,7 @@ def _listen_everywhere(*_: object) -> socket.socket:
     listener = _Everywhere()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
+    listener.setblocking(False)
     return listener
 
 

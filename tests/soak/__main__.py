@@ -4,6 +4,7 @@
     python -m tests.soak camera --times 500 --minutes 60
     python -m tests.soak films --count 2000
     python -m tests.soak film --frames 200000
+    python -m tests.soak serve --phases 5 --seconds 30
     python -m tests.soak.latency --minutes 10
 
 Each prints a line, writes ``soak-NAME.png`` into ``--folder``, and ends with 1 where memory grew by more than 2 % after
@@ -21,6 +22,7 @@ from pathlib import Path
 from .films import film, films
 from .live import camera, styles
 from .meter import Meter
+from .serve import serve
 
 
 def main() -> int:
@@ -35,6 +37,9 @@ def main() -> int:
         own.add_argument("--minutes", type=float, default=60)
     verbs.add_parser("films").add_argument("--count", type=int, default=2000)
     verbs.add_parser("film").add_argument("--frames", dest="count", type=int, default=200_000)
+    own = verbs.add_parser("serve")
+    own.add_argument("--phases", dest="count", type=int, default=5)
+    own.add_argument("--seconds", type=float, default=30)
     asked = parser.parse_args()
     meter = Meter(f"python -m tests.soak {' '.join(sys.argv[1:])}", asked.warm)
     count, complete = asked.count, True
@@ -50,8 +55,10 @@ def main() -> int:
                 complete = films(meter, count) == count
             case "film":
                 complete = film(meter, count) == count
+            case "serve":
+                complete = serve(meter, count, asked.seconds)
     flat, line = meter.verdict()
-    print(f"{asked.verb}, {count}: {line}{'' if complete else '; NOT COMPLETE'}", flush=True)
+    print(f"{asked.verb}, {count}: {line}{'' if complete else '; NOT AS IT SHOULD BE'}", flush=True)
     meter.plot(asked.folder / f"soak-{asked.verb}.png")
     return 0 if flat and complete else 1
 

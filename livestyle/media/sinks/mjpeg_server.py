@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError, OutputError
 from livestyle.media.frames import FrameSink
@@ -43,6 +43,11 @@ MOST_STREAMS = 64
 """Clients that watch; one more takes the place of one that has stalled, or is told that it is full."""
 MOST_CONNECTIONS = 512
 """Connections whose requests are read; further ones are told that it is full, and twice as many are not."""
+ACCEPTED_AT_ONCE = 256
+"""Connections that are accepted as they come; those of a storm wait their turn with the system, since each takes time
+that the painting needs."""
+ACCEPTED_PER_SECOND = 50
+"""Further ones."""
 BACKLOG = 1024
 """Connections that the system keeps until they are accepted."""
 REQUEST_SECONDS = 5.0
@@ -173,14 +178,34 @@ class MjpegServer(FrameSink):
             self._newest.close()
 
     async def _serve(self) -> None:
-        options: dict[str, Any] = {"sock": self._socket, "backlog": BACKLOG, "limit": LONGEST_REQUEST}
-        server = await asyncio.start_server(self._connected, **options)
-        try:
-            await self._stop.wait()
-        finally:
-            server.close()
+        accepting = asyncio.create_task(self._accept_all())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([accepting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if accepting.done():
+            accepting.result()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept_all(self) -> None:
+        tasks = set[asyncio.Task[None]]()
+        allowed, last = float(ACCEPTED_AT_ONCE), time.monotonic()
+        while True:
+            now = time.monotonic()
+            allowed, last = min(ACCEPTED_AT_ONCE, allowed + (now - last) * ACCEPTED_PER_SECOND), now
+            if allowed < 1:
+                await asyncio.sleep((1 - allowed) / ACCEPTED_PER_SECOND)
+                continue
+            try:
+                client, _ = await self._loop.sock_accept(self._socket)
+            except OSError:
+                # Whoever called has gone, or this process has too many files open.
+                await asyncio.sleep(1 / ACCEPTED_PER_SECOND)
+                continue
+            allowed -= 1
+            task = asyncio.create_task(self._connected(client))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    async def _connected(self, client: socket.socket) -> None:
+        reader, writer = await _streams(client)
         self._connections += 1
         try:
             if self._connections <= MOST_CONNECTIONS:
@@ -349,6 +374,7 @@ def _listen(address: str, host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
+        listener.setblocking(False)
     except BaseException as error:
         listener.close()
         if isinstance(error, socket.gaierror | UnicodeError):
@@ -359,6 +385,15 @@ def _listen(address: str, host: str, port: int) -> socket.socket:
             ) from error
         raise
     return listener
+
+
+async def _streams(client: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Reader and writer of an accepted connection."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(LONGEST_REQUEST, loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await loop.connect_accepted_socket(lambda: protocol, client)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _encode(image: BgrImage) -> bytes:
