@@ -17,7 +17,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, its folder, or a model's .safetensors file.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(help="Checkpoint, its folder, a model's .safetensors file, or pytorch-AdaIN's decoder.pth."),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
     pictures: Annotated[
         list[Path] | None,
@@ -29,11 +32,14 @@ def export(
     metrics: Annotated[
         Path | None, typer.Option(help="report.json of python -m train evaluate, for the manifest.")
     ] = None,
+    vgg: Annotated[
+        Path | None, typer.Option(help="The encoder of decoder.pth: pytorch-AdaIN's vgg_normalised.pth.")
+    ] = None,
 ) -> None:
     """Write a model folder, unless onnxruntime's output differs from PyTorch's."""
     from .package import export_model
 
-    parity = export_model(checkpoint, output, pictures or [], presets, metrics)
+    parity = export_model(checkpoint, output, pictures or [], presets, metrics, vgg)
     print(
         f"{output}: onnxruntime's bytes are at most {parity.largest} from PyTorch's; "
         f"float16 {parity.fp16_psnr:.1f} dB from float32"

@@ -36,10 +36,11 @@ from livestyle.media.images import decode_image
 from livestyle.media.resize import fit_size, resize
 from train.checkpoints import load_model
 from train.data import ImageFile, find_images
-from train.networks import CompactModel, CompactStylizer, measured_channels
+from train.networks import CompactModel, CompactStylizer, Model, measured_channels
 
 from .onnx_files import rounded_to_float16, write_int8_network, write_networks, write_safetensors
 from .parity import Parity, compare
+from .published import holds_decoder, load_published
 
 ACTIVITY_IMAGES = 300
 """Number of pictures in which channels that never fire are looked for."""
@@ -50,17 +51,24 @@ log = logging.getLogger(__name__)
 
 
 def export_model(
-    checkpoint: Path, target: Path, pictures: Sequence[Path], presets: Path | None, metrics: Path | None
+    checkpoint: Path,
+    target: Path,
+    pictures: Sequence[Path],
+    presets: Path | None,
+    metrics: Path | None,
+    vgg: Path | None = None,
 ) -> Parity:
-    """Write the model folder of a checkpoint.
+    """Write the model folder of a checkpoint, or of the published weights of others.
 
     Args:
-        checkpoint: a checkpoint of ``python -m train fit``, the folder of a run, or a model folder's safetensors file.
+        checkpoint: a checkpoint of ``python -m train fit``, the folder of a run, or a model folder's safetensors file;
+            with ``vgg`` the decoder of pytorch-AdaIN.
         target: the folder to write; its name becomes the model's name.
         pictures: folders or tar files of real images for the comparison and the presets; with none, frames of the
             bundled clip are compared.
         presets: a table of presets to encode (see docs/presets.toml), whose images are looked up in ``pictures``.
         metrics: a report.json of ``python -m train evaluate`` of this model alone, for the manifest.
+        vgg: the encoder of the decoder, see `load_published`.
 
     Returns:
         The differences between onnxruntime and PyTorch, all within the limits.
@@ -69,7 +77,7 @@ def export_model(
         LivestyleError: the checkpoint cannot be read, or onnxruntime's output differs from PyTorch's; then nothing is
             written.
     """
-    model, content = load_model(checkpoint)
+    model, content = _load(checkpoint, vgg)
     rounded = rounded_to_float16(model)
     if content["iteration"] < content.get("last_iteration", 0):
         log.warning("the run stopped at iteration %d of %d", content["iteration"], content["last_iteration"])
@@ -115,7 +123,7 @@ def export_model(
             metrics={
                 **measured,
                 "frame_path_parameters": sum(p.numel() for p in model.stylizer.parameters()),
-                "training_iterations": content["iteration"],
+                **({} if vgg is not None else {"training_iterations": content["iteration"]}),
                 "largest_difference_from_pytorch": parity.largest,
                 "fp16_psnr": round(parity.fp16_psnr, 1),
                 **({"int8_psnr": round(parity.int8_psnr or 0, 1)} if parity.has_int8 else {}),
@@ -139,6 +147,20 @@ def _activity_images(files: Sequence[ImageFile]) -> Iterator[np.ndarray]:
         image = decode_image(file.read_bytes(), Path(file.name))
         height, width = image.shape[:2]
         yield resize(image, *fit_size(width, height, ACTIVITY_BOX))
+
+
+def _load(checkpoint: Path, vgg: Path | None) -> tuple[Model, dict[str, Any]]:
+    if vgg is not None:
+        return load_published(checkpoint, vgg), {"arch": "classic", "iteration": 0}
+    try:
+        return load_model(checkpoint)
+    except LivestyleError as error:
+        if holds_decoder(checkpoint):
+            raise LivestyleError(
+                f"{checkpoint} is the decoder of pytorch-AdaIN: give --vgg the encoder that it was trained with, "
+                "vgg_normalised.pth"
+            ) from error
+        raise
 
 
 def _comparison_images(files: Sequence[ImageFile]) -> list[np.ndarray]:
