@@ -7,17 +7,12 @@ differ by more than 2 grey levels on average on a clip.
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from livestyle import Stabilizer, StyleLibrary, StyleStats, Stylizer, open_source
-from livestyle.engine.devices import default_threads
-from livestyle.engine.forms import form_key, remember_speedup
-from livestyle.engine.model import STYLIZE_INT8, Model
 from livestyle.media.resize import fit_size, resize
 
 BOUND = 2.0
@@ -26,11 +21,9 @@ BOUND = 2.0
 
 def stylizer_of(model: str, is_constant: bool) -> Stylizer:
     """A stylizer that takes the constant form at rest, or never, however fast it is here."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["LIVESTYLE_CACHE"] = folder
-        key = form_key(Model.load(model).manifest.files[STYLIZE_INT8], default_threads())
-        remember_speedup(key, 2.0 if is_constant else 0.5)
-        return Stylizer(model, "cpu")
+    stylizer = Stylizer(model, "cpu")
+    stylizer.use_form("constant" if is_constant else "computed")
+    return stylizer
 
 
 def measure(forms: tuple[Stylizer, Stylizer], images: list[np.ndarray], style: StyleStats) -> dict[str, float]:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from livestyle.engine.devices import create_session
 from livestyle.engine.model import (
     CHECKPOINT,
     CONTRACT_VERSION,
@@ -30,7 +28,6 @@ from livestyle.engine.model import (
     checksum,
     package_folder,
 )
-from livestyle.engine.style import scale_style_image
 from livestyle.errors import LivestyleError
 from livestyle.media.images import decode_image
 from livestyle.media.resize import fit_size, resize
@@ -40,6 +37,7 @@ from train.networks import CompactModel, CompactStylizer, Model, measured_channe
 
 from .onnx_files import rounded_to_float16, write_int8_network, write_networks, write_safetensors
 from .parity import Parity, compare
+from .presets import read_presets, write_presets
 from .published import holds_decoder, load_published
 
 ACTIVITY_IMAGES = 300
@@ -83,7 +81,7 @@ def export_model(
         log.warning("the run stopped at iteration %d of %d", content["iteration"], content["last_iteration"])
     found = find_images(pictures) if pictures else []
     images = _comparison_images(found)
-    entries = _read_presets(presets, found) if presets is not None else {}
+    entries = read_presets(presets, found) if presets is not None else {}
     measured = _read_metrics(metrics) if metrics is not None else {}
     if target.exists() and not target.is_dir():
         raise LivestyleError(f"{target} is a file: name a folder")
@@ -111,7 +109,7 @@ def export_model(
                 100 * parity.int8_state_error,
             )
         if entries:
-            _write_presets(entries, work)
+            write_presets(entries, work)
             names.append(PRESETS)
         manifest = Manifest(
             name=target.name,
@@ -180,23 +178,6 @@ def _comparison_images(files: Sequence[ImageFile]) -> list[np.ndarray]:
     return images[:: max(1, len(images) // 6)][:6]
 
 
-def _read_presets(table: Path, files: Sequence[ImageFile]) -> dict[str, np.ndarray]:
-    """The images of a table of presets, uint8 [H, W, 3] BGR, by the preset's name."""
-    by_name = {Path(file.name).name: file for file in files}
-    found: dict[str, np.ndarray] = {}
-    try:
-        entries = [
-            (entry["name"], entry["file"]) for entry in tomllib.loads(table.read_text(encoding="utf-8"))["preset"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LivestyleError(f"{table} is not a table of presets with a name and a file each: {error}") from error
-    for name, file in entries:
-        if file not in by_name:
-            raise LivestyleError(f"the picture {file} of the preset {name} is in none of --pictures")
-        found[name] = decode_image(by_name[file].read_bytes(), Path(file))
-    return found
-
-
 def _read_metrics(path: Path) -> dict[str, Any]:
     try:
         reports = json.loads(path.read_text(encoding="utf-8"))
@@ -206,12 +187,3 @@ def _read_metrics(path: Path) -> dict[str, Any]:
         raise LivestyleError(
             f"{path} is not a report.json of python -m train evaluate of one model alone: {error}"
         ) from error
-
-
-def _write_presets(images: dict[str, np.ndarray], folder: Path) -> None:
-    session = create_session(folder / STYLE, "cpu")
-    presets: dict[str, list[float]] = {}
-    for name, image in images.items():
-        stats = session.run(None, {"image": scale_style_image(image)})[0]
-        presets[name] = [float(f"{value:.5g}") for value in stats]
-    (folder / PRESETS).write_text(json.dumps(presets) + "\n", encoding="utf-8")

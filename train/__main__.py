@@ -43,7 +43,8 @@ def fit(
     arch: Annotated[
         str,
         typer.Option(
-            help="lite, full or classic; lite2 and full2, the second design, which does not ship yet; "
+            help="lite, full or classic; lite-deep, lite with a style head of two layers, to go on from lite; "
+            "lite2 and full2, the second design, which does not ship yet; "
             "tiny, for tests and first tries, trains in seconds."
         ),
     ] = "lite",
@@ -240,6 +241,7 @@ def evaluate(
     style_path: Styles,
     vgg_weights: VggWeights = None,
     every: Annotated[int, typer.Option(min=1, help="Use every n-th image, sorted by name; 1: all.")] = 2,
+    style_every: Annotated[int | None, typer.Option(min=1, help="The same for styles, where it differs.")] = None,
     lpips: Annotated[
         bool, typer.Option("--lpips", help="Measure LPIPS too; torchvision downloads its AlexNet.")
     ] = False,
@@ -265,8 +267,64 @@ def evaluate(
         (output / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         (output / "report.md").write_text(markdown(reports), encoding="utf-8")
 
-    reports = measure(models, content_path, style_path, vgg_weights, every, lpips=lpips, sheet=output, keep=keep)
+    reports = measure(
+        models,
+        content_path,
+        style_path,
+        vgg_weights,
+        every,
+        style_every=style_every,
+        lpips=lpips,
+        sheet=output,
+        keep=keep,
+    )
     print(markdown(reports), end="")
+
+
+@app.command()
+def refine(
+    model: Annotated[Path, typer.Argument(help="Model folder.")],
+    picture: Annotated[Path, typer.Argument(help="Style image.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON file for the statistics and the losses.")],
+    contents: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder or tar file of photographs to refine on; may be repeated. Else the bundled clip."),
+    ] = None,
+    vgg_weights: VggWeights = None,
+    device: Device = "auto",
+) -> None:
+    """Optimise the statistics of one style against the losses, for a better painting than the encoder's."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from livestyle.files import atomic_write
+    from livestyle.media.images import read_image
+
+    from .refine import Refiner
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"refining {picture.stem}", total=1)
+        image = read_image(picture)
+        refiner = Refiner(model, vgg_weights, contents or [], device)
+        found = refiner.refine(image, lambda share: progress.update(task, completed=share))
+    content = {"values": found.values.tolist(), "style": found.style, "content": found.content}
+    with atomic_write(output) as file:
+        file.write(json.dumps(content).encode())
+
+
+@app.command()
+def forms(
+    models: Annotated[list[str], typer.Argument(help="Model folders, or names of models that ship.")],
+    content_path: Contents,
+    style_path: Styles,
+    vgg_weights: VggWeights = None,
+    every: Annotated[int, typer.Option(min=1, help="Use every n-th image, sorted by name; 1: all.")] = 2,
+) -> None:
+    """Compare the losses of the two forms of the 8-bit network, computed and constant, on noisy stills."""
+    from .forms import compare_forms, table
+
+    print(table(compare_forms(models, content_path, style_path, vgg_weights, every)), end="")
 
 
 def _make_folder(path: Path) -> None:

@@ -96,6 +96,7 @@ def evaluate(
     vgg_weights: Path | None,
     every: int = 2,
     *,
+    style_every: int | None = None,
     lpips: bool = False,
     sheet: Path | None = None,
     keep: Callable[[dict[str, Report]], None] | None = None,
@@ -108,6 +109,7 @@ def evaluate(
         style: the same for style images.
         vgg_weights: see `LossNetwork`.
         every: use every n-th image, sorted by name; 1 uses all.
+        style_every: the same for styles, where it differs.
         lpips: measure LPIPS too, for which torchvision downloads its AlexNet.
         sheet: a folder for a contact sheet of each model.
         keep: called after each model with the reports so far, so that an interruption loses none of them.
@@ -125,7 +127,7 @@ def evaluate(
     adapters = [find_adapter(text, network) for text in models]
     names = [adapter.name for adapter in adapters]
     distance = _lpips() if lpips else None
-    contents, styles = load_images(content)[::every], load_images(style)[::every]
+    contents, styles = load_images(content)[::every], load_images(style)[:: style_every or every]
     stills = find_images(content)[::6]
     targets = [style_target(network, image) for image in styles]
     rates = _rates(adapters, contents[0], styles[0])

@@ -36,6 +36,7 @@ class Architecture:
         encoder_blocks, decoder_blocks: residual blocks before and after the first AdaIN site.
         style_widths: channels of the style encoder at full, half, quarter and eighth resolution.
         style_depth: convolutions of the style encoder at each resolution but the full one, where there is one.
+        head_correction: hidden units of the style head's correction, see `StyleHead`; 0: none.
     """
 
     half: int
@@ -44,11 +45,14 @@ class Architecture:
     decoder_blocks: int
     style_widths: tuple[int, ...]
     style_depth: int
+    head_correction: int = 0
 
 
 ARCHITECTURES: dict[str, Architecture | EighthArchitecture] = {
     "lite": Architecture(24, 64, 2, 2, (32, 64, 128, 192), 3),
     "full": Architecture(96, 128, 4, 5, (48, 96, 192, 256), 3),
+    # The same frame path, with a style head of two layers.
+    "lite-deep": Architecture(24, 64, 2, 2, (32, 64, 128, 192), 3, head_correction=512),
     # The second design, which is not trained to its end: see docs/probes.
     "lite2": EighthArchitecture(16, 48, 96, 1, 2, 1, (32, 64, 128, 192), 3),
     "full2": EighthArchitecture(32, 96, 192, 1, 2, 1, (48, 96, 192, 256), 3),
@@ -128,9 +132,16 @@ class CompactStylizer(nn.Module):
 
 
 class StyleHead(nn.Module):
-    """From a style code to style statistics: a mean and a positive deviation for each channel of each AdaIN site."""
+    """From a style code to style statistics: a mean and a positive deviation for each channel of each AdaIN site.
 
-    def __init__(self, site_channels: list[int], hidden: int = 0) -> None:
+    Args:
+        site_channels: channels of the AdaIN sites.
+        hidden: units of a hidden layer; 0: none.
+        correction: hidden units of a network whose output is added; 0: none. It starts at zero, so that a trained head
+            goes on from where it is.
+    """
+
+    def __init__(self, site_channels: list[int], hidden: int = 0, correction: int = 0) -> None:
         super().__init__()
         self.site_channels = site_channels
         self.hidden = nn.Linear(STYLE_CODE_SIZE, hidden) if hidden else None
@@ -141,6 +152,12 @@ class StyleHead(nn.Module):
                 self.hidden.weight.mul_(4)
             self.linear.weight.mul_(0.3)
             self.linear.bias.zero_()
+        self.correction: nn.Sequential | None = None
+        if correction:
+            last = nn.Linear(correction, 2 * sum(site_channels))
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.correction = nn.Sequential(nn.Linear(STYLE_CODE_SIZE, correction), nn.SiLU(), last)
 
     def forward(self, code: Tensor) -> Tensor:
         """Style statistics [N, S] of style codes [N, STYLE_CODE_SIZE]."""
@@ -149,6 +166,8 @@ class StyleHead(nn.Module):
         if self.hidden is not None:
             x = F.silu(self.hidden(x))
         raw = self.linear(x).float()
+        if self.correction is not None:
+            raw = raw + self.correction(code).float()
         for index, part in enumerate(raw.split([c for c in self.site_channels for _ in range(2)], dim=1)):
             # The shifted softplus of 0 is a deviation of 1.
             parts.append(part if index % 2 == 0 else F.softplus(part + 0.5413) + 1e-3)
@@ -257,11 +276,11 @@ class CompactModel(nn.Module):
         self.vgg_divisor = divisor
         self.stylizer: CompactStylizer | EighthStylizer
         if isinstance(architecture, EighthArchitecture):
-            self.stylizer, head_width = EighthStylizer(architecture), HEAD_WIDTH
+            self.stylizer, head = EighthStylizer(architecture), {"hidden": HEAD_WIDTH}
         else:
-            self.stylizer, head_width = CompactStylizer(architecture), 0
+            self.stylizer, head = CompactStylizer(architecture), {"correction": architecture.head_correction}
         self.style_encoder = StyleEncoder(architecture.style_widths, architecture.style_depth)
-        self.style_head = StyleHead(self.stylizer.site_channels, head_width)
+        self.style_head = StyleHead(self.stylizer.site_channels, **head)
         self.statistics_reader = LossStatisticsReader(STATISTICS_SIZE // divisor)
 
     @property

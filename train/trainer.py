@@ -108,7 +108,9 @@ class Trainer:
         if saved is None:
             if isinstance(self.model, ClassicModel):
                 self.model.stylizer.encoder.load_state_dict(network.layers.state_dict())
-            elif start is None or "options" not in start or options.encoder_from is not None:
+            elif self._reads_statistics() and (
+                start is None or "options" not in start or options.encoder_from is not None
+            ):
                 # DDP broadcasts the first process's weights when the step is set up.
                 fit = start is not None or options.encoder_from is not None
                 self.processes.run_on_first(partial(self._calibrate, self.model, network, fit=fit))
@@ -156,15 +158,23 @@ class Trainer:
         if divisor != self.model.vgg_divisor:
             raise LivestyleError(f"{path} was trained with a loss network of other widths: give --vgg-weights that one")
 
+    def _reads_statistics(self) -> bool:
+        """Whether a stage uses the statistics reader; calibrating it takes minutes."""
+        return any(stage.name not in {"frozen", "distill"} for stage in self.stages)
+
     def _groups(self) -> list[dict[str, Any]]:
         """The optimizer's parameter groups, with their base learning rates."""
         rate = self.options.learning_rate
         frame = {"base": rate, "side": "frame", "muon": self.options.optimizer == "muon"}
         if isinstance(self.model, ClassicModel):
             return [{"params": list(self.model.stylizer.decoder.parameters()), **frame}]
-        side = [*self.model.style_head.parameters(), *self.model.statistics_reader.parameters()]
+        head = self.model.style_head
+        # The correction starts at zero, and has to catch up.
+        quick = [] if head.correction is None else list(head.correction.parameters())
+        known = {id(parameter) for parameter in quick}
+        side = [p for p in (*head.parameters(), *self.model.statistics_reader.parameters()) if id(p) not in known]
         return [
-            {"params": list(self.model.stylizer.parameters()), **frame},
+            {"params": [*self.model.stylizer.parameters(), *quick], **frame},
             {"params": side, "base": rate * STYLE_SIDE_RATE, "side": "style"},
             {"params": list(self.model.style_encoder.parameters()), "base": rate, "side": "encoder"},
         ]

@@ -85,7 +85,8 @@ class LossNetwork(nn.Module):
     """Frozen VGG-19 to relu4_1 (Simonyan & Zisserman 2015; used as in Huang & Belongie 2017).
 
     Args:
-        weights: a safetensors file with the layers of `build_layers`, whose shapes decide the widths; without one,
+        weights: a file with the layers of `build_layers`, whose shapes decide the widths: .safetensors, or
+            pytorch-AdaIN's ``vgg_normalised.pth``, of which the layers behind relu4_1 are left out; without one,
             torchvision's ImageNet VGG-19, which torchvision downloads on first use and `normalize` has to normalise.
 
     Attributes:
@@ -97,11 +98,13 @@ class LossNetwork(nn.Module):
 
     def __init__(self, weights: Path | None = None) -> None:
         super().__init__()
-        state = None if weights is None else _read_safetensors(weights)
+        state = None if weights is None else _read_weights(weights)
         self.divisor = 1 if state is None else _width_divisor(state)
         self.layers = build_layers(self.divisor)
         if state is None:
             state = _torchvision_state(self.layers)
+        known = self.layers.state_dict()
+        state = {name: value for name, value in state.items() if name in known}
         try:
             self.layers.load_state_dict(state)
         except RuntimeError as error:
@@ -169,12 +172,20 @@ def _width_divisor(state: Mapping[str, Tensor]) -> int:
     return CHANNELS["relu1_1"] // width if width and CHANNELS["relu1_1"] % width == 0 else 1
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise LivestyleError(f"there is no loss network at {path}: give --vgg-weights a .safetensors file")
+        raise LivestyleError(f"there is no loss network at {path}: give --vgg-weights a .safetensors or .pth file")
+    if path.suffix == ".pth":
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise LivestyleError(f"{path} is not a readable file of weights: {error}") from error
+        if isinstance(content, Mapping) and all(isinstance(value, Tensor) for value in content.values()):
+            return content
+        raise LivestyleError(f"{path} holds no weights by the names of layers")
     try:
         return load_file(path)
     except SafetensorError as error:

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from livestyle.styles.library import Style, StyleLibrary
     from livestyle.styles.timeline import Timeline
 
+DEMO_STYLE = "two-horses"
+"""Preset of the demo, the one that looks best on its clip; a model without it takes its first."""
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -348,6 +351,8 @@ def demo(
     target = output or Path("livestyle-demo.mp4")
     batch = VideoBatch([clip], target, force=output is None, one_style=not is_folder_of_styles(style))
     stylizer, library = load(model, device)
+    if style is None and DEMO_STYLE in stylizer.model.presets():
+        style = DEMO_STYLE
     for result in batch.run(stylizer, looks_of(library, style), progress=True, done=print_result):
         show_video(result.path)
 

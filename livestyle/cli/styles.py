@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from .options import BackgroundOption, DeviceOption, ForceOption, MaskOption, Mo
 from .run import load, open_mask
 
 if TYPE_CHECKING:
+    from livestyle.engine.stylizer import Stylizer
     from livestyle.styles.library import StyleLibrary
 
 styles_app = typer.Typer(no_args_is_help=True, help="What styles there are, and presets of your own.")
@@ -88,17 +90,41 @@ def preview(
 def add(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A copy of it is kept.")],
     name: Annotated[str | None, typer.Option(help="Of the preset; without it, that of the file.")] = None,
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine",
+            help="Optimise the style for two minutes, for the one model. Needs the extra train of a checkout.",
+        ),
+    ] = False,
+    contents: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --refine: folder of your own photographs to refine on. May be repeated."),
+    ] = None,
+    vgg_weights: Annotated[
+        Path | None,
+        typer.Option(help="With --refine: the loss network. Without it, torchvision downloads its VGG-19 (550 MB)."),
+    ] = None,
     model: ModelOption = None,
     force: ForceOption = False,
 ) -> None:
     """Make a picture a preset of your own, which every verb takes as --style NAME."""
+    from livestyle.errors import InputError
     from livestyle.media.images import read_reduced
     from livestyle.styles.presets import PresetFolder
 
-    library, shipped = _open_library(model)
-    image = read_reduced(picture)
+    from .refine import check_refining, refine_preset
+
+    if refine:
+        check_refining(contents or [], vgg_weights)
+    elif contents or vgg_weights:
+        raise InputError("photographs and a loss network are for refining a style", setting="refine")
+    stylizer, library = _open_library(model)
+    image, shipped = read_reduced(picture), list(stylizer.model.presets())
     path = PresetFolder().add(picture.stem if name is None else name, image, shipped=shipped, force=force)
     _say_ready(library, [path.stem])
+    if refine:
+        refine_preset(path, stylizer.model, contents or [], vgg_weights)
 
 
 @styles_app.command()
@@ -123,11 +149,17 @@ def export_presets(
     """Write presets of your own to one file, pictures included, for another machine or another person."""
     from livestyle.jobs.paths import check_taken, check_target
     from livestyle.styles.presets import SUFFIX, PresetFolder
+    from livestyle.styles.refined import refined_path
 
     check_target(output, [SUFFIX], f"presets{SUFFIX}")
     check_taken([output], [], force)
-    path, written = PresetFolder().write_file(names or [], output, replace=force)
+    folder = PresetFolder()
+    path, written = folder.write_file(names or [], output, replace=force)
     print(f"{path}: {', '.join(written)}")
+    images = folder.images()
+    refined = [name for name in written if name in images and refined_path(images[name]).is_file()]
+    if refined:
+        print(f"warning: the pictures are in it, what was refined is not: {', '.join(refined)}", file=sys.stderr)
 
 
 @styles_app.command("import")
@@ -139,17 +171,18 @@ def import_presets(
     """Take in the presets of a file that livestyle styles export has written."""
     from livestyle.styles.presets import PresetFolder
 
-    library, shipped = _open_library(model)
+    stylizer, library = _open_library(model)
+    shipped = list(stylizer.model.presets())
     _say_ready(library, PresetFolder().read_file(source, shipped=shipped, force=force))
 
 
-def _open_library(model: str | None) -> tuple[StyleLibrary, list[str]]:
-    """A library that encodes on the CPU, and the names of the model's own presets."""
+def _open_library(model: str | None) -> tuple[Stylizer, StyleLibrary]:
+    """A model that encodes on the CPU, and its styles."""
     from livestyle.engine.stylizer import Stylizer
     from livestyle.styles.library import StyleLibrary
 
     stylizer = Stylizer(model, "cpu")
-    return StyleLibrary(stylizer), list(stylizer.model.presets())
+    return stylizer, StyleLibrary(stylizer)
 
 
 def _say_ready(library: StyleLibrary, names: list[str]) -> None:

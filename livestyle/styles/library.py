@@ -21,6 +21,7 @@ from livestyle.media.images import MOST_SPARE_BYTES, decode_reduced, images_in, 
 from livestyle.render.color import match_colors
 
 from .presets import PresetFolder, normalize_name
+from .refined import read_refined
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -124,7 +125,8 @@ class StyleLibrary:
     def _own_style(self, name: str) -> Style:
         if name not in self._own:
             path = self._own_images[name]
-            self._own[name] = Style(name, self.from_image(path).stats, path)
+            refined = read_refined(path, self._stylizer.model)
+            self._own[name] = Style(name, refined or self.from_image(path).stats, path)
         return self._own[name]
 
     def _preset(self, name: str) -> Style | None:

@@ -19,6 +19,8 @@ from livestyle.errors import InputError, OutputError, StyleError
 from livestyle.media.images import decode_image, encode_image, images_in, is_image, read_reduced
 from livestyle.results import write_result
 
+from .refined import forget_refined
+
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
 
@@ -138,6 +140,7 @@ class PresetFolder:
         for path in self._find(names).values():
             try:
                 path.unlink(missing_ok=True)
+                forget_refined(path)
             except OSError as error:
                 raise OutputError(f"cannot delete {path}: {error.strerror or error}") from error
 
@@ -223,6 +226,7 @@ class PresetFolder:
                 "name another in LIVESTYLE_PRESETS"
             ) from error
         path = write_result(path, encode_image(path, scale_style_image(image)), replace=replace)
+        forget_refined(path)
         for other, old in self.images().items():
             # Case-insensitive file systems (Windows, macOS) would take both for one file.
             if replace and other != name and _folded(other) == _folded(name):

@@ -74,7 +74,8 @@ def adain(decoder: nn.Module, vgg: nn.Sequential, content: np.ndarray, style: np
         _, style_mean, style_deviation = features(style)
         moved = (own - mean) / deviation * style_deviation + style_mean
         stylized = decoder(alpha * moved + (1 - alpha) * own)[0]
-    return (stylized.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()[:, :, ::-1]
+    levels: np.ndarray = (stylized.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return levels[:, :, ::-1]
 
 
 def two_images(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

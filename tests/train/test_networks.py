@@ -19,7 +19,7 @@ from train.data import CropSource, find_images, to_float
 from train.layers import ReflectConv
 from train.losses import noisy_window, stillness_loss
 from train.net2net import enlarge
-from train.networks import ARCHITECTURES, CompactModel
+from train.networks import ARCHITECTURES, STYLE_CODE_SIZE, CompactModel
 from train.operations import ReflectPadBySlices, channel_moments, reflect_pad
 from train.optimizer import ConvolutionMuon
 from train.options import TrainingOptions
@@ -64,6 +64,13 @@ def test_a_style_encoder_grows_deeper_without_giving_something_else(monkeypatch:
     monkeypatch.undo()
     image = torch.rand(2, 3, 64, 64)
     assert torch.allclose(enlarge(shallow, "lite").eval().encode_style(image), shallow.encode_style(image), atol=1e-4)
+
+
+def test_a_style_head_of_two_layers_begins_as_the_one_that_it_corrects() -> None:
+    torch.manual_seed(0)
+    linear = CompactModel("lite").eval()
+    code = torch.randn(3, STYLE_CODE_SIZE)
+    assert torch.allclose(enlarge(linear, "lite-deep").style_head(code), linear.style_head(code), atol=1e-6)
 
 
 @torch.no_grad()

@@ -1,0 +1,119 @@
+"""The presets of a model: a table of paintings (docs/presets.toml) encoded, and refined where there is the time.
+
+    python -m export.presets weights/lite --presets docs/presets.toml --pictures PAINTINGS [--refine PHOTOS]
+
+makes presets.json of a model folder anew, and leaves its networks as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from livestyle.engine.devices import create_session
+from livestyle.engine.model import PRESETS, STYLE, Model, checksum
+from livestyle.engine.style import scale_style_image
+from livestyle.errors import LivestyleError
+from livestyle.media.images import decode_image
+from train.data import ImageFile, find_images
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def read_presets(table: Path, files: Sequence[ImageFile]) -> dict[str, np.ndarray]:
+    """The images of a table of presets, uint8 [H, W, 3] BGR, by the preset's name.
+
+    Raises:
+        LivestyleError: the table cannot be read, or an image of it is not among the files.
+    """
+    by_name = {Path(file.name).name: file for file in files}
+    found: dict[str, np.ndarray] = {}
+    try:
+        entries = [
+            (entry["name"], entry["file"]) for entry in tomllib.loads(table.read_text(encoding="utf-8"))["preset"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LivestyleError(f"{table} is not a table of presets with a name and a file each: {error}") from error
+    for name, file in entries:
+        if file not in by_name:
+            raise LivestyleError(f"the picture {file} of the preset {name} is in none of --pictures")
+        found[name] = decode_image(by_name[file].read_bytes(), Path(file))
+    return found
+
+
+def write_presets(
+    images: dict[str, np.ndarray], folder: Path, refine: Callable[[np.ndarray], np.ndarray] | None = None
+) -> None:
+    """Write presets.json of a model folder.
+
+    Args:
+        images: as `read_presets` gives them.
+        folder: with style.onnx.
+        refine: from an image to its style statistics; None encodes it by style.onnx.
+    """
+    session = create_session(folder / STYLE, "cpu")
+
+    def encode(image: np.ndarray) -> np.ndarray:
+        values: np.ndarray = session.run(None, {"image": scale_style_image(image)})[0]
+        return values
+
+    presets = {name: [float(f"{value:.5g}") for value in (refine or encode)(image)] for name, image in images.items()}
+    (folder / PRESETS).write_text(json.dumps(presets) + "\n", encoding="utf-8")
+
+
+@app.command()
+def presets(
+    model: Annotated[Path, typer.Argument(help="Model folder, whose presets are made anew.")],
+    table: Annotated[Path, typer.Option("--presets", help="Table of presets, as docs/presets.toml.")],
+    pictures: Annotated[
+        list[Path], typer.Option(help="Folder or tar file with the images of the table; may be repeated.")
+    ],
+    refine: Annotated[
+        list[Path] | None,
+        typer.Option(help="Refine each preset on these photographs, a folder or tar file; may be repeated."),
+    ] = None,
+    vgg_weights: Annotated[Path | None, typer.Option(help="Loss network for --refine, as for training.")] = None,
+) -> None:
+    """Make the presets of a model folder anew."""
+    loaded = Model.load(model)
+    folder, manifest = loaded.folder, loaded.manifest
+    images = read_presets(table, find_images(pictures))
+    if refine:
+        from train.refine import Refiner
+
+        refiner = Refiner(folder, vgg_weights, refine)
+
+        def refined(image: np.ndarray) -> np.ndarray:
+            found = refiner.refine(image)
+            print("style loss {:.3f} to {:.3f}, content {:.3f} to {:.3f}".format(*found.style, *found.content))
+            return found.values
+
+        write_presets(images, folder, refined)
+    else:
+        write_presets(images, folder)
+    replace(manifest, files={**manifest.files, PRESETS: checksum(folder / PRESETS)}).write(folder)
+    print(f"{folder / PRESETS}: {len(images)} presets")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        app(argv)
+    except LivestyleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Refinement of style statistics against the losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import train.refine
+from livestyle.errors import LivestyleError
+from livestyle.media.images import read_image
+from train.refine import Refiner
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few steps on small crops."""
+    for name, value in {"CROP": 64, "STEPS": 12, "TRAINED": 8, "HELD_OUT": 4}.items():
+        monkeypatch.setattr(train.refine, name, value)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("own", [True, False], ids=["own photographs", "the bundled clip"])
+def test_refined_statistics_have_the_lower_loss_on_pictures_they_were_not_refined_on(
+    exported: Path, images: Path, loss_network: Path, own: bool
+) -> None:
+    refiner = Refiner(exported / "tiny", loss_network, [images] if own else [], "cpu")
+    shares: list[float] = []
+    found = refiner.refine(255 - read_image(exported / "image.png"), shares.append)
+    weight = train.refine.STYLE_WEIGHT
+    assert weight * found.style[1] + found.content[1] < weight * found.style[0] + found.content[0]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert found.values.shape == (2 * sum(refiner.model.site_channels),)
+    # Deviations stay positive.
+    assert (refiner._parts(torch.from_numpy(found.values))[1] > 0).all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_statistics_that_became_worse_are_not_taken(
+    exported: Path, images: Path, loss_network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train.refine, "LEARNING_RATE", 30.0)
+    found = Refiner(exported / "tiny", loss_network, [images], "cpu").refine(read_image(exported / "image.png"))
+    assert found.style[0] == found.style[1]
+    assert np.isfinite(found.values).all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_time_ends_refining_too(exported: Path, images: Path, loss_network: Path) -> None:
+    shares: list[float] = []
+    Refiner(exported / "tiny", loss_network, [images], "cpu").refine(
+        read_image(exported / "image.png"), shares.append, seconds=1e-6
+    )
+    assert shares == [1.0]
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path, loss_network: Path) -> None:
+    with pytest.raises(LivestyleError, match="there is no checkpoint"):
+        Refiner(tmp_path, loss_network)
