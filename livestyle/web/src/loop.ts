@@ -67,6 +67,7 @@ export class Loop {
   private readonly canvases = [document.createElement("canvas"), document.createElement("canvas")];
   private waiting: Taken | null = null;
   private dirty = false;
+  private isNew = false;
   private running = false;
   private watched: Source | null = null;
 
@@ -85,6 +86,7 @@ export class Loop {
     this.source?.close();
     this.source = source;
     this.plain = false;
+    this.isNew = true;
     this.drop();
     this.restart();
     this.wake();
@@ -151,6 +153,9 @@ export class Loop {
     this.canvases.reverse();
     const settings = this.wishes.settings();
     const begin = now();
+    // Of another source something is seen at once.
+    if (this.isNew) this.stage.show(taken.shown, null, settings);
+    this.isNew = false;
     if (!taken.image) return { ...taken, settings, begin, painted: null };
     const { strength, mirror, exact } = settings;
     const stats = this.crossfade.at(this.wishes.stats(), settings.fade, begin);

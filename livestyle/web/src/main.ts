@@ -304,7 +304,10 @@ const BUTTONS: Record<string, Action> = {
 
 function listen(): void {
   const addStyle = (file: File) => void shelf.addPicture(file).catch(failed);
-  const show = (file: File) => void use(openFile(file));
+  const show = (file: File) => {
+    say(`Opening ${file.name} ...`);
+    void use(openFile(file));
+  };
   for (const [id, action] of Object.entries(BUTTONS)) button(id).onclick = () => ACTIONS[action]("");
   for (const id of ["start-camera", "camera"]) button(id).onclick = () => void useCamera();
   for (const id of ["start-demo", "demo"]) button(id).onclick = () => void useDemo();

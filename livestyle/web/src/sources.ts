@@ -149,11 +149,32 @@ export async function openVideo(from: string | File): Promise<Source> {
   return videoSource(typeof from === "string" ? "clip" : "video", video, revoke);
 }
 
+/** Width and height of a picture, as its header has them; null where the browser does not know its format. */
+async function sizeOf(file: File): Promise<{ width: number; height: number } | null> {
+  const image = new Image();
+  image.src = URL.createObjectURL(file);
+  try {
+    await new Promise((resolve, reject) => {
+      image.onload = resolve;
+      image.onerror = reject;
+    });
+    return { width: image.naturalWidth, height: image.naturalHeight };
+  } catch {
+    return null;
+  } finally {
+    URL.revokeObjectURL(image.src);
+  }
+}
+
 /** The picture of a file, turned as its EXIF orientation says. */
 export async function readPicture(file: File): Promise<ImageBitmap> {
-  let bitmap: ImageBitmap;
+  // Before it is decoded: a file of some kilobytes may be a picture of gigabytes.
+  const size = await sizeOf(file);
+  if (size && size.width * size.height > MAX_PICTURE_PIXELS) {
+    throw new SourceError(`${file.name} is too large (${size.width}x${size.height}): 100 megapixels are the most.`);
+  }
   try {
-    bitmap = await createImageBitmap(file);
+    return await createImageBitmap(file);
   } catch {
     // Windows knows no type for them.
     const isHeic = /hei[cf]/i.test(file.type) || /\.hei[cf]$/i.test(file.name);
@@ -162,12 +183,6 @@ export async function readPicture(file: File): Promise<ImageBitmap> {
       : "is no picture that this browser can read, or one too large for it: try JPEG or PNG.";
     throw new SourceError(`${file.name} ${words}`);
   }
-  if (bitmap.width * bitmap.height > MAX_PICTURE_PIXELS) {
-    const size = `${bitmap.width}x${bitmap.height}`;
-    bitmap.close();
-    throw new SourceError(`${file.name} is too large (${size}): 100 megapixels are the most.`);
-  }
-  return bitmap;
 }
 
 /** A picture or a video of the visitor. */

@@ -269,6 +269,14 @@ async function greyPicture(page: Page): Promise<Buffer> {
   return Buffer.from(data, "base64");
 }
 
+test("a picture too large is refused before it is decoded", async ({ page }) => {
+  await page.goto("./");
+  const huge = execFileSync("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "color=size=12000x9000", "-frames:v", "1",
+    "-pix_fmt", "monob", "-c:v", "png", "-f", "image2pipe", "-"], { maxBuffer: 1 << 26 });
+  await page.locator("#file").setInputFiles({ name: "huge.png", mimeType: "image/png", buffer: huge });
+  await expect(message(page)).toContainText("huge.png is too large (12000x9000): 100 megapixels are the most.");
+});
+
 test("a style picture gets the source's colours, and one of a single pixel is a style too", async ({ page }) => {
   await page.goto("./#color=match");
   await page.locator("#file").setInputFiles(await picture(page, "photo.png", 200, 150));
