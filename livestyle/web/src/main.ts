@@ -177,6 +177,8 @@ async function tryGpu(): Promise<void> {
   };
   try {
     gpuWords = await client.call("gpu", { wanted: wanted === "always", stats: shelf.wanted(controls.settings) });
+    // What a frame takes is another matter now.
+    if (gpuWords === "WebGPU: in use") loop.restart();
   } catch (error) {
     gpuWords = `WebGPU: ${wordsOf(error)}`;
   }

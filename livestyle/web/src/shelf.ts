@@ -108,7 +108,7 @@ export class Shelf {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = THUMBNAIL;
     const label = document.createElement("span");
-    label.textContent = name;
+    label.textContent = name.replaceAll("-", " ");
     chip.append(canvas, label);
     chip.onclick = () => this.choose(name);
     return chip;
