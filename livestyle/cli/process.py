@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import stat
 import sys
@@ -13,6 +14,11 @@ from typing import Any, TextIO
 PAINTING = ("demo", "image", "video", "web", "webcam")
 """Verbs that are there for what they paint: the text that they print may be lost."""
 
+PATIENCE_SECONDS = 1.0
+"""How long a message waits for its reader."""
+PIECE = 1000
+"""Characters that fit into a pipe that says that it takes some (``PIPE_BUF``, 4096 bytes)."""
+
 
 class TolerantStream:
     """Text stream that keeps its first error instead of raising it: a full disk or a reader that went away.
@@ -21,18 +27,37 @@ class TolerantStream:
 
     Args:
         stream: that is written to; all but writing goes to it.
+        patience: seconds to wait for a reader that takes nothing, such as a pager or a terminal that was stopped with
+            Ctrl+S; after that, text is left out until it takes some again. None waits for ever.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, patience: float | None = None) -> None:
         self._stream = stream
+        self._patience = self._left = patience
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
         try:
-            return self._stream.write(text)
+            if self._patience is None:
+                return self._stream.write(text)
+            for begin in range(0, len(text), PIECE):
+                if not self._is_taken():
+                    break
+                self._stream.write(text[begin : begin + PIECE])
+                self._stream.flush()
         except OSError as error:
             self.error = self.error or error
-            return len(text)
+        return len(text)
+
+    def _is_taken(self) -> bool:
+        """Whether a piece can be written without waiting for longer than the patience that is left."""
+        try:
+            taken = bool(select.select([], [self._stream.fileno()], [], self._left)[1])
+        except (OSError, ValueError):
+            # Windows asks sockets alone.
+            return True
+        self._left = self._patience if taken else 0.0
+        return taken
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -65,7 +90,7 @@ def prepare_streams() -> None:
         sys.stdout = TolerantStream(sys.stdout)
     # It is never closed: Python writes to it until the very end.
     stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-    sys.stderr = TolerantStream(stderr)
+    sys.stderr = TolerantStream(stderr, PATIENCE_SECONDS)
 
 
 def silence_in_video() -> None:

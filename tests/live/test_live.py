@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -32,6 +35,7 @@ from livestyle.live.config import SinkOptions
 from livestyle.live.settings import Settings, load_settings
 from livestyle.live.window import require_display, show_video
 from livestyle.media.video.reader import VideoReader
+from tests.media.clock_picture import free_port
 from tests.program import IDENTITY
 
 from .conftest import CLIP_SIZE, PATIENCE, Terminal, distance, wait_for, write_clip
@@ -424,6 +428,65 @@ def test_a_signal_ends_the_program_and_nohup_keeps_it_alive_when_the_terminal_cl
     _, errors = program.communicate(timeout=PATIENCE)
     assert program.returncode == 0
     assert "Traceback" not in errors
+
+
+# -- what it tells ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """The end to write to of a pipe that is full, and that nobody reads."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, b"x" * 4096):
+            pass
+    os.set_blocking(writing, True)
+    yield writing
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="written for a shell")
+@pytest.mark.parametrize("redirection", ["2>&-", ">&- 2>&-", "2>/dev/full", "2> >(true)", "2>&{full_pipe}"])
+def test_whatever_becomes_of_the_terminal_it_goes_on(
+    still: Path, tmp_path: Path, full_pipe: int, redirection: str
+) -> None:
+    port = free_port()
+    options = f"--model {IDENTITY} --device cpu --no-window --no-saved --serve {port} --camera {still}"
+    line = f"sleep 0.2; exec {shlex.quote(sys.executable)} -m livestyle webcam {options} {redirection}"
+    command = ["bash", "-c", line.format(full_pipe=full_pipe)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[full_pipe])
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        first_painting(url)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_sentence_that_cannot_be_said_from_python_ends_nothing(
+    still: Path, settings_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    port, stop = free_port(), threading.Event()
+    for stream in (Full(), None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        stop.clear()
+        with ThreadPoolExecutor(1) as pool:
+            sinks = SinkOptions(window=False, serve=str(port))
+            program = pool.submit(run_webcam, Settings(camera=str(still)), None, "cpu", IDENTITY, sinks, stop)
+            try:
+                first_painting(f"http://127.0.0.1:{port}/")
+            finally:
+                stop.set()
+            program.result(PATIENCE)
 
 
 # -- what it costs ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -75,6 +76,39 @@ def test_the_page_comes_with_its_types_and_its_policy(server: ThreadingHTTPServe
 @pytest.mark.parametrize("path", ["/models/", "/../test_web.py", "/%2e%2e/test_web.py", "/nothing"])
 def test_nothing_else_is_served(server: ThreadingHTTPServer, path: str) -> None:
     assert _get(server, path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost:8081"}, 200),
+        ({"Host": "evil.example:8081"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 200),
+    ],
+)
+def test_pages_of_other_sites_get_nothing(server: ThreadingHTTPServer, headers: dict[str, str], status: int) -> None:
+    with closing(HTTPConnection("127.0.0.1", server.server_port, timeout=60)) as connection:
+        connection.request("GET", "/", headers=headers)
+        assert connection.getresponse().status == status
+
+
+def test_more_clients_than_places_are_told_that_it_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livestyle.cli.web.MOST_CLIENTS", 2)
+    for server in _served(folder):
+        silent = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(2)]
+        answer = _get(server, "/")
+        assert (answer.status, answer.getheader("Retry-After")) == (503, "1")
+        for connection in silent:
+            connection.close()
+
+
+def test_whoever_says_nothing_is_dropped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livestyle.cli.web._Handler.timeout", 0.2)
+    for server in _served(folder):
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=60) as connection:
+            assert connection.recv(1) == b""
 
 
 def test_a_browser_may_hang_up_in_the_middle_of_a_file(
