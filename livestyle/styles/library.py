@@ -74,10 +74,12 @@ class StyleLibrary:
         preset_folder: of the user's own presets; None is `livestyle.styles.presets.default_preset_folder`.
     """
 
-    def __init__(self, stylizer: Stylizer, cache_folder: Path | None = None, preset_folder: Path | None = None) -> None:
+    def __init__(
+        self, stylizer: Stylizer, cache_folder: str | Path | None = None, preset_folder: str | Path | None = None
+    ) -> None:
         self._stylizer = stylizer
-        self._cache = cache_folder or default_cache_folder()
-        self._own_folder = PresetFolder(preset_folder)
+        self._cache = Path(cache_folder) if cache_folder else default_cache_folder()
+        self._own_folder = PresetFolder(Path(preset_folder) if preset_folder else None)
         self._own: dict[str, Style] = {}
         self.encoded = 0
         """Number of cache misses: images that this library has encoded."""

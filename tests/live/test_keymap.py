@@ -40,6 +40,8 @@ def test_every_action_has_one_row_and_no_key_has_two() -> None:
         (0xFFAD, Step("strength", -1)),
         (0xFFB3, Action.STYLE),
         (0x100000 | 0xFFB0, Action.PLAIN),  # with Num Lock
+        (0xFF98, Action.NEXT),  # keypad without Num Lock
+        (0xFF9A, Step("stroke_size")),
         (0x10000 | ord("S"), Action.SNAPSHOT),  # with Shift or Caps Lock
         (ord("Q"), Action.QUIT),
     ],

@@ -161,6 +161,15 @@ def test_a_film_that_was_cut_off_is_told_whatever_its_clock_says(make: Make, bas
         assert " of 2.0 seconds" in (video.damage or "")
 
 
+def test_an_avi_that_was_cut_off_is_told(make: Make) -> None:
+    source = make("t.avi", *PICTURE, "-c:v", "mpeg4", "-bf", "2", "-q:v", "2")
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 3])
+
+    with VideoReader(source) as video:
+        assert len(list(video)) < 30
+        assert " of 2.0 seconds" in (video.damage or "")
+
+
 @pytest.mark.parametrize("offset", ["0", "7200", "20", "-0.7", "1e5"])
 def test_recordings_that_were_joined_follow_one_another(
     make: Make, base: Path, tmp_path: Path, ffmpeg: str, offset: str
@@ -366,6 +375,12 @@ def test_rates_that_encoders_do_not_take_keep_their_times(tmp_path: Path, codec:
 
     shown = [float(time * steady) for time in times(path)]
     assert shown == pytest.approx([0, 1, 2, 3], abs=0.001)
+
+
+def test_frames_too_small_for_av1_are_refused(tmp_path: Path) -> None:
+    # On some of them SVT-AV1 hangs; these it would take.
+    with pytest.raises(OutputError, match="libsvtav1 takes no frames of 62x48, but of 64 pixels or more each way"):
+        VideoWriter(tmp_path / "o.mp4", VideoInfo(62, 47, Fraction(25), Fraction(1, 25)), None, Encoding("av1"))
 
 
 def test_what_an_encoder_does_not_take_is_said_with_a_way_out(tmp_path: Path) -> None:

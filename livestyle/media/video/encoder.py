@@ -12,6 +12,7 @@ from av.codec.context import Flags
 from av.format import ContainerFormat
 from av.format import Flags as FormatFlags
 
+from livestyle.errors import OutputError
 from livestyle.media.frames import BgrImage
 
 from .animation import UNITS, Palettes
@@ -23,6 +24,8 @@ _MOST = 2**31 - 1
 _FINEST = 1_000_000
 _HIGHEST_RATE = {"libsvtav1": 240}
 """Frames per second, by encoder, above which it does not open; time base and timestamps may be finer."""
+_LEAST_SIDE = {"libsvtav1": 64}
+"""Pixels, by encoder; SVT-AV1 may wait for itself for ever on narrower frames."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class EncoderSetup:
 
         Raises:
             InputError: the quality is out of the codec's range.
-            OutputError: this PyAV does not have the encoder, or no hardware encoder opens.
+            OutputError: this PyAV does not have the encoder, no hardware encoder opens, or it takes no such small frames.
         """
         encoding = encoding.within(container)
         width, height = info.width, info.height
@@ -66,6 +69,12 @@ class EncoderSetup:
         # ProRes has no field for the range: it is always limited.
         colors = replace(info.colors, range=1) if encoding.codec == "prores" else info.colors
         encoder = find_encoder(container, encoding, width, height)
+        if min(width, height) < (least := _LEAST_SIDE.get(encoder.name, 0)):
+            raise OutputError(
+                f"{encoder.name} takes no frames of {width}x{height}, but of {least} pixels or more each way: "
+                "choose another codec or size",
+                setting=("codec", "size"),
+            )
         time_base = UNITS.get(container, _unit(info.time_base, info.rate))
         codec = None if container in ANIMATIONS else encoding.codec
         return cls(container, codec, encoder, width, height, info.rate, time_base, info.aspect, colors)

@@ -201,6 +201,9 @@ class VideoReader(VideoSource):
         if first is None:
             raise InputError(f"no frame of {self.path} can be decoded: the file is damaged")
         self._clock.rate = rate = Fraction(video.guessed_rate or video.average_rate or 25)
+        if container.format.name == "avi" and self._promised:
+            # Of one that was cut off, FFmpeg tells the duration of what is left.
+            self._promised = max(self._promised, self._count * base)
         begun = self._clock.at(first.frame.pts or 0)
         if container.format.name == "avi" or container.start_time is None or begun < 0:
             # AVI's clock counts frames, and FFmpeg adds the delay of B-frames; elementary streams have no clock. In
