@@ -60,7 +60,7 @@ class EncoderSetup:
 
         Raises:
             InputError: the quality is out of the codec's range.
-            OutputError: this PyAV does not have the encoder, no hardware encoder opens, or it takes no such small frames.
+            OutputError: this PyAV does not have the encoder, no hardware encoder opens, or the frames are too small.
         """
         encoding = encoding.within(container)
         width, height = info.width, info.height
