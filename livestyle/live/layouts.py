@@ -48,8 +48,8 @@ _NAMED = {
     # X11, the keypad last, first without Num Lock.
     0xFF08: "Backspace", 0xFF0D: "Enter", 0xFF1B: "Esc", 0xFF50: "Home", 0xFF51: "Left", 0xFF52: "Up", 0xFF53: "Right",
     0xFF54: "Down", 0xFF55: "PageUp", 0xFF56: "PageDown", 0xFF57: "End", 0xFF80: "Space", 0xFF8D: "Enter",
-    0xFF95: "Home", 0xFF96: "Left", 0xFF97: "Up", 0xFF98: "Right", 0xFF99: "Down", 0xFF9A: "PageUp", 0xFF9B: "PageDown", 0xFF9C: "End",
-    0xFFAB: "+", 0xFFAC: ",", 0xFFAD: "-", 0xFFAE: ".", 0xFFBD: "=",
+    0xFF95: "Home", 0xFF96: "Left", 0xFF97: "Up", 0xFF98: "Right", 0xFF99: "Down", 0xFF9A: "PageUp", 0xFF9B: "PageDown",
+    0xFF9C: "End", 0xFFAB: "+", 0xFFAC: ",", 0xFFAD: "-", 0xFFAE: ".", 0xFFBD: "=",
     **{0xFFB0 + digit: str(digit) for digit in range(10)}, **{0xFFBE + n: name for name, n in _F.items()},
     # macOS.
     0xF700: "Up", 0xF701: "Down", 0xF702: "Left", 0xF703: "Right", 0xF729: "Home", 0xF72B: "End", 0xF72C: "PageUp",
