@@ -281,7 +281,7 @@ def video(
     def find(library: StyleLibrary, text: str) -> Sequence[Style | Timeline]:
         return read_styles(library, text, crossfade)
 
-    with distribution_of(ray, ray_storage, device, run_in) as workers:
+    with distribution_of(ray, ray_storage, device, jobs, run_in) as workers:
         stylizer, library = load(model, device if workers is None else workers.own_device, jobs)
         looks = looks_of(library, style, look, opened, background, find)
         batch.run(stylizer, looks, progress=True, done=print_json if as_json else print_result, distribution=workers)
@@ -326,7 +326,7 @@ def image(
         one_style=not is_folder_of_styles(style),
         dry_run=dry_run,
     )
-    with distribution_of(ray, ray_storage, device) as workers:
+    with distribution_of(ray, ray_storage, device, jobs) as workers:
         stylizer, library = load(model, device if workers is None else workers.own_device, jobs)
         looks = looks_of(library, style, look, opened, background)
         batch.run(stylizer, looks, progress=True, done=print_json if as_json else print_result, distribution=workers)

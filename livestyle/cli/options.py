@@ -38,7 +38,7 @@ DeviceOption = Annotated[
     str,
     typer.Option(
         help="auto, cpu, cpu-float32 (slower; nothing is rounded to 8 bits), cuda, tensorrt-rtx, webgpu, openvino or "
-        "coreml. None of them becomes the CPU in silence."
+        "coreml. None of them becomes the CPU in silence. cuda:1 is the second GPU, cuda:0,cuda:1 a process on each."
     ),
 ]
 ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite, full), or a model folder.")]

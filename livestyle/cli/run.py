@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from livestyle.jobs.distributed import Distribution
     from livestyle.media.mask import Mask
     from livestyle.render.look import Look
+    from livestyle.scheduling.scheduler import Scheduler
     from livestyle.styles.library import Style, StyleLibrary
     from livestyle.styles.timeline import Timeline
 
@@ -87,25 +88,38 @@ def open_mask(mask: Path | None, background: str | None) -> Mask | None:
 
 @contextmanager
 def distribution_of(
-    ray: str | None, storage: str | None, device: str, run_in: int | None = None
+    ray: str | None, storage: str | None, device: str, jobs: int, run_in: int | None = None
 ) -> Iterator[Distribution | None]:
-    """Context manager of the workers that ``--ray`` names; None where it is not given.
+    """Context manager of the workers that ``--ray`` names, or of one process for each of several devices; else None.
 
     Raises:
-        InputError: an option belongs to ``--ray``, which is not given.
+        InputError: an option belongs to several workers, and there is one.
         WorkerError: there is no such cluster.
     """
-    if ray is None:
+    devices = [name.strip() for name in device.split(",")]
+    if ray is None and len(devices) == 1:
         if storage is not None or run_in is not None:
-            raise InputError("storage and a run-in are those of a cluster, and none is named", setting="ray")
+            raise InputError("storage and a run-in are those of several workers, and there is one", setting="ray")
         yield None
         return
+    from livestyle.engine.devices import default_threads
     from livestyle.jobs.distributed import Distribution
+    from livestyle.scheduling.processes import Processes
     from livestyle.scheduling.ray_cluster import RayCluster
 
-    with RayCluster(ray, device) as cluster:
-        print(f"{cluster.workers} workers, {cluster.threads} CPUs each", file=sys.stderr, flush=True)
-        yield Distribution(cluster, device, storage, **({} if run_in is None else {"run_in": run_in}))
+    scheduler: Scheduler
+    if ray is None:
+        count = max(jobs, len(devices))
+        threads = max(1, default_threads() // count)
+        scheduler, text = Processes(count, threads, devices), f"{count} processes on {', '.join(devices)}"
+    elif len(devices) > 1:
+        raise InputError("a Ray cluster shares its devices out by itself: name one", setting="device")
+    else:
+        scheduler = cluster = RayCluster(ray, device)
+        text = f"{cluster.workers} workers of {cluster.threads} CPU{'s' if cluster.threads > 1 else ''} each"
+    with scheduler:
+        print(text, file=sys.stderr, flush=True)
+        yield Distribution(scheduler, devices[0], storage, **({} if run_in is None else {"run_in": run_in}))
 
 
 def is_folder_of_styles(style: str | None) -> bool:

@@ -44,7 +44,7 @@ class Device:
     """Device on which a session was found to start.
 
     Attributes:
-        kind: ``cpu``, ``cuda`` or one of `PLUGINS`.
+        kind: ``cpu``, ``cuda``, ``cuda:1`` and so on, or one of `PLUGINS`.
         text: description for people, one line.
         exact: whether the CPU runs the float32 network even where the model has an 8-bit one.
     """
@@ -59,9 +59,21 @@ class Device:
         return CPU_FLOAT32 if self.exact else self.kind
 
 
-def buffer_device(kind: str) -> str:
-    """Where the inputs and outputs of sessions on a kind of device are; plug-ins copy those of the CPU themselves."""
-    return "cuda" if kind == "cuda" else "cpu"
+def cuda_index(kind: str) -> int | None:
+    """Number of the GPU of ``cuda`` (0) or ``cuda:N``; None of another kind of device."""
+    name, _, number = kind.partition(":")
+    if name != "cuda" or not ((number.isascii() and number.isdigit() and len(number) < 4) or kind == "cuda"):
+        return None
+    return int(number or 0)
+
+
+def buffer_device(kind: str) -> tuple[str, int]:
+    """Where the inputs and outputs of sessions on a kind of device are: its name and number for onnxruntime.
+
+    Plug-ins copy those of the CPU themselves.
+    """
+    index = cuda_index(kind)
+    return ("cpu", 0) if index is None else ("cuda", index)
 
 
 def has_nvidia_driver() -> bool:
@@ -89,7 +101,7 @@ def session_options(
     options = ort.SessionOptions()
     # Fatal only: the exception says what went wrong, and once is enough.
     options.log_severity_level = 4
-    if kind == "cuda":
+    if cuda_index(kind) is not None:
         # onnxruntime otherwise falls back to the CPU for the whole network, with a warning on stderr only.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     elif kind in PLUGINS:
@@ -124,8 +136,10 @@ def session_providers(kind: str) -> list[Any] | None:
     if kind in PLUGINS:
         plugin = PLUGINS[kind]
         return None if plugin.module else [(plugin.provider, dict(plugin.options))]
-    if kind == "cuda":
-        return [("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"})]
+    index = cuda_index(kind)
+    if index is not None:
+        options = {"device_id": str(index), "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"}
+        return [("CUDAExecutionProvider", options)]
     return ["CPUExecutionProvider"]
 
 
@@ -140,7 +154,7 @@ def create_session(
 
     Args:
         path: of the ONNX file.
-        kind: ``cpu``, ``cuda`` or one of `PLUGINS`.
+        kind: ``cpu``, ``cuda``, ``cuda:N`` or one of `PLUGINS`.
         threads: of the CPU; None is `default_threads`.
         shape: N, H and W of the frames, where they are fixed. All but the CPU need them: shape arithmetic, which
             onnxruntime places on the CPU, is then folded into constants when the session is created.
@@ -154,7 +168,7 @@ def create_session(
     import onnxruntime as ort
 
     check_network(path)
-    if kind == "cuda":
+    if cuda_index(kind) is not None:
         preload_cuda()
     # Providers log missing libraries on stderr before the session's own log level applies.
     ort.set_default_logger_severity(4)
@@ -172,11 +186,11 @@ def create_session(
             if "fallback to CPU EP has been explicitly disabled" in reason:
                 reason = "it would leave part of the network to the CPU"
             raise failure(PLUGINS[kind], reason) from error
-        if kind != "cuda":
+        if cuda_index(kind) is None:
             raise ModelError(f"{path} cannot be run ({reason}): copy or export the model again") from error
         if "fallback to CPU EP has been explicitly disabled" in reason:
             reason = "its CUDA or cuDNN libraries are missing or too old"
-        raise DeviceError(f"cuda does not start ({reason}): {CUDA_HINT}", setting="device") from error
+        raise DeviceError(f"{kind} does not start ({reason}): {CUDA_HINT}", setting="device") from error
     finally:
         ort.set_default_logger_severity(2)
     return session
@@ -196,8 +210,8 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
     """Device for a name; all but the CPU are probed by starting a session, and plug-ins by painting a frame too.
 
     Args:
-        name: one of `DEVICES`; ``auto`` is CUDA where it starts, else the first plug-in that is installed and starts,
-            else the CPU.
+        name: one of `DEVICES`, or ``cuda:1`` and so on for other GPUs than the first; ``auto`` is CUDA where it starts,
+            else the first plug-in that is installed and starts, else the CPU.
         probe: path of a network to start on the device.
         threads: of the CPU; None is `default_threads`.
         has_int8: whether the model has a network of 8-bit integers, for the description.
@@ -206,7 +220,8 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
         DeviceError: there is no such name; or another device than the CPU was asked for and does not start (no silent
             fallback).
     """
-    if name not in DEVICES:
+    is_cuda = cuda_index(name) is not None
+    if name not in DEVICES and not is_cuda:
         raise DeviceError(f"there is no device {name!r}: choose {', '.join(DEVICES)}")
     if name in PLUGINS:
         return _plugin_device(name, probe, threads)
@@ -219,9 +234,9 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
     if name == "cpu":
         return Device("cpu", f"{cpu_text} (as asked)")
     try:
-        return _cuda_device(probe)
+        return _cuda_device(name if is_cuda else "cuda", probe)
     except DeviceError as error:
-        if name == "cuda":
+        if is_cuda:
             raise
         reasons = [str(error) if has_nvidia_driver() else "no NVIDIA driver found"]
     for plugin in PLUGINS.values():
@@ -234,11 +249,12 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
     return Device("cpu", f"{cpu_text} ({'; '.join(reasons)})")
 
 
-def _cuda_device(probe: Path) -> Device:
+def _cuda_device(kind: str, probe: Path) -> Device:
     if not has_nvidia_driver():
-        raise DeviceError(f"cuda does not start (no NVIDIA driver found): {CUDA_HINT}", setting="device")
-    create_session(probe, "cuda", shape=(1, MINIMUM_SIDE, MINIMUM_SIDE))
-    return Device("cuda", "CUDA, float16 networks with float32 statistics")
+        raise DeviceError(f"{kind} does not start (no NVIDIA driver found): {CUDA_HINT}", setting="device")
+    create_session(probe, kind, shape=(1, MINIMUM_SIDE, MINIMUM_SIDE))
+    which = f" GPU {kind.partition(':')[2]}" if ":" in kind else ""
+    return Device(kind, f"CUDA{which}, float16 networks with float32 statistics")
 
 
 def _plugin_device(name: str, probe: Path, threads: int | None) -> Device:

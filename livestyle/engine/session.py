@@ -155,7 +155,9 @@ class NetworkSession:
 class _Binding:
     """I/O binding of a session to buffers that stay on the device, for frames of one shape."""
 
-    def __init__(self, session: Any, device: str, shape: tuple[int, ...], lengths: dict[str, list[int]]) -> None:
+    def __init__(
+        self, session: Any, device: tuple[str, int], shape: tuple[int, ...], lengths: dict[str, list[int]]
+    ) -> None:
         import onnxruntime as ort
 
         self._session = session
@@ -175,7 +177,7 @@ class _Binding:
         # Of the 8-bit network more are there, and cost nothing where nobody asks for them.
         outputs = ["stylized", "next_content_state"]
         self._buffers: dict[str, Any] = {
-            name: ort.OrtValue.ortvalue_from_shape_and_type(*sizes[name], device, 0) for name in (*inputs, *outputs)
+            name: ort.OrtValue.ortvalue_from_shape_and_type(*sizes[name], *device) for name in (*inputs, *outputs)
         }
         self._binding = session.io_binding()
         for name in inputs:

@@ -88,9 +88,8 @@ class Distribution:
     def program(self, stylizer: Stylizer) -> Program:
         """What all workers must have: that of a stylizer here, but for the device."""
         program = Program.of(stylizer)
-        if self.device in ("auto", program.device):
-            return program
-        return program._replace(device=self.device, form="computed")
+        device = self.device.partition(":")[0]
+        return program if device in ("auto", program.device) else program._replace(device=device, form="computed")
 
 
 def run_distributed(

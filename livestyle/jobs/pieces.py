@@ -139,7 +139,9 @@ class Program(NamedTuple):
     @classmethod
     def of(cls, stylizer: Stylizer) -> Program:
         """That of a stylizer in this process."""
-        return cls(versions(), stylizer.model.manifest.files, stylizer.device.name, stylizer.form)
+        # Which of several GPUs makes no difference.
+        device = stylizer.device.name.partition(":")[0]
+        return cls(versions(), stylizer.model.manifest.files, device, stylizer.form)
 
 
 def versions() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from livestyle import Stylizer
-from livestyle.engine.devices import has_nvidia_driver, session_options, session_providers
+from livestyle.engine.devices import buffer_device, has_nvidia_driver, session_options, session_providers
 from livestyle.errors import DeviceError
 
 
@@ -43,6 +43,17 @@ def test_cuda_where_it_does_not_start_is_an_error_that_says_what_to_install() ->
 @pytest.mark.skipif(has_nvidia_driver(), reason="CUDA may start here")
 def test_auto_says_why_it_is_the_cpu() -> None:
     assert "no NVIDIA driver found" in Stylizer().device.text
+
+
+def test_another_gpu_is_asked_for_by_its_number() -> None:
+    assert session_providers("cuda:1")[0][1]["device_id"] == "1"  # type: ignore[index]
+    assert buffer_device("cuda:1") == ("cuda", 1)
+
+
+@pytest.mark.parametrize("name", ["cuda:", "cuda:x", "cuda:-1", "cuda:12345", "cpu:1"])
+def test_a_number_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(DeviceError, match="there is no device"):
+        Stylizer(device=name)
 
 
 def test_cuda_is_asked_for_without_any_fall_back() -> None:

@@ -14,6 +14,9 @@ import pytest
 from livestyle.errors import InputError
 from livestyle.scheduling.processes import Processes
 from livestyle.scheduling.scheduler import Place, WorkerError
+from tests.batches import H264, lavfi
+from tests.ffmpeg import Make, packets
+from tests.program import IDENTITY, livestyle
 
 
 def double(shared: int, task: int, place: Place) -> tuple[int, str]:
@@ -80,3 +83,11 @@ def test_a_run_that_is_cancelled_ends_before_its_tasks() -> None:
     cancelled.set()
     with Processes(1, 1) as processes, pytest.raises(KeyboardInterrupt):
         run(processes, sleep, None, [30.0], cancelled)
+
+
+def test_a_film_is_painted_by_a_process_on_each_device(make: Make, tmp_path: Path) -> None:
+    source = make("film.mp4", *lavfi(700, "100"), *H264, "-g", "50")
+    done = livestyle("video", source, "-o", tmp_path / "out.mp4", "--model", IDENTITY, "--device", "cpu, cpu")
+    assert done.returncode == 0, done.stderr
+    assert "2 processes on cpu, cpu" in done.stderr
+    assert len(packets(tmp_path / "out.mp4")) == 700
