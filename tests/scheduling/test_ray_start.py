@@ -57,7 +57,8 @@ def begin(source: Path, target: Path, ray: str, address: str, *more: str) -> sub
 def test_a_client_of_the_cluster_paints_a_film(addresses: tuple[str, str], make: Make, tmp_path: Path) -> None:
     source = make("film.mp4", *lavfi(60), *H264)
     program = begin(source, tmp_path / "out.mp4", addresses[1], addresses[0])
-    assert program.wait(300) == 0, program.communicate()
+    _, err = program.communicate(timeout=300)
+    assert program.returncode == 0, err
     assert len(packets(tmp_path / "out.mp4")) == 60
 
 
@@ -71,7 +72,7 @@ def test_a_film_whose_driver_was_killed_goes_on(addresses: tuple[str, str], make
         assert time.monotonic() < deadline
         time.sleep(0.05)
     program.send_signal(signal.SIGKILL)
-    program.wait()
+    program.communicate()
     kept = len(list(store.glob("*.packets")))
     assert 0 < kept < 4
 
