@@ -24,6 +24,10 @@ LONGEST_NAME = 255
 MOST_TEXT_BYTES = 1 << 20
 """Size limit of a file of settings, of a manifest and of other text that a program keeps."""
 
+_ZIP_TAIL = 65557
+"""Bytes at the end of an archive, within which its table of contents is said."""
+_ZIP_ENTRY = 1024
+"""Bytes of an entry of that table, about, with its name."""
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -112,6 +116,33 @@ def read_json(path: Path, limit: int = MOST_TEXT_BYTES) -> Any:
     return parse_json(read_regular(path, limit))
 
 
+@contextmanager
+def open_archive(path: Path, limit: int, members: int) -> Iterator[zipfile.ZipFile]:
+    """Context manager for a zip archive to read, whose table of contents is small.
+
+    Args:
+        path: of the file.
+        limit: size in bytes that is still taken.
+        members: that it has at most; what has many more is refused before they are listed.
+
+    Raises:
+        OSError: as of `open_regular`.
+        zipfile.BadZipFile: it is no archive, or one of too many members.
+    """
+    with open_regular(path, limit) as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - _ZIP_TAIL))
+        tail = file.read(_ZIP_TAIL)
+        at = tail.rfind(b"PK\5\6")
+        # zipfile reads the whole table; an archive of ZIP64 says the size of its table elsewhere.
+        size = int.from_bytes(tail[at + 12 : at + 16], "little")
+        if at < 0 or size > members * _ZIP_ENTRY or b"PK\6\7" in tail[max(0, at - 20) : at]:
+            raise zipfile.BadZipFile("no archive, or one of too many members")
+        file.seek(0)
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+
+
 def read_stored(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """A member of an archive, stored or deflated, of at most ``limit`` bytes once it is unpacked.
 
@@ -122,7 +153,8 @@ def read_stored(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """
     entry = archive.getinfo(name)
     # Zip bombs: only stored and deflated members honour the read limit; a header may lie about the size.
-    if entry.file_size > limit or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    sizes = max(entry.file_size, entry.compress_size - _ZIP_ENTRY)
+    if sizes > limit or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is too large, or of another compression")
     with archive.open(entry) as member:
         data = member.read(limit + 1)

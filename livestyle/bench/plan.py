@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from livestyle.engine.model import DEFAULT_MODEL
 from livestyle.errors import InputError
+from livestyle.limits import LIMITS, check
 
 WARM_UP = 20
 """Frames before the first one that counts."""
@@ -56,10 +57,8 @@ class Plan:
     seconds: float = SECONDS
 
     def __post_init__(self) -> None:
-        if self.threads is not None and not 1 <= self.threads <= 1024:
-            raise InputError(f"the number of threads is between 1 and 1024, not {self.threads}")
-        # NaN compares as false, and is refused by that.
-        if not 0 < self.seconds <= 3600:
-            raise InputError(f"the seconds of a candidate are above 0 and up to 3600, not {self.seconds:g}")
+        if self.threads is not None:
+            check("threads", self.threads, f"the number of threads is between 1 and {LIMITS['threads'].high}")
+        check("seconds", self.seconds, "the seconds of a candidate are above 0 and up to 3600")
         if self.peers and Scope.ENGINE not in self.scopes:
             raise InputError("peers are measured as engines only: measure the engine too, or leave the peers out")

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from livestyle.errors import InputError
+from livestyle.files import read_json
 from livestyle.results import write_result
 
 from .machine import Machine
 
+T = TypeVar("T")
+
+MOST_BYTES = 16 << 20
+"""Size limit of a JSON file."""
+_KINDS = {"str": str, "int": int, "float": (int, float), "float | None": (int, float, type(None))}
 FORMAT = 1
 """Version of the JSON file; no other one is read."""
 TITLES = {
@@ -132,17 +139,40 @@ class Report:
             InputError: it cannot be read, or is no report of this version.
         """
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            content: dict[str, Any] = read_json(path, MOST_BYTES)
             if content.pop("format") != FORMAT:
                 raise ValueError("it is of another version")
             machine = {**content.pop("machine")}
+            instructions = tuple(map(str, machine.pop("instructions")))
+            ceilings = {str(name): rate for name, rate in content.pop("ceilings").items()}
+            if not all(isinstance(rate, int | float) and 0 < rate < inf for rate in ceilings.values()):
+                raise ValueError("its ceilings are no rates")
             return cls(
-                machine=Machine(**{**machine, "instructions": tuple(machine["instructions"])}),
-                settings=Settings(**content.pop("settings")),
-                measurements=[Measurement(**values) for values in content.pop("measurements")],
-                **content,
+                machine=_checked(Machine, {**machine, "instructions": instructions}),
+                settings=_checked(Settings, content.pop("settings")),
+                measurements=[_checked(Measurement, values) for values in content.pop("measurements")],
+                ceilings=ceilings,
+                **{name: str(content.pop(name)) for name in ("date", "livestyle", "onnxruntime")},
             )
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror or error}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is no result of livestyle bench that can be read ({error})") from error
+
+
+def _checked(kind: type[T], values: dict[str, Any]) -> T:
+    """An object of a dataclass, whose numbers are above 0 and finite where they are times or rates.
+
+    Raises:
+        ValueError, TypeError: a value is of another type, or out of range.
+    """
+    for name, hint in get_type_hints(kind).items():
+        value = values.get(name)
+        fits: Any = _KINDS.get(hint.__name__ if isinstance(hint, type) else str(hint))
+        if fits is not None and (not isinstance(value, fits) or isinstance(value, bool)):
+            raise ValueError(f"{name} is of another type")
+        if hint is float and isinstance(value, int | float) and not 0 <= value < inf:
+            raise ValueError(f"{name} is out of range")
+        if name in ("p50", "frames_per_second") and not value:
+            raise ValueError(f"{name} is out of range")
+    return kind(**values)

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from livestyle.errors import InputError
+from livestyle.text import escaped
 
 from .report import TITLES
 
@@ -28,9 +30,9 @@ def print_report(report: Report) -> None:
         for each in rows:
             times = (each.p10, each.p50, each.p90, each.p99, each.frames_per_second)
             table.add_row(
-                each.candidate,
-                each.network,
-                each.size,
+                _plain(each.candidate),
+                _plain(each.network),
+                _plain(each.size),
                 *(f"{value:.1f}" for value in times),
                 "" if each.peak_mib is None else f"{each.peak_mib:.0f}",
                 "" if each.share is None else f"{each.share:.0%}",
@@ -40,10 +42,12 @@ def print_report(report: Report) -> None:
     if report.ceilings:
         rates = ", ".join(f"{rate:.0f} GMAC/s in {precision}" for precision, rate in report.ceilings.items())
         print(f"share: of the machine's ceiling in one large matrix product: {rates}")
-    print(report.machine.text)
-    print(report.text)
+    print(escaped(report.machine.text))
+    print(escaped(report.text))
     if report.machine.is_busy:
-        print(f"the machine was busy before the run (load {report.machine.load}): compare within this run only")
+        print(
+            f"the machine was busy before the run (load {escaped(report.machine.load)}): compare within this run only"
+        )
 
 
 def print_comparison(first: Report, second: Report, names: tuple[str, str]) -> None:
@@ -67,7 +71,7 @@ def print_comparison(first: Report, second: Report, names: tuple[str, str]) -> N
             table.add_row(*_compared(before[each.key], each))
         console.print(table)
     for letter, name, report in zip("AB", names, (first, second), strict=True):
-        print(f"{letter}: {name}, {report.text}, load {report.machine.load}")
+        print(escaped(f"{letter}: {name}, {report.text}, load {report.machine.load}"))
     for precision, ceiling in first.ceilings.items():
         if precision in second.ceilings:
             print(f"the machine's ceiling in {precision}, B/A: {second.ceilings[precision] / ceiling:.2f}")
@@ -93,7 +97,7 @@ def check_comparable(first: Report, second: Report, names: tuple[str, str]) -> N
 
 def _compared(first: Measurement, second: Measurement) -> list[str]:
     networks = dict.fromkeys((first.network, second.network))
-    row = [second.candidate, " / ".join(networks), second.size]
+    row = [_plain(second.candidate), _plain(" / ".join(networks)), _plain(second.size)]
     row += [f"{first.p50:.1f}", f"{second.p50:.1f}", f"{first.p50 / second.p50:.2f}"]
     row.append(f"{second.frames_per_second / first.frames_per_second:.2f}")
     if first.peak_mib is None or second.peak_mib is None:
@@ -119,6 +123,11 @@ def _table(scope: str, *names: str) -> Table:
 def _add_numbers(table: Table, *names: str) -> None:
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
+
+
+def _plain(text: object) -> str:
+    """Text of a report for a cell, whose markup and control characters are of a stranger."""
+    return escape(escaped(text))
 
 
 def _console() -> Console:

@@ -14,6 +14,8 @@ import typer
 
 from livestyle import __version__
 from livestyle.errors import LivestyleError
+from livestyle.memory import is_memory_error
+from livestyle.text import escaped
 
 from .bench import bench
 from .doctor import doctor
@@ -376,8 +378,9 @@ def _options_for(settings: Sequence[str], arguments: Sequence[str]) -> str:
 class _WithOptions(logging.Formatter):
     """Formatter of warnings; those that carry ``settings`` get the options of these names."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record) + _options_for(getattr(record, "settings", ()), sys.argv[1:])
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        text = escaped(super().formatMessage(record))
+        return text + _options_for(getattr(record, "settings", ()), sys.argv[1:])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -390,10 +393,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(arguments, prog_name="livestyle")
     except LivestyleError as error:
         options = _options_for(error.settings, sys.argv[1:] if arguments is None else arguments)
-        print(f"error: {error}{options}", file=sys.stderr)
+        print(f"error: {escaped(error)}{options}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if not is_memory_error(error):
+            raise
+        text = "there is not enough memory for this: take smaller pictures or a smaller size, or fewer jobs at a time"
+        print(f"error: {text}", file=sys.stderr)
+        return 1
     except SystemExit as end:
         # Typer ends by it, always with a number.
         return end.code if isinstance(end.code, int) else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import InputError
+from livestyle.text import escaped
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
@@ -29,7 +30,8 @@ def load(model: str | None, device: str, workers: int = 1) -> tuple[Stylizer, St
 
     stylizer = Stylizer(model, device)
     shared = f", shared by up to {workers} jobs" if workers > 1 else ""
-    print(f"{stylizer.device.text}{shared}; model {stylizer.model.manifest.name}", file=sys.stderr, flush=True)
+    text = f"{stylizer.device.text}{shared}; model {stylizer.model.manifest.name}"
+    print(escaped(text), file=sys.stderr, flush=True)
     return stylizer, StyleLibrary(stylizer)
 
 

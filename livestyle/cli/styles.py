@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from livestyle.text import escaped
+
 from .options import BackgroundOption, DeviceOption, ForceOption, MaskOption, ModelOption, check_look, look_options
 from .run import load, open_mask
 
@@ -37,7 +39,7 @@ def list_styles(
         print(json.dumps(rows, indent=2))
         return
     for name in names:
-        print(f"{name}\t{'own' if name in own else loaded.manifest.name}")
+        print(f"{escaped(name)}\t{'own' if name in own else loaded.manifest.name}")
 
 
 @styles_app.command()
@@ -83,7 +85,9 @@ def preview(
     shown = track(styles, "painting", console=console, transient=True, disable=not console.is_terminal)
     sheet = contact_sheet(image, picture.name, shown, first, stylizer)
     written = write_result(output, encode_image(output, sheet), replace=force)
-    print(f"{written}: {sheet.shape[1]}x{sheet.shape[0]}, {len(styles)} style{'s' if len(styles) != 1 else ''}")
+    print(
+        f"{escaped(written)}: {sheet.shape[1]}x{sheet.shape[0]}, {len(styles)} style{'s' if len(styles) != 1 else ''}"
+    )
 
 
 @styles_app.command()
@@ -135,7 +139,7 @@ def remove(
     from livestyle.styles.presets import PresetFolder
 
     PresetFolder().remove(names)
-    print(f"removed {', '.join(names)}")
+    print(f"removed {escaped(', '.join(names))}")
 
 
 @styles_app.command("export")
@@ -155,11 +159,12 @@ def export_presets(
     check_taken([output], [], force)
     folder = PresetFolder()
     path, written = folder.write_file(names or [], output, replace=force)
-    print(f"{path}: {', '.join(written)}")
+    print(escaped(f"{path}: {', '.join(written)}"))
     images = folder.images()
     refined = [name for name in written if name in images and refined_path(images[name]).is_file()]
     if refined:
-        print(f"warning: the pictures are in it, what was refined is not: {', '.join(refined)}", file=sys.stderr)
+        text = f"warning: the pictures are in it, what was refined is not: {', '.join(refined)}"
+        print(escaped(text), file=sys.stderr)
 
 
 @styles_app.command("import")
@@ -189,4 +194,4 @@ def _say_ready(library: StyleLibrary, names: list[str]) -> None:
     """Encode new presets now, so that nobody waits for it in front of a camera."""
     for name in names:
         library.find(name)
-        print(f"added {name}")
+        print(f"added {escaped(name)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from livestyle.errors import LivestyleError, StyleError
-from livestyle.files import atomic_write
+from livestyle.files import atomic_write, read_json, read_regular
 
 from .finding import Finding, Section, State
 from .log import captured_warnings
@@ -103,7 +102,7 @@ def _entries(folder: Path) -> Finding:
     name = "cached styles"
     entries, size, damaged = 0, 0, list[Path]()
     try:
-        for path in islice(folder.glob("*.npy"), MOST_ENTRIES):
+        for path in islice(folder.glob("*.f32"), MOST_ENTRIES):
             entries += 1
             with suppress(OSError):
                 size += path.stat().st_size
@@ -127,20 +126,17 @@ def _is_entry(path: Path) -> bool:
     import numpy as np
 
     try:
-        # Neither a pipe, which would block, nor a file that fills the memory.
-        if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            return False
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        values = np.frombuffer(read_regular(path, MOST_BYTES), "<f4")
+    except (OSError, ValueError):
         return False
-    return values.ndim == 1 and values.dtype == np.float32 and bool(np.isfinite(values).all())
+    return values.size > 0 and bool(np.isfinite(values).all())
 
 
 def _forms(path: Path) -> Finding:
     name = "measured forms"
     figures: dict[str, object] = {"path": str(path)}
     try:
-        known = json.loads(path.read_text("utf-8"))
+        known = read_json(path)
         fine = isinstance(known, dict) and all(isinstance(value, int | float) for value in known.values())
     except (FileNotFoundError, NotADirectoryError):
         return Finding(Section.STORAGE, name, State.OK, f"none kept yet; they will be in {path}", figures=figures)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import DeviceError, ModelError, first_line
+from livestyle.limits import shown
 
 from .model import MINIMUM_SIDE
 from .network_file import check_network
@@ -222,7 +223,7 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
     """
     is_cuda = cuda_index(name) is not None
     if name not in DEVICES and not is_cuda:
-        raise DeviceError(f"there is no device {name!r}: choose {', '.join(DEVICES)}")
+        raise DeviceError(f"there is no device {shown(name)}: choose {', '.join(DEVICES)}")
     if name in PLUGINS:
         return _plugin_device(name, probe, threads)
     count = threads or default_threads()

@@ -15,11 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
-from livestyle.files import atomic_write
+from livestyle.files import atomic_write, read_json
 
 ROUNDS = 7
 """Least number of timed runs of each form, after one that is not counted."""
 MAX_ROUNDS = 40
+MOST_SPEEDUP = 100.0
+"""What is kept beyond it was not measured."""
 SECONDS = 0.7
 """How long runs are repeated: on a busy machine some fall into a quiet moment."""
 
@@ -51,10 +53,10 @@ def cpu_name() -> str:
 def remembered_speedup(key: str) -> float | None:
     """How many times as fast the constant form was when it was measured; None where it was not."""
     try:
-        found = json.loads(form_cache().read_text("utf-8"))[key]
-        return float(found)
-    except (OSError, ValueError, KeyError, TypeError):
+        found = float(read_json(form_cache())[key])
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError):
         return None
+    return found if 0 < found < MOST_SPEEDUP else None
 
 
 def remember_speedup(key: str, speedup: float) -> None:
@@ -62,7 +64,7 @@ def remember_speedup(key: str, speedup: float) -> None:
     path = form_cache()
     with suppress(OSError):
         try:
-            known = json.loads(path.read_text("utf-8"))
+            known = read_json(path)
         except (OSError, ValueError):
             known = {}
         if not isinstance(known, dict):

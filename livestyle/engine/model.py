@@ -26,12 +26,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import ModelError
 from livestyle.files import open_regular, read_json
+from livestyle.limits import shown
 
 from .network_file import MOST_BYTES
 
@@ -189,11 +191,13 @@ def find_model(folder: str | Path | None = None) -> Path:
     """
     shipped = package_folder("weights")
     for candidate in (shipped / (folder or DEFAULT_MODEL), *([Path(folder)] if folder else [])):
-        if (candidate / MANIFEST).is_file():
-            return candidate
+        # A name may be too long for the file system.
+        with suppress(OSError, ValueError):
+            if (candidate / MANIFEST).is_file():
+                return candidate
     names = sorted(p.parent.name for p in shipped.glob(f"*/{MANIFEST}"))
     raise ModelError(
-        f"there is no model {str(folder)!r}: give a folder with a {MANIFEST}, "
+        f"there is no model {shown(str(folder))}: give a folder with a {MANIFEST}, "
         f"or one of: {', '.join(names) or 'none ship'}"
     )
 

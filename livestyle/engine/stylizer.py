@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from livestyle.errors import InputError, ModelError, StyleError
+from livestyle.limits import LIMITS, Limit, check, shown
 
 from .constant import Rest
 from .contract import check_contract, encoding, explained_by
@@ -23,6 +24,7 @@ from .style import StyleStats, scale_style_image
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
 
+_STRENGTH = Limit(0, 1)
 WORTHWHILE_SPEEDUP = 1.05
 """Least ratio from which on the constant form is used."""
 
@@ -37,6 +39,7 @@ class Stylizer:
         threads: of the CPU; None takes all cores that this process may use.
 
     Raises:
+        InputError: the number of threads is out of range.
         ModelError: the model folder is missing or damaged.
         DeviceError: the device does not start.
 
@@ -47,6 +50,8 @@ class Stylizer:
     """
 
     def __init__(self, model: str | Path | None = None, device: str = "auto", threads: int | None = None) -> None:
+        if threads is not None:
+            check("threads", threads, f"the number of threads is between 1 and {LIMITS['threads'].high}")
         self.model = Model.load(model)
         self._threads = threads
         self.device: Device = choose_device(
@@ -321,8 +326,8 @@ class Stylizer:
 
 def check_strength(strength: float) -> None:
     """Raise an `InputError` for a strength that is not in 0..1."""
-    if not 0 <= strength <= 1:
-        raise InputError(f"strength is between 0 and 1, not {strength}")
+    if not _STRENGTH.takes(strength):
+        raise InputError(f"strength is between 0 and 1, not {shown(strength)}")
 
 
 def check_image(image: np.ndarray, what: str, batch: bool = False) -> None:

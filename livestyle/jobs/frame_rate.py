@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import floor
 
 from livestyle.errors import InputError
+from livestyle.limits import check, exact, shown
 from livestyle.media.frames import Frame
 
 
@@ -42,14 +43,13 @@ def parse_rate(text: str) -> Fraction:
         InputError: it is no frame rate.
     """
     try:
-        rate = Fraction(text.strip())
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"{text!r} is not a frame rate: give one such as 25 or 30000/1001") from None
+        rate = exact(text)
+    except ValueError:
+        raise InputError(f"{shown(text)} is not a frame rate: give one such as 25 or 30000/1001") from None
     check_rate(rate)
     return rate
 
 
 def check_rate(rate: Fraction) -> None:
     """Raise an `InputError` for a frame rate that is not above 0 and at most 1000."""
-    if not 0 < rate <= 1000:
-        raise InputError(f"a frame rate is above 0 and up to 1000, not {float(rate):g}")
+    check("fps", rate, "a frame rate is above 0 and up to 1000")

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from livestyle.engine.model import MINIMUM_SIDE
 from livestyle.errors import InputError
+from livestyle.limits import LIMITS, check, check_area, exact, shown
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.deinterlace import check_mode
 from livestyle.media.video.stdio import RawFormat
@@ -63,12 +64,15 @@ class VideoOptions:
         check_tone_map(self.tone_map)
         for name in ("fps", "start", "end"):
             self._make_exact(name)
-        if self.segment_frames < 1:
-            raise InputError(f"a segment has at least one frame, not {self.segment_frames}")
+        most = LIMITS["segment_frames"].high
+        check("segment_frames", self.segment_frames, f"a segment has at least one frame and at most {most}")
         if self.fps is not None:
             check_rate(self.fps)
-        if (self.start or 0) < 0:
-            raise InputError("a start is 0 seconds or more")
+        if self.video_track is not None:
+            check("video_track", self.video_track, "a video track is a number from 1 to 1000")
+        for name in ("start", "end"):
+            if getattr(self, name) is not None:
+                check(name, getattr(self, name), f"the {name} is between 0 and {LIMITS[name].high} seconds")
         if self.end is not None and self.end <= (self.start or 0):
             raise InputError(
                 f"the end at {float(self.end):g} s is not behind the start at {float(self.start or 0):g} s"
@@ -79,12 +83,17 @@ class VideoOptions:
         value = getattr(self, name)
         if value is not None:
             try:
-                object.__setattr__(self, name, Fraction(str(value)))
+                object.__setattr__(self, name, exact(value))
             except ValueError:
-                raise InputError(f"{name} is a number, not {value!r}") from None
+                raise InputError(f"{name} is a number, not {shown(value)}") from None
 
 
 def check_size(size: tuple[int, int] | None) -> None:
     """Raise an `InputError` for a size to fit in that is smaller than a frame of the network."""
-    if size is not None and min(size) < MINIMUM_SIDE:
+    if size is None:
+        return
+    if not isinstance(size, tuple | list) or len(size) != 2 or not check_area(*size):
+        most = LIMITS["side"].high
+        raise InputError(f"a size is width and height, {most} pixels at most each way, not {shown(size)}")
+    if min(size) < MINIMUM_SIDE:
         raise InputError(f"a size has {MINIMUM_SIDE} pixels or more each way, not {size[0]}x{size[1]}")

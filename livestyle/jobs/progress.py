@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from livestyle.text import escaped
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -48,7 +50,8 @@ class Display:
         if self._bars is None:
             yield lambda: None
             return
-        bars, task, keep = self._bars, self._bars.add_task(text, total=total, unit=unit), not self._one_of_many
+        task = self._bars.add_task(escaped(text), total=total, unit=unit)
+        bars, keep = self._bars, not self._one_of_many
         count = 0
 
         def advance() -> None:

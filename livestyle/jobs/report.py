@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from livestyle.errors import LivestyleError
 from livestyle.media.video.stdio import is_stdout
+from livestyle.text import escaped
 
 from .prefetch import StageLoad
 
@@ -92,7 +93,7 @@ class Result:
         )
 
     def __str__(self) -> str:
-        size = f"{self.path}: {self.width}x{self.height}"
+        size = f"{escaped(self.path)}: {self.width}x{self.height}"
         if self.load is None and self.frames == 1:
             return f"{size}, {self.seconds:.2f} s"
         frames = f"{self.frames} frame{'s' if self.frames != 1 else ''}"
@@ -138,7 +139,7 @@ class Plan(Result):
         lines = [f"{self.source} would become {self.path}: {self.width}x{self.height}{frames}"]
         parts = (("kept", self.kept), ("converted", self.converted), ("left out", self.left_out))
         lines += [f"  {name}: {', '.join(what)}" for name, what in parts if what]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        return "\n".join(escaped(line) for line in (*lines, *(f"  {note}" for note in self.notes)))
 
 
 @dataclass(frozen=True)

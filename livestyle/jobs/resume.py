@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from livestyle.errors import OutputError
-from livestyle.files import atomic_write, hidden_path
+from livestyle.files import atomic_write, hidden_path, open_archive, read_json, read_stored
 from livestyle.media.frames import BgrImage, FrameSource, VideoSink
 from livestyle.media.images.numbered import Numbered
 from livestyle.media.video.codecs import Encoding
@@ -25,15 +28,23 @@ from livestyle.media.video.files import open_writer
 from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.libav import av
 from livestyle.media.video.packets import read_packets, write_packets
+from livestyle.render.renderer import SNAPSHOT, Renderer
 
 from .paths import is_folder, is_there
 
+MOST_SNAPSHOT_BYTES = 4 << 30
+"""Size limit of a renderer's snapshot, which is that of a few frames."""
 SEGMENT_FRAMES = 250
 """Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
 
 
 _COMPLETE = "complete.json"
 """File in a store: size and time of the complete video."""
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, SyntaxError, MemoryError),
+    *(BadZipFile, zlib.error),
+)
+"""What zipfile and numpy raise for what is no snapshot."""
 
 
 class SegmentStore:
@@ -71,7 +82,7 @@ class SegmentStore:
         if not self.folder.is_dir():
             return
         try:
-            before = json.loads((self.folder / "job.json").read_text("utf-8"))
+            before = read_json(self.folder / "job.json")
             different = [name for name in self._job if before.get(name) != self._job[name]]
         except (OSError, ValueError, AttributeError) as error:
             raise self._damaged() from error
@@ -203,19 +214,20 @@ class SegmentStore:
         """
         try:
             yield from read_packets(self._packets(index))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise self._damaged() from error
 
-    def restore(self) -> dict[str, np.ndarray]:
-        """Snapshot of the renderer at the end of the last complete segment.
+    def restore(self, renderer: Renderer) -> None:
+        """Let a renderer be as it was at the end of the last complete segment.
 
         Raises:
             OutputError: the segment is damaged.
         """
         try:
-            with self._state(self.finished - 1).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            with open_archive(self._state(self.finished - 1), MOST_SNAPSHOT_BYTES, len(SNAPSHOT)) as archive:
+                snapshot = {name: _read_array(archive, f"{name}.npy") for name in SNAPSHOT if _has(archive, name)}
+            renderer.restore(snapshot)
+        except _UNREADABLE as error:
             raise self._damaged() from error
 
     def stop(self) -> None:
@@ -392,6 +404,24 @@ class _SegmentEncoder:
             self._store.finish(snapshot)
         self._index += 1
         self._encoder = self._kept = None
+
+
+def _has(archive: ZipFile, name: str) -> bool:
+    return f"{name}.npy" in archive.NameToInfo
+
+
+def _read_array(archive: ZipFile, name: str) -> np.ndarray:
+    """An array of a snapshot, whose header says no more than is there."""
+    file = BytesIO(read_stored(archive, name, MOST_SNAPSHOT_BYTES))
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"{name} is of another version")
+    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+    if kind.hasobject or math.prod(shape) * kind.itemsize != file.getbuffer().nbytes - file.tell():
+        raise ValueError(f"{name} is damaged")
+    file.seek(0)
+    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
 
 
 def store_folder(target: Path) -> Path:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from livestyle.engine.devices import default_threads
 from livestyle.errors import InputError, LivestyleError, first_line
+from livestyle.limits import LIMITS, check
+from livestyle.memory import is_memory_error
 
 from .progress import Display, shown_display
 from .report import Done, Failure, Outcome, Result, Skipped, style_name
@@ -140,7 +142,7 @@ def _outcomes(jobs: Sequence[Job], stylizer: Stylizer, workers: int, display: Di
 def _explained(source: Path, error: Exception) -> LivestyleError:
     """An unforeseen error of one job as an error of ours, with it as the cause."""
     log.debug("%s could not be painted", source, exc_info=error)
-    if isinstance(error, MemoryError):
+    if is_memory_error(error):
         text = f"there is not enough memory to paint {source}: take a smaller size, or fewer jobs at a time"
     else:
         reason = f"{type(error).__name__}: {first_line(error)}"
@@ -152,6 +154,5 @@ def _explained(source: Path, error: Exception) -> LivestyleError:
 
 def check_workers(workers: int) -> int:
     """The number of jobs that run at a time; raises an `InputError` for less than one."""
-    if workers < 1:
-        raise InputError(f"at least one job is done at a time, not {workers}")
+    check("jobs", workers, f"at least one job is done at a time, and {LIMITS['jobs'].high} are the most")
     return workers

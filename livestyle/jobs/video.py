@@ -143,7 +143,7 @@ class VideoJob:
             kept = 0 if store is None else store.finished * self.options.segment_frames
             renderer = Renderer(stylizer)
             if store is not None and store.finished:
-                renderer.restore(store.restore())
+                store.restore(renderer)
             clocks = [Stopwatch() for _ in range(3)]
             try:
                 with (

@@ -8,13 +8,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from livestyle.text import escaped
+
 
 def tell(text: str) -> None:
     """Print a line on stderr."""
     # What is told must not end the painting: the terminal may be gone, or the disk of the log be full.
     with suppress(OSError, ValueError):
         if sys.stderr is not None:
-            print(text, file=sys.stderr, flush=True)
+            print(escaped(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

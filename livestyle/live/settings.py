@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -12,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from livestyle.errors import InputError, OutputError
-from livestyle.files import atomic_write
+from livestyle.files import atomic_write, read_regular
+from livestyle.limits import LIMITS, LONGEST_TEXT, shown
 from livestyle.render.look import CHOICES, check_choice
 
+MOST_BYTES = 64 << 10
+"""Size limit of the file."""
 HEADER = "# What livestyle begins with. Saving writes this file anew: your lines stay, your comments do not.\n"
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class Settings:
         for key, (fits, what) in _RULES.items():
             value = getattr(self, key)
             if value is not None and not fits(value):
-                raise InputError(f"{key} is {what}, not {value!r}")
+                raise InputError(f"{key} is {what}, not {shown(value)}")
         object.__setattr__(self, "look", {name: check_choice(name, value) for name, value in self.look.items()})
 
     @classmethod
@@ -138,30 +140,21 @@ def save_settings(settings: Settings) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     try:
         # utf-8-sig: some editors on Windows write a byte order mark (BOM).
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(read_regular(path, MOST_BYTES).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise InputError(f"cannot read the settings {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the settings {path} are damaged ({error}): correct the file or delete it") from error
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= LONGEST_TEXT
 
 
 def _is_switch(value: Any) -> bool:
     return isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    # bool is a subclass of int.
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_not_negative(value: Any) -> bool:
-    return _is_number(value) and value >= 0
 
 
 def _is_size(value: Any) -> bool:
@@ -180,10 +173,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "mask": (_is_text, "the name of a picture"),
     "background": (_is_text, "a text"),
     "full_screen": (_is_switch, "true or false"),
-    "crossfade": (_is_not_negative, "a number of seconds, 0 or more"),
-    "cycle": (lambda value: _is_number(value) and value > 0, "a number of seconds, more than 0"),
+    "crossfade": (LIMITS["crossfade"].takes, "a number of seconds, 0 or more and a day at most"),
+    "cycle": (LIMITS["cycle"].takes, "a number of seconds, more than 0 and a day at most"),
     "size": (_is_size, 'width x height, 64 pixels or more each way, such as "640x360"'),
-    "fps": (_is_not_negative, "a number of frames a second, 0 or more"),
+    "fps": (LIMITS["held fps"].takes, "a number of frames a second, 0 to 1000"),
 }
 KEYS = frozenset(_RULES) | frozenset(CHOICES)
 """Keys of the file: fields of `Settings`, and of its look."""

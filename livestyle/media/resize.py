@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from livestyle.errors import InputError
+from livestyle.limits import LIMITS, check_area, shown
 
 if TYPE_CHECKING:
     from .frames import BgrImage
@@ -86,5 +87,13 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text.strip())
     if match is None or min(int(n) for n in match.groups()) < 64:
-        raise InputError(f"{text!r} is not a size: give width x height, 64 pixels or more each way, such as 640x360")
-    return int(match[1]), int(match[2])
+        raise InputError(
+            f"{shown(text)} is not a size: give width x height, 64 pixels or more each way, such as 640x360"
+        )
+    width, height = int(match[1]), int(match[2])
+    if not check_area(width, height):
+        raise InputError(
+            f"{text!r} is too large a size: {LIMITS['side'].high} pixels each way and {LIMITS['pixels'].high} in all "
+            "are the most"
+        )
+    return width, height

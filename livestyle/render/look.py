@@ -7,13 +7,14 @@ a field here, its effect in `livestyle.render.renderer`, and a key in `livestyle
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from fractions import Fraction
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol
 
 from livestyle.errors import InputError
+from livestyle.limits import shown
 
 from .color import ColorMode
 
@@ -61,10 +62,10 @@ class Choice:
 
     def check(self, value: Any) -> None:
         """Raise an `InputError` for a number out of range."""
-        # NaN compares as false, and is refused by that.
-        if not self.low <= value <= self.high:
-            shown = f"{value:g}" if isinstance(value, int | float) else repr(value)
-            raise InputError(f"{self.name} is between {self.low:g} and {self.high:g}, not {shown}")
+        # True is a number to Python, and to nobody else; NaN compares as false, and is refused by that.
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (is_number and self.low <= value <= self.high):
+            raise InputError(f"{self.name} is between {self.low:g} and {self.high:g}, not {shown(value)}")
 
 
 def _choice(default: Any, help: str, name: str, **more: Any) -> Any:  # noqa: A002
@@ -144,7 +145,10 @@ class Look:
             if isinstance(DEFAULTS[name], StrEnum):
                 # Python programs write color="content".
                 object.__setattr__(self, name, check_choice(name, value))
-            elif isinstance(value, int | float) and not isinstance(value, bool):
+            elif isinstance(DEFAULTS[name], bool):
+                if not isinstance(value, bool) and str(getattr(value, "dtype", "")) != "bool":
+                    raise InputError(f"{choice.name} is true or false, not {shown(value)}")
+            else:
                 choice.check(value)
         for style in (self.style, self.background):
             if style is not None and not hasattr(style, "stats_at"):
@@ -195,9 +199,9 @@ def check_choice(name: str, value: Any) -> Any:
         value = type(default)(value) if fits else value
     else:
         # True is a number to Python, and to nobody else.
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = number and choice.low <= value <= choice.high
         what = f"a number between {choice.low:g} and {choice.high:g}"
     if not fits:
-        raise InputError(f"{name} is {what}, not {value!r}")
+        raise InputError(f"{name} is {what}, not {shown(value)}")
     return value

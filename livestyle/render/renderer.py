@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from livestyle.engine.model import MINIMUM_SIDE
-from livestyle.engine.stabilizer import Stabilizer
+from livestyle.engine.stabilizer import SAMPLES, Stabilizer
 from livestyle.engine.stylizer import check_image, check_mask
 from livestyle.media.resize import resize
 
@@ -33,6 +33,16 @@ SAMPLED_ROWS = 9
 """One in so many rows of a frame is enough to find that it is not faint, if it is far from it."""
 COMPARED_ROWS = 64
 """One in so many rows of two frames is compared first."""
+SNAPSHOT: dict[str, tuple[str, tuple[int | None, ...]]] = {
+    "frames_since": ("i", ()),
+    "values": ("f", (None,)),
+    "last": ("f", (SAMPLES, SAMPLES, 3)),
+    "mean": ("f", (None, None, 3)),
+    "sparse": ("b", ()),
+    "network_inputs": ("f", (None,)),
+    "is_mirrored": ("b", ()),
+}
+"""Kind and shape of the arrays of a snapshot, by name; None is any length."""
 GUIDED_SCALE = 0.55
 """Share of a frame's width up to which a painting is enlarged with the frame as a guide; above, nobody sees it."""
 SHARPEN_RADIUS = 1 / 360
@@ -133,7 +143,16 @@ class Renderer:
         return state
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
-        """Be in the state in which another renderer was when its `snapshot` was taken."""
+        """Be in the state in which another renderer was when its `snapshot` was taken.
+
+        Raises:
+            ValueError: it is no such snapshot.
+        """
+        for name, array in snapshot.items():
+            kind, shape = SNAPSHOT.get(name, ("", ()))
+            fits = len(shape) == array.ndim and all(b in (a, None) for a, b in zip(array.shape, shape, strict=True))
+            if array.dtype.kind != kind or not fits or (kind == "f" and array.dtype != np.float32):
+                raise ValueError(f"{name} is no part of a snapshot")
         self._stabilizer.restore(snapshot)
         self._network_inputs = snapshot.get("network_inputs")
         mirrored = snapshot.get("is_mirrored")

@@ -16,7 +16,8 @@ import numpy as np
 
 from livestyle.engine.style import StyleStats, mix, scale_style_image
 from livestyle.errors import InputError, StyleError
-from livestyle.files import atomic_write
+from livestyle.files import atomic_write, read_regular
+from livestyle.limits import LONGEST_TEXT, shown
 from livestyle.media.images import MOST_SPARE_BYTES, decode_reduced, images_in, read_file, read_reduced
 from livestyle.render.color import match_colors
 
@@ -186,6 +187,7 @@ class StyleLibrary:
         Raises:
             StyleError: there is no such style, or the mix cannot be read.
         """
+        check_text(text)
         preset = self._preset(text)
         if preset is not None:
             return [preset]
@@ -244,11 +246,11 @@ class StyleLibrary:
         near = difflib.get_close_matches(normalize_name(name).casefold(), folded, cutoff=0.65)
         if near:
             return (
-                f"there is no style {name!r}, did you mean {' or '.join(folded[found] for found in near)}? "
+                f"there is no style {shown(name)}, did you mean {' or '.join(folded[found] for found in near)}? "
                 "livestyle styles list names all presets, and a style may be a picture too"
             )
         return (
-            f"there is no style {name!r}: give a picture, a folder of pictures, a mix such as a:0.7,b:0.3, "
+            f"there is no style {shown(name)}: give a picture, a folder of pictures, a mix such as a:0.7,b:0.3, "
             f"or one of the presets: {', '.join(presets) or 'this model has none'}"
         )
 
@@ -256,10 +258,7 @@ class StyleLibrary:
         """Statistics kept under a key; None where there are none, or not of the model's size, whatever the file is."""
         path = self._cache / f"{key}.f32"
         try:
-            # Its size is looked at before anything is read; a device or a pipe is no cache file.
-            if not path.is_file() or path.stat().st_size != 4 * self._stylizer.stats_size:
-                return None
-            values = np.frombuffer(path.read_bytes(), "<f4").astype(np.float32)
+            values = np.frombuffer(read_regular(path, 4 * self._stylizer.stats_size), "<f4").astype(np.float32)
         except (OSError, ValueError):
             return None
         return values if values.shape == (self._stylizer.stats_size,) and np.isfinite(values).all() else None
@@ -285,6 +284,12 @@ def source_image(style: Style) -> Path:
             setting="style",
         )
     return style.source
+
+
+def check_text(text: str) -> None:
+    """Raise a `StyleError` for what is no text that names styles, or a far too long one."""
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        raise StyleError(f"styles are named in a text of {LONGEST_TEXT} characters at most, not {shown(text)}")
 
 
 def existing_path(text: str) -> Path | None:

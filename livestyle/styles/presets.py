@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from livestyle.engine.model import STYLE_LONG_SIDE
 from livestyle.engine.style import scale_style_image
 from livestyle.errors import InputError, OutputError, StyleError
+from livestyle.files import open_archive, parse_json, read_stored
 from livestyle.media.images import decode_image, encode_image, images_in, is_image, read_reduced
 from livestyle.results import write_result
 
@@ -257,13 +258,13 @@ def _read_archive(source: Path) -> dict[str, BgrImage]:
     try:
         if source.stat().st_size > MAX_PRESETS * MAX_IMAGE_BYTES:
             raise InputError(f"{broken}: it is larger than {MAX_PRESETS * MAX_IMAGE_BYTES >> 20} MiB")
-        with zipfile.ZipFile(source) as archive:
-            names = _read_index(_read_member(archive, INDEX), broken)
+        with open_archive(source, MAX_PRESETS * MAX_IMAGE_BYTES, MAX_PRESETS + 1) as archive:
+            names = _read_index(read_stored(archive, INDEX, MAX_IMAGE_BYTES), broken)
             members = [f"{number}.png" for number in range(1, len(names) + 1)]
             if sorted(archive.namelist()) != sorted([INDEX, *members]):
                 raise InputError(f"{broken}: it holds other files than the {len(names)} pictures that it lists")
             return {
-                name: _read_png(_read_member(archive, member), source / member, broken)
+                name: _read_png(read_stored(archive, member, MAX_IMAGE_BYTES), source / member, broken)
                 for name, member in zip(names, members, strict=True)
             }
     except OSError as error:
@@ -273,21 +274,14 @@ def _read_archive(source: Path) -> dict[str, BgrImage]:
         raise InputError(f"{broken}: get it anew from whoever has exported it") from error
 
 
-def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    entry = archive.getinfo(name)
-    # Zip bombs: only stored and deflated members honour the read limit; a header may lie about the size.
-    if entry.file_size > MAX_IMAGE_BYTES or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name} is too large, or of another compression")
-    with archive.open(entry) as member:
-        return member.read(MAX_IMAGE_BYTES)
-
-
 def _read_index(data: bytes, broken: str) -> list[str]:
-    index = json.loads(data)
+    index = parse_json(data)
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise InputError(f"{broken}: it does not say that it is one")
     if index.get("version") != VERSION:
-        raise InputError(f"{broken}: it is of version {index.get('version')!r}, and this livestyle reads {VERSION}")
+        raise InputError(
+            f"{broken}: it is of version {str(index.get('version'))[:20]}, and this livestyle reads {VERSION}"
+        )
     names = index.get("names")
     if not isinstance(names, list) or not 0 < len(names) <= MAX_PRESETS or not all(isinstance(n, str) for n in names):
         raise InputError(f"{broken}: it lists 1 to {MAX_PRESETS} names")

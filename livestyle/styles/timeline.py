@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from livestyle.engine.style import mix
 from livestyle.errors import InputError, StyleError
+from livestyle.limits import LIMITS, LONGEST_SHOWN, check, shown
 
-from .library import Style, StyleLibrary, existing_path, split_weight
+from .library import Style, StyleLibrary, check_text, existing_path, split_weight
 
 if TYPE_CHECKING:
     from livestyle.engine.style import StyleStats
@@ -108,6 +109,7 @@ def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_S
         InputError: the crossfade is out of range.
     """
     check_crossfade(crossfade)
+    check_text(text)
     items = [item.strip() for item in text.split(",")]
     timed = [_TIMED.fullmatch(item) for item in items]
     if existing_path(text) is not None:
@@ -123,33 +125,36 @@ def read_styles(library: StyleLibrary, text: str, crossfade: float = CROSSFADE_S
             _check_time(item)
             # A member of a mix other than the last, which carries the time.
             if not _has_weight(item):
-                raise StyleError(f"{item!r} in {text!r} has no time: say when each style begins, as in scream@12.5")
+                raise StyleError(
+                    f"{shown(item)} in {shown(text)} has no time: say when each style begins, as in scream@12.5"
+                )
             members.append(item)
             continue
         if not members and _has_weight(match[1]):
-            raise StyleError(f"{match[1]!r} has a weight and nothing to be mixed with: leave the weight out")
+            raise StyleError(f"{shown(match[1])} has a weight and nothing to be mixed with: leave the weight out")
         found = library.find(",".join([*members, match[1]]))
         members = []
         if len(found) != 1:
-            raise StyleError(f"{match[1]} is a folder: name one style for each time of {text!r}")
+            raise StyleError(f"{match[1]} is a folder: name one style for each time of {shown(text)}")
         styles.append(found[0])
         try:
             starts.append(parse_time(match[2]))
         except InputError as error:
             raise StyleError(str(error)) from error
     if members:
-        raise StyleError(f"{members[-1]!r} in {text!r} has no time: say when each style begins, as in scream@12.5")
+        raise StyleError(
+            f"{shown(members[-1])} in {shown(text)} has no time: say when each style begins, as in scream@12.5"
+        )
     if starts[0] != 0:
-        raise StyleError(f"nothing is said about the beginning: let the first style of {text!r} begin at @0")
+        raise StyleError(f"nothing is said about the beginning: let the first style of {shown(text)} begin at @0")
     if any(later <= earlier for earlier, later in pairwise(starts)):
-        raise StyleError(f"the times of {text!r} are out of order: each style begins later than the one before")
+        raise StyleError(f"the times of {shown(text)} are out of order: each style begins later than the one before")
     return [Timeline(text, tuple(Cue(a, s, crossfade) for a, s in zip(starts, styles, strict=True)))]
 
 
 def check_crossfade(seconds: float) -> None:
     """Raise an `InputError` for a crossfade whose duration in seconds is negative or not finite."""
-    if not 0 <= seconds < float("inf"):
-        raise InputError(f"a crossfade takes 0 seconds or more, not {seconds:g}")
+    check("crossfade", seconds, f"a crossfade takes 0 seconds or more, and {LIMITS['crossfade'].high} at most")
 
 
 def _has_weight(item: str) -> bool:
@@ -162,7 +167,7 @@ def _check_time(item: str) -> None:
     _, at, time = item.rpartition("@")
     if at and existing_path(item) is None and existing_path(split_weight(item)[0]) is None:
         raise StyleError(
-            f"there is no style {item!r}, and {time!r} is not a time either: "
+            f"there is no style {shown(item)}, and {shown(time)} is not a time either: "
             "give seconds, or hours:minutes:seconds, as in scream@1:02.5"
         )
 
@@ -173,8 +178,10 @@ def parse_time(text: str) -> Fraction:
     Raises:
         InputError: it is none of them.
     """
-    match = _TIME.fullmatch(text.strip())
+    match = _TIME.fullmatch(text.strip()) if len(text) <= LONGEST_SHOWN else None
     if match is None:
-        raise InputError(f"{text!r} is not a time: give seconds, or hours:minutes:seconds such as 1:02:03.5")
+        raise InputError(f"{shown(text)} is not a time: give seconds, or hours:minutes:seconds such as 1:02:03.5")
     hours, minutes, seconds = match.groups(default="0")
-    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    time = int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    check("start", time, f"a time is between 0 and {LIMITS['start'].high} seconds")
+    return time

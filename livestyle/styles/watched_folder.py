@@ -17,6 +17,7 @@ import numpy as np
 from livestyle.errors import LivestyleError, StyleError, first_line
 from livestyle.media.images import SUFFIXES, is_image, read_reduced
 from livestyle.media.resize import resize
+from livestyle.memory import is_memory_error
 
 from .library import Style, StyleLibrary
 
@@ -244,7 +245,8 @@ class WatchedFolder:
         file.settled, file.was_present = True, False
         if not file.reported:
             file.reported = True
-            text = str(error) if isinstance(error, LivestyleError) else f"cannot read {path}: {first_line(error)}"
+            reason = "there is not enough memory" if is_memory_error(error) else first_line(error)
+            text = str(error) if isinstance(error, LivestyleError) else f"cannot read {path}: {reason}"
             self._unreadable.append(text.replace(str(path), path.name))
         if file.style is not None:
             file.style = None

@@ -45,12 +45,12 @@ def test_a_new_user_has_nothing_and_nothing_is_left_behind(cache: Path) -> None:
 
 def test_what_is_kept_is_counted(cache: Path, settings: Path) -> None:
     cache.mkdir()
-    np.save(cache / "a.npy", np.ones(8, np.float32))
+    np.ones(8, "<f4").tofile(cache / "a.f32")
     (cache / "forms.json").write_text('{"a CPU": 1.5}')
     settings.write_text('camera = "0"\n')
     found = examine("storage")
     assert found["cached styles"]["figures"]["entries"] == 1
-    assert found["cached styles"]["figures"]["bytes"] == (cache / "a.npy").stat().st_size
+    assert found["cached styles"]["figures"]["bytes"] == (cache / "a.f32").stat().st_size
     assert found["measured forms"]["figures"]["forms"] == {"a CPU": 1.5}
     assert found["settings"]["figures"] == {"path": str(settings), "keys": ["camera"]}
 
@@ -84,28 +84,28 @@ def test_a_disk_that_is_nearly_full_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_entries_that_cannot_be_read_are_named(cache: Path) -> None:
     cache.mkdir()
-    np.save(cache / "good.npy", np.ones(8, np.float32))
-    np.save(cache / "infinite.npy", np.full(8, np.inf, np.float32))
-    np.save(cache / "integers.npy", np.ones(8, np.int64))
-    (cache / "cut.npy").write_bytes((cache / "good.npy").read_bytes()[:-1])
-    (cache / "huge.npy").write_bytes(bytes(livestyle.doctor.storage.MOST_BYTES + 1))
-    (cache / "folder.npy").mkdir()
+    np.ones(8, "<f4").tofile(cache / "good.f32")
+    np.full(8, np.inf, "<f4").tofile(cache / "infinite.f32")
+    (cache / "empty.f32").touch()
+    (cache / "cut.f32").write_bytes((cache / "good.f32").read_bytes()[:-1])
+    (cache / "huge.f32").write_bytes(bytes(livestyle.doctor.storage.MOST_BYTES + 1))
+    (cache / "folder.f32").mkdir()
     if hasattr(os, "mkfifo"):
-        os.mkfifo(cache / "pipe.npy")
+        os.mkfifo(cache / "pipe.f32")
     line = examine("storage")["cached styles"]
     assert line["state"] == "warning"
     unreadable = {Path(path).name for path in line["figures"]["unreadable"]}
-    assert unreadable - {"pipe.npy"} == {"infinite.npy", "integers.npy", "cut.npy", "huge.npy", "folder.npy"}
-    assert ("pipe.npy" in unreadable) == hasattr(os, "mkfifo")
+    assert unreadable - {"pipe.f32"} == {"infinite.f32", "empty.f32", "cut.f32", "huge.f32", "folder.f32"}
+    assert ("pipe.f32" in unreadable) == hasattr(os, "mkfifo")
     assert f"{len(unreadable)} cannot be read and will be encoded again" in line["text"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it quotes names in its own way")
 def test_one_entry_is_deleted_by_its_name(cache: Path) -> None:
     cache.mkdir()
-    (cache / "it's.npy").write_bytes(b"no array")
+    (cache / "it's.f32").write_bytes(b"no floats")
     (_, name) = shlex.split(examine("storage")["cached styles"]["mend"])
-    assert name == str(cache / "it's.npy")
+    assert name == str(cache / "it's.f32")
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"a CPU": "fast"}'])

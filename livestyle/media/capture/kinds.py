@@ -12,6 +12,8 @@ from livestyle.media.images import is_image
 
 from .listener import Listened
 
+LONGEST_NUMBER = 9
+"""Digits of a camera's number; OpenCV's own go beyond 1000, by the kind of driver."""
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "tcp", "udp")
 """URL schemes of streams."""
 
@@ -67,6 +69,10 @@ def check_source(source: str) -> None:
         InputError: there is no such file, or the address is not one of a stream.
     """
     match source_kind(source):
+        case SourceKind.DEVICE if source.isdecimal() and len(source) > LONGEST_NUMBER:
+            raise InputError(
+                f"there is no camera {source[:LONGEST_NUMBER]}...: livestyle cameras lists those there are"
+            )
         case SourceKind.STREAM:
             _check_address(source)
         case SourceKind.IMAGE | SourceKind.VIDEO:

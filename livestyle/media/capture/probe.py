@@ -10,6 +10,7 @@ from pathlib import Path
 
 from livestyle.errors import InputError
 from livestyle.media.images import read_image
+from livestyle.text import escaped
 
 from .camera import live_frames
 from .device import device_backends
@@ -124,7 +125,7 @@ def run_cameras(sources: Sequence[str] = (), seconds: float = MEASURE_SECONDS, i
     """
     if sources:
         for source in sources:
-            print(source_name(source), flush=True)
+            print(escaped(source_name(source)), flush=True)
             _print_modes(source, seconds, insecure)
         return
     devices = list_devices()
@@ -134,12 +135,12 @@ def run_cameras(sources: Sequence[str] = (), seconds: float = MEASURE_SECONDS, i
             "livestyle cameras ADDRESS"
         )
     for device in devices:
-        print(f"{device.source}: {device.name}", flush=True)
+        print(escaped(f"{device.source}: {device.name}"), flush=True)
         try:
             _print_modes(device.source, seconds)
         except InputError as error:
             # The others may do.
-            print(f"    {error}", flush=True)
+            print(f"    {escaped(error)}", flush=True)
 
 
 def _print_modes(source: str, seconds: float, insecure: bool = False) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError
 from livestyle.files import open_regular, read_up_to
+from livestyle.memory import is_memory_error
 
 from .decoding import Picture, bits_of, by_opencv, decoded, is_keyed_16_bit, reduced
 from .exr import MARK as EXR
@@ -128,11 +129,10 @@ def _decode(data: bytes, path: Path, purpose: Purpose) -> Picture:
         purpose.check(opened.size, path)
         try:
             return decoded(opened, data, purpose)
-        except MemoryError:
-            raise
-        except Exception:
+        except Exception as error:
             # Damaged, cut off, or of a kind that Pillow does not know; OpenCV shows what there is of it.
-            pass
+            if is_memory_error(error):
+                raise
     # Nothing that might be of any size.
     read = read_exr if data.startswith(EXR) else by_opencv
     image, alpha = read(data) if size is not None else (None, None)

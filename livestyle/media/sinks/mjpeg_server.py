@@ -19,6 +19,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError, OutputError
+from livestyle.limits import shown
 from livestyle.media.frames import FrameSink
 
 from .http_request import (
@@ -358,10 +359,10 @@ def parse_address(text: str) -> tuple[str, int]:
         InputError: it is neither.
     """
     host, _, port = text.strip().rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
+    if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise InputError(
-            f"{text!r} is not an address to serve at: give a port, such as 8080, or an address of this machine and a "
-            "port, such as 0.0.0.0:8080"
+            f"{shown(text)} is not an address to serve at: give a port, such as 8080, or an address of this machine "
+            "and a port, such as 0.0.0.0:8080"
         )
     return host.strip("[]") or "127.0.0.1", int(port)
 

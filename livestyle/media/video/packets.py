@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
+
+from livestyle.files import open_regular
 
 _HEADER = struct.Struct("<qqqI?")
 """Presentation and decoding timestamps, duration, length of the data, key frame flag."""
@@ -28,12 +31,14 @@ def read_packets(path: Path) -> Iterator[av.Packet[Any]]:
         ValueError: the file ends within a packet.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
         while header := file.read(_HEADER.size):
             if len(header) < _HEADER.size:
                 raise ValueError(f"{path} ends within a packet")
             pts, dts, duration, length, is_keyframe = _HEADER.unpack(header)
-            data = file.read(length)
+            # By the size of the file: Python takes the memory for what is asked for before it reads.
+            data = file.read(length) if length <= size - file.tell() else b""
             if len(data) < length:
                 raise ValueError(f"{path} ends within a packet")
             packet = av.Packet(data)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from livestyle.errors import InputError, OutputError
+from livestyle.limits import LIMITS, check, check_area, shown
 from livestyle.media.frames import BgrImage, Frame, FrameSource, VideoSink, VideoSource
 
 from .codecs import Encoding
@@ -309,14 +310,19 @@ def parse_raw(text: str) -> RawFormat:
     Raises:
         InputError: it is none.
     """
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d*(?:\.\d+|/[1-9]\d*)?)(?::(\w+))?", text)
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d{0,8}(?:\.\d{1,9}|/[1-9]\d{0,8})?)(?::(\w+))?", text)
     if not found:
         raise InputError(
-            f"{text} does not say how raw frames are: write WIDTHxHEIGHT@RATE, such as 640x360@30, or 640x360@30:rgb24"
+            f"{shown(text)} does not say how raw frames are: write WIDTHxHEIGHT@RATE, such as 640x360@30, "
+            "or 640x360@30:rgb24"
         )
     pixel_format = found[4] or PIXEL_FORMATS[0]
     _check_pixel_format(pixel_format)
-    return RawFormat(int(found[1]), int(found[2]), Fraction(found[3]), pixel_format)
+    width, height, rate = int(found[1]), int(found[2]), Fraction(found[3])
+    check("fps", rate, "raw frames come at a rate above 0 and up to 1000")
+    if not check_area(width, height):
+        raise InputError(f"raw frames have {LIMITS['pixels'].high} pixels at most, not {width}x{height}")
+    return RawFormat(width, height, rate, pixel_format)
 
 
 def _check_pixel_format(name: str) -> None:
