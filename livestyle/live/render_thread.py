@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from livestyle.errors import DeviceError, LivestyleError, first_line
 from livestyle.media.resize import resize
+from livestyle.memory import is_memory_error
 from livestyle.render.look import Look
 from livestyle.render.renderer import Renderer
 
@@ -142,8 +143,9 @@ class RenderThread:
             self._error = error
         except BaseException as error:
             log.debug("painting has ended", exc_info=error)
+            reason = "there is not enough memory" if is_memory_error(error) else first_line(error)
             self._error = DeviceError(
-                f"painting has ended ({first_line(error)}): start it again, with another device or model",
+                f"painting has ended ({reason}): start it again, with another device or model",
                 setting=("device", "model"),
             )
         finally:
