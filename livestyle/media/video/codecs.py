@@ -52,6 +52,9 @@ _HIGHEST_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 _CRF = {"h264": 18, "hevc": 20, "av1": 28, "vp9": 28}
 """Visually lossless, about."""
 _PRESET = "veryfast"
+# What x264's veryfast does beyond this costs 40 % of its time. On six clips in 640x360 at crf 18, painted ones were
+# smaller by 1 % without it, at the same PSNR and SSIM, and filmed ones larger by up to 2 % at 0.2 dB less.
+_LIGHTER = "partitions=i8x8:me=dia:b-adapt=0"
 _PROFILE = "hq"
 # From 10 on, SVT-AV1 warns of artefacts.
 _AV1 = dict(zip(PRESETS, (9, 9, 8, 8, 7, 6, 5, 4, 2), strict=True))
@@ -67,7 +70,8 @@ class Encoding:
     Attributes:
         codec: one of `CODECS`; None is VP9 in WebM and H.264 elsewhere.
         crf: the quality, from 0 (best) to 51 (H.264, HEVC) or 63 (AV1, VP9); None is 18, 20 or 28. ProRes has none.
-        preset: one of `PRESETS`, None is ``veryfast``; of ProRes one of `PROFILES`, None is ``hq``.
+        preset: one of `PRESETS`; None is ``veryfast``, in H.264 a lighter one. Of ProRes one of `PROFILES`; None is
+            ``hq``.
         hardware: take an encoder of the GPU or SoC, and fail where there is none.
 
     Raises:
@@ -220,7 +224,7 @@ def _software(name: str, encoding: Encoding) -> Encoder:
         options["preset"] = preset
     if encoding.codec == "h264":
         # With mbtree, x264 is not deterministic on processors with AVX-512, and a resumed video is to be identical.
-        options["x264-params"] = "mbtree=0"
+        options["x264-params"] = "mbtree=0" if encoding.preset else f"mbtree=0:{_LIGHTER}"
     if encoding.codec == "hevc":
         options["x265-params"] = "log-level=error"
     return Encoder(name, "yuv420p", options)
