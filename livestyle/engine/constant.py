@@ -8,8 +8,9 @@ vectors is gone.
 
 `Rest` decides when. The computed form paints the first frames after a change; its values are then taken over. Every
 painting's mean and contrast are compared with those of the painting whose values were taken: AdaIN gives a painting the
-style's, however the frame is, so they drift where the constants no longer fit. The computed form then paints that frame
-instead, and gives new constants. All of that depends on the frames alone: a sequence comes out the same each time.
+style's, however the frame is, so they drift where the constants no longer fit. Where they have drifted too far, or will
+have with the next frame as it seems, the computed form paints instead, and gives new constants. All of that depends on
+the frames alone: a sequence comes out the same each time.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 SETTLING_FRAMES = 8
 """Frames that the computed form paints after a change: the moving average of the statistics has then seen enough."""
-RENEWAL_FRAMES = 50
+RENEWAL_FRAMES = 25
 """Frames after which the constants are taken anew even where nothing has drifted."""
-MAX_DRIFT = 2.0
+MAX_DRIFT = 1.5
 """Grey levels by which the mean or the standard deviation of a painting's colour channel may differ from those of the
 painting whose constants are used. On real videos the two forms then differ by 1 to 2 levels on average."""
 QUICK_FRAMES = 3
@@ -53,6 +54,7 @@ class Rest:
         self._settled = 0
         self._used = 0
         self._moments: np.ndarray | None = None
+        self._drift = self._last_drift = 0.0
         self._paint: Future[Paint] | None = None
 
     def fits(self, styles: Sequence[StyleStats], strength: float, shape: tuple[int, ...]) -> bool:
@@ -73,10 +75,13 @@ class Rest:
         if self._paint is None or self._used >= RENEWAL_FRAMES:
             return None
         self._used += 1
-        painted = self._paint.result()(frames)
-        assert self._moments is not None
-        if np.abs(_moments(painted) - self._moments).max() <= MAX_DRIFT:
-            return painted
+        # Extrapolation: a painting that would drift too far is rarely made for nothing.
+        if 2 * self._drift - self._last_drift <= MAX_DRIFT:
+            painted = self._paint.result()(frames)
+            assert self._moments is not None
+            self._last_drift, self._drift = self._drift, float(np.abs(_moments(painted) - self._moments).max())
+            if self._drift <= MAX_DRIFT:
+                return painted
         if self._used <= QUICK_FRAMES:
             self._paint, self._settled = None, 0
         return None
@@ -99,6 +104,7 @@ class Rest:
         """
         self._settled += 1
         self._moments, self._paint, self._used = _moments(painted), paint, 0
+        self._drift = self._last_drift = 0.0
 
 
 def _moments(painted: np.ndarray) -> np.ndarray:

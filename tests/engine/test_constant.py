@@ -112,6 +112,17 @@ def test_constants_that_drift_away_at_once_are_not_taken_again_for_a_while(style
     assert rest.wants_constants
 
 
+def test_constants_that_are_about_to_drift_away_are_not_painted_with(style: Style) -> None:
+    rest, form = Rest((style.stats,), 1.0, (1, 96, 160, 3)), Future[Paint]()
+    form.set_result(lambda frames: frames)
+    dark, brighter = (np.full((1, 96, 160, 3), level, np.uint8) for level in (50, 51))
+    rest.renew(dark, form)
+    assert rest.paint(dark) is not None
+    assert rest.paint(brighter) is not None
+    # After a step of one level, another one would be too far.
+    assert rest.paint(brighter) is None
+
+
 def test_a_change_of_style_shows_with_its_first_frame(
     constant: Stylizer, computed: Stylizer, library: StyleLibrary, scene: np.ndarray
 ) -> None:

@@ -13,7 +13,7 @@ test("each external tensor is asked for once, and none is external afterwards", 
     asked.push(tensor);
     return Uint8Array.of(1, 2, 3, 4);
   });
-  expect(new Set(asked.map(({ name }) => name)).size).toBe(47);
+  expect(new Set(asked.map(({ name }) => name)).size).toBe(35);
   expect(asked[0].entries.location).toBe("given-to-the-session");
   const again = withExternalTensors(whole, () => {
     throw new Error("still external");
