@@ -20,20 +20,29 @@ from livestyle.text import escaped
 from .bench import bench
 from .doctor import doctor
 from .options import (
+    AlphaOption,
     BackgroundOption,
+    BitsOption,
+    CodecOption,
+    DeinterlaceOption,
     DeviceOption,
     DryRunOption,
     ForceOption,
+    HardwareOption,
     InsecureOption,
     JobsOption,
     JsonOption,
     MaskOption,
     ModelOption,
+    PresetOption,
+    RawOption,
     RayOption,
     RayStorageOption,
     SizeOption,
     StyleOption,
     TimedStyleOption,
+    ToneMapOption,
+    TrackOption,
     check_look,
     look_options,
 )
@@ -201,34 +210,16 @@ def video(
             "rate. (default: 25)"
         ),
     ] = None,
-    codec: Annotated[
-        str | None, typer.Option(help="h264, hevc, av1, vp9 or prores; without it vp9 in .webm, h264 elsewhere.")
-    ] = None,
+    codec: CodecOption = None,
     crf: Annotated[int | None, typer.Option(help="Quality: 0 is best, 18 is the default of h264.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="ultrafast to veryslow; of prores proxy, lt, standard, hq or 4444.")
-    ] = None,
-    hardware: Annotated[
-        bool, typer.Option("--hardware", help="Encode on the graphics card, and fail where that cannot be.")
-    ] = False,
-    raw: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH@RATE",
-            help="Frames on standard input and output are bare: bgr24 for 640x360@25, or 640x360@25:rgb24.",
-        ),
-    ] = None,
-    video_track: Annotated[
-        int | None, typer.Option(help="Of several videos in a file, this one, from 1; else the default, or largest.")
-    ] = None,
-    deinterlace: Annotated[
-        str,
-        typer.Option(help="auto, off, frame (one of two fields) or field (one of each), also where nothing says so."),
-    ] = "auto",
-    tone_map: Annotated[str, typer.Option(help="auto (HDR becomes SDR) or off (HDR keeps its colours).")] = "auto",
-    alpha: Annotated[
-        bool, typer.Option("--alpha", help="Keep the transparency of numbered pictures, in numbered pictures.")
-    ] = False,
+    preset: PresetOption = None,
+    hardware: HardwareOption = False,
+    raw: RawOption = None,
+    video_track: TrackOption = None,
+    deinterlace: DeinterlaceOption = "auto",
+    tone_map: ToneMapOption = "auto",
+    bits: BitsOption = "auto",
+    alpha: AlphaOption = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -266,7 +257,7 @@ def video(
         fps=None if fps is None else parse_rate(fps),
         start=None if start is None else parse_time(start),
         end=None if end is None else parse_time(end),
-        encoding=Encoding(codec, crf, preset, hardware),
+        encoding=Encoding(codec, crf, preset, hardware, bits),
         raw=None if raw is None else parse_raw(raw),
         resume=resume,
         video_track=video_track,
@@ -301,6 +292,7 @@ def image(
     mask: MaskOption = None,
     background: BackgroundOption = None,
     size: SizeOption = None,
+    bits: BitsOption = "auto",
     dry_run: DryRunOption = False,
     jobs: JobsOption = 1,
     ray: RayOption = None,
@@ -327,6 +319,7 @@ def image(
         force=force,
         one_style=not is_folder_of_styles(style),
         dry_run=dry_run,
+        bits=bits,
     )
     with distribution_of(ray, ray_storage, device, jobs) as workers:
         stylizer, library = load(model, device if workers is None else workers.own_device, jobs)

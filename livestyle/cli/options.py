@@ -56,6 +56,39 @@ BackgroundOption = Annotated[
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Take any certificate of https and rtsps: some cameras have made their own.")
 ]
+BitsOption = Annotated[
+    str,
+    typer.Option(
+        help="Of a channel: auto (more than 8 where the source has them and the target takes them), 8, 10, or 16 in "
+        "PNG and TIFF."
+    ),
+]
+CodecOption = Annotated[
+    str | None, typer.Option(help="h264, hevc, av1, vp9 or prores; without it vp9 in .webm, h264 elsewhere.")
+]
+PresetOption = Annotated[
+    str | None, typer.Option(help="ultrafast to veryslow; of prores proxy, lt, standard, hq or 4444.")
+]
+HardwareOption = Annotated[
+    bool, typer.Option("--hardware", help="Encode on the graphics card, and fail where that cannot be.")
+]
+RawOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WxH@RATE",
+        help="Frames on standard input and output are bare: bgr24 for 640x360@25, or 640x360@25:rgb24.",
+    ),
+]
+AlphaOption = Annotated[
+    bool, typer.Option("--alpha", help="Keep the transparency of numbered pictures, in numbered pictures.")
+]
+TrackOption = Annotated[
+    int | None, typer.Option(help="Of several videos in a file, this one, from 1; else the default, or largest.")
+]
+DeinterlaceOption = Annotated[
+    str, typer.Option(help="auto, off, frame (one of two fields, as auto) or field (one of each).")
+]
+ToneMapOption = Annotated[str, typer.Option(help="auto (HDR becomes SDR) or off (HDR keeps its colours).")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Paint nothing: say what would be kept, converted and left out.")
 ]

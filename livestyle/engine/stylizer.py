@@ -330,12 +330,19 @@ def check_strength(strength: float) -> None:
         raise InputError(f"strength is between 0 and 1, not {shown(strength)}")
 
 
-def check_image(image: np.ndarray, what: str, batch: bool = False) -> None:
-    """Raise an `InputError` for what is no uint8 [H, W, 3]; with ``batch``, also [N, H, W, 3], of 64 pixels or more."""
+def check_image(image: np.ndarray, what: str, batch: bool = False, deep: bool = False) -> None:
+    """Raise an `InputError` for what is no uint8 [H, W, 3].
+
+    Args:
+        image: to check.
+        what: it is, for the error.
+        batch: also [N, H, W, 3], of 64 pixels or more each way.
+        deep: also uint16.
+    """
     dimensions = (3, 4) if batch else (3,)
     if (
         not isinstance(image, np.ndarray)
-        or image.dtype != np.uint8
+        or not (image.dtype == np.uint8 or (deep and image.dtype == np.uint16))
         or image.ndim not in dimensions
         or image.shape[-1] != 3
     ):

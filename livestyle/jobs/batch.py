@@ -16,7 +16,7 @@ from livestyle.media.images import WITH_ALPHA, WRITABLE, is_writable
 from livestyle.media.images.numbered import Numbered, is_steady, sequences_of
 from livestyle.media.mask import Mask
 from livestyle.media.video.animation import is_animated
-from livestyle.media.video.codecs import FORMATS, Encoding, container_of
+from livestyle.media.video.codecs import FORMATS, PICTURES, Encoding, container_of, written_bits
 from livestyle.media.video.files import sequence_at
 from livestyle.media.video.stdio import STDIO, is_pipe
 from livestyle.render.color import ColorMode
@@ -178,6 +178,7 @@ class ImageBatch:
         force: replace files that exist.
         one_style: False when several styles may be named: result names then contain the style, and are checked later.
         dry_run: paint nothing and write nothing, but say what would be kept, converted and left out.
+        bits: of a channel, see `Encoding.bits`.
 
     Raises:
         InputError: a source is missing, or an option is out of range.
@@ -195,14 +196,19 @@ class ImageBatch:
         force: bool = False,
         one_style: bool = True,
         dry_run: bool = False,
+        bits: str = "auto",
     ) -> None:
         check_size(size)
+        encoding = Encoding(bits=bits)
+        self._bits = bits
         self._size = size
         self._dry_run = dry_run
         self._mask = mask
         self._workers = check_workers(workers)
         self._force = force
         self._plan = _plan_images(sources, target)
+        for _, path in self._plan.pairs:
+            written_bits(PICTURES, encoding, 8, path.suffix)
         if one_style:
             check_taken([path for _, path in self._plan.pairs], self._plan.sources, force, mask)
 
@@ -220,7 +226,7 @@ class ImageBatch:
             check_matching(look)
         plan = self._plan
         jobs = [
-            ImageJob(source, path, look, self._size, self._dry_run, self._force)
+            ImageJob(source, path, look, self._size, self._dry_run, self._force, self._bits)
             for source, path, look in plan.tasks(looks)
         ]
         check_taken([job.path for job in jobs], plan.sources, self._force, self._mask)
@@ -358,10 +364,10 @@ def _plan_videos(sources: Sequence[Path], target: Path, options: VideoOptions) -
     elif len(videos) > 1:
         raise InputError("a pipe (-) takes one film in one style at a time")
     elif is_pipe(target) and options.raw is not None and options.encoding != Encoding():
-        raise OutputError("raw frames are not encoded: leave codec, crf, preset and hardware out")
+        raise OutputError("raw frames are not encoded: leave codec, crf, preset, hardware and bits out")
     if is_pipe(target):
         # A pipe's container; what is out of its codec's range is refused now.
-        options.encoding.within("matroska")
+        written_bits("matroska", options.encoding.within("matroska"), 8)
     return plan
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from livestyle.errors import OutputError
 from livestyle.files import atomic_write, hidden_path, open_archive, read_json, read_stored
-from livestyle.media.frames import BgrImage, FrameSource, VideoSink
+from livestyle.media.frames import FrameSource, VideoSink
 from livestyle.media.images.numbered import Numbered
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.encoder import PacketSource
@@ -318,7 +318,7 @@ class SegmentedWriter(VideoSink):
         self._encoder = _SegmentEncoder(make, self._store)
         return self._encoder
 
-    def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
+    def write(self, image: np.ndarray, time: Fraction | float, duration: Fraction | float = 0) -> None:
         """Take the next frame, see `VideoWriter.write`; ``image`` is ignored where the segment is in the store."""
         self._writer.write(image, time, duration)
 
@@ -372,7 +372,7 @@ class _SegmentEncoder:
         """Whether the current segment is in the store already."""
         return self._index < self._store.finished
 
-    def encode(self, image: BgrImage, pts: int, duration: int) -> list[av.Packet[Any]]:
+    def encode(self, image: np.ndarray, pts: int, duration: int) -> list[av.Packet[Any]]:
         if self._is_kept:
             if self._kept is None:
                 self._kept = self._store.packets(self._index)

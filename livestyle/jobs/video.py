@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from livestyle import __version__
 from livestyle.errors import InputError, OutputError
 from livestyle.files import hidden_path
 from livestyle.media.alpha import taken_off_white
@@ -25,11 +23,10 @@ from livestyle.media.frames import Frame, VideoSink, VideoSource
 from livestyle.media.images.numbered import Numbered
 from livestyle.media.mask import Mask, reopened
 from livestyle.media.resize import fit_size, resize
-from livestyle.media.video.codecs import container_of
+from livestyle.media.video.codecs import container_of, written_bits
 from livestyle.media.video.files import FileWriter, open_reader, open_writer, sequence_at
 from livestyle.media.video.image_sequence import SequenceReader
 from livestyle.media.video.info import VideoInfo
-from livestyle.media.video.libav import av
 from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.stdio import (
     STDIO,
@@ -46,20 +43,19 @@ from livestyle.render.color import ColorMode
 from livestyle.render.renderer import Renderer
 from livestyle.results import locked
 from livestyle.styles.matching import match_look
-from livestyle.styles.timeline import Timeline
 
 from .frame_rate import at_rate
 from .options import VideoOptions
 from .paths import check_taken, files_at, renamed
 from .prefetch import StageLoad, Stopwatch, WriteBehind, read_ahead
 from .progress import Display
+from .record import record_of
 from .report import Plan, Result, Skipped, style_name
 from .resume import SegmentedWriter, SegmentStore, discard_completed, is_begun, is_half_named
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
-    from livestyle.media.frames import BgrImage
-    from livestyle.render.look import Look, StyleOverTime
+    from livestyle.render.look import Look
 
     from .distributed import Distribution
 
@@ -225,6 +221,7 @@ class VideoJob:
             "track": options.video_track,
             "deinterlace": options.deinterlace,
             "tone_map": options.tone_map,
+            "deep": self._is_deep,
         }
         if not is_pipe(self.source):
             return open_reader(
@@ -242,6 +239,15 @@ class VideoJob:
         if start is not None or end is not None:
             raise InputError("raw frames cannot be cut: leave start and end out")
         return RawReader(open_input(self.source), *self.options.raw)
+
+    @property
+    def _is_deep(self) -> bool:
+        """Whether the result takes more than 8 bits of a source that has them."""
+        options = self.options
+        if is_pipe(self.path):
+            return options.raw is None and written_bits("matroska", options.encoding, 10) > 8
+        container = container_of(self.path, options.encoding)
+        return written_bits(container, options.encoding, 10, self.path.suffix) > 8
 
     @property
     def _is_raw_output(self) -> bool:
@@ -369,7 +375,7 @@ class VideoJob:
         for number, frame in enumerate(frames):
             if number >= kept:
                 # Lazy images are made here, on the thread that reads ahead; nobody looks at those of kept frames.
-                _ = frame.image, frame.alpha
+                _ = frame.pixels, frame.alpha
             yield frame
 
     def matched_look(self, stylizer: Stylizer) -> Look:
@@ -381,30 +387,8 @@ class VideoJob:
         return match_look(self.look, np.stack(sample), stylizer)
 
     def record(self, look: Look, stylizer: Stylizer) -> dict[str, Any]:
-        """Everything that the result depends on, by the names that the error of `SegmentStore.resume` says."""
-        options = self.options
-        choices = {name.replace("_", " "): _plain(value) for name, value in look.choices().items()}
-        return {
-            "source": _version(self.source),
-            "style": _digest(look.style),
-            "mask": [*_version(look.mask.path), str(look.mask.start)] if isinstance(look.mask, Mask) else None,
-            "background": None if look.background is None else _digest(look.background),
-            **choices,
-            "size": None if options.size is None else list(options.size),
-            "fps": str(options.fps),
-            "video track": options.video_track,
-            "deinterlacing": options.deinterlace,
-            "tone mapping": options.tone_map,
-            "alpha": options.alpha,
-            "start": str(options.start),
-            "end": str(options.end),
-            "encoding": repr(options.encoding.within(container_of(self.path, options.encoding))),
-            "length of segments": options.segment_frames,
-            "model": stylizer.model.manifest.files,
-            "device": stylizer.device.name,
-            "form of the network": stylizer.form,
-            "version of livestyle": f"{__version__}, PyAV {av.__version__}",
-        }
+        """Everything that the result depends on, see `record_of`."""
+        return record_of(self.source, self.path, look, self.options, stylizer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -418,7 +402,7 @@ class _Painted:
     """
 
     frame: Frame
-    image: BgrImage | None
+    image: np.ndarray | None
     snapshot: Mapping[str, np.ndarray] | None
 
 
@@ -459,30 +443,3 @@ def can_be_resumed(source: Path, path: Path) -> bool:
     """Whether a video is written in segments; pipes are not, since they cannot be read or written twice."""
     is_in_one_piece = path.suffix.lower() in ONE_PIECE and Numbered.parse(path) is None
     return not (is_pipe(source) or is_pipe(path) or is_in_one_piece)
-
-
-def _plain(value: object) -> object:
-    """A value as JSON gives it back equal."""
-    return str(value) if isinstance(value, ColorMode) else value
-
-
-def _digest(style: StyleOverTime) -> str:
-    """Hash that changes with what a style or a timeline paints."""
-    digest = hashlib.sha256()
-    if isinstance(style, Timeline):
-        digest.update(repr([(cue.start, cue.crossfade) for cue in style.cues]).encode())
-        for cue in style.cues:
-            digest.update(cue.style.stats.values.tobytes())
-    else:
-        digest.update(style.stats_at(0).values.tobytes())
-    return digest.hexdigest()
-
-
-def _version(path: Path) -> list[Any]:
-    """Size and time of the last change of a file; of an image sequence a hash of these."""
-    numbered = sequence_at(path)
-    if numbered is None:
-        found = path.stat()
-        return [found.st_size, found.st_mtime_ns]
-    versions = [(file.name, *_version(file)) for file in numbered.files()]
-    return [len(versions), hashlib.sha256(repr(versions).encode()).hexdigest()]

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from .frames import GreyImage
+from .depth import eight_bits, is_deep, sixteen_bits
 
 
-def taken_off_white(image: np.ndarray, alpha: GreyImage) -> np.ndarray:
+def taken_off_white(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Painting of what was composited over white, with straight alpha: over white it looks as before.
 
     A half transparent edge would keep a white fringe over other backgrounds otherwise. Where all is transparent, the
     painting stays below it.
 
     Args:
-        image: uint8 [H, W, 3].
-        alpha: uint8 [H, W].
+        image: uint8 or uint16 [H, W, 3].
+        alpha: uint8 or uint16 [H, W].
 
     Returns:
-        uint8 [H, W, 4].
+        The image's type, [H, W, 4].
     """
+    alpha = sixteen_bits(alpha) if is_deep(image) else eight_bits(alpha)
+    top = int(np.iinfo(image.dtype).max)
     found = np.dstack([image, alpha])
-    partly = (alpha > 0) & (alpha < 255)
-    share = alpha[partly].astype(np.float32)[:, None] / 255
-    colors = (image[partly] - 255 * (1 - share)) / share
-    found[partly, :3] = np.rint(colors).clip(0, 255).astype(np.uint8)
+    partly = (alpha > 0) & (alpha < top)
+    share = alpha[partly].astype(np.float32)[:, None] / top
+    colors = (image[partly] - top * (1 - share)) / share
+    found[partly, :3] = np.rint(colors).clip(0, top).astype(image.dtype)
     return found

@@ -7,6 +7,8 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
+from .depth import eight_bits
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -23,7 +25,8 @@ class Frame:
     """An image of a video or a camera with its time.
 
     Args:
-        image: upright; or a function that makes it, which is called on first access.
+        image: upright; or a function that makes it, which is called on first access. uint8, or uint16 of a source that
+            has more than 8 bits and was asked for them.
         time: seconds; exact (a Fraction) from a file, on the clock of `time.monotonic` from a camera.
         duration: seconds on the screen; 0 where it is unknown.
         alpha: opacity of what was laid over white, where a source is to give it; or a function, as of ``image``.
@@ -31,7 +34,7 @@ class Frame:
 
     def __init__(
         self,
-        image: BgrImage | Callable[[], BgrImage],
+        image: np.ndarray | Callable[[], np.ndarray],
         time: Fraction | float,
         duration: Fraction | float = 0,
         alpha: GreyImage | Callable[[], GreyImage | None] | None = None,
@@ -42,22 +45,27 @@ class Frame:
         self._alpha = alpha
 
     @property
-    def image(self) -> BgrImage:
-        """uint8 [H, W, 3] BGR; the same object each time."""
+    def pixels(self) -> np.ndarray:
+        """uint8 or uint16 [H, W, 3] BGR, as deep as the source gives them; the same object each time."""
         if callable(self._image):
             self._image = self._image()
         return self._image
 
     @property
+    def image(self) -> BgrImage:
+        """uint8 [H, W, 3] BGR; of 8 bits the same object each time."""
+        return eight_bits(self.pixels)
+
+    @property
     def alpha(self) -> GreyImage | None:
-        """Opacity, uint8 [H, W], of what was laid over white; None where all is opaque, or nobody asked for it."""
+        """Opacity, as deep as ``pixels``, [H, W], of what was laid over white; None where nobody asked for it."""
         if callable(self._alpha):
             self._alpha = self._alpha()
         return self._alpha
 
     def at(self, time: Fraction | float, duration: Fraction | float) -> Frame:
         """The same image at another time."""
-        return Frame(lambda: self.image, time, duration, lambda: self.alpha)
+        return Frame(lambda: self.pixels, time, duration, lambda: self.alpha)
 
     def changed(self, change: Callable[[Any], Any]) -> Frame:
         """The frame with its image, and its alpha channel, passed through a function of arrays, lazily."""
@@ -65,7 +73,7 @@ class Frame:
         def alpha() -> GreyImage | None:
             return None if self.alpha is None else change(self.alpha)
 
-        return Frame(lambda: change(self.image), self.time, self.duration, alpha)
+        return Frame(lambda: change(self.pixels), self.time, self.duration, alpha)
 
 
 class FrameSource(Protocol):
@@ -103,6 +111,8 @@ class VideoSource(FrameSource, Protocol):
     """Frames given so far, concealed ones included."""
     concealed: int
     """Of these, copies of the last good frame that stand in for damaged ones."""
+    bits: int = 8
+    """Of a channel in the file, whatever the images have."""
 
     @property
     def width(self) -> int:
@@ -158,11 +168,11 @@ class FrameSink(Protocol):
 class VideoSink(FrameSink, Protocol):
     """Sink of frames whose durations matter: a video file, a piped video or raw frames."""
 
-    def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
+    def write(self, image: np.ndarray, time: Fraction | float, duration: Fraction | float = 0) -> None:
         """Take the next frame.
 
         Args:
-            image: uint8 [H, W, 3] BGR.
+            image: uint8 [H, W, 3] BGR; of a sink for more than 8 bits uint16, too.
             time: seconds.
             duration: seconds on the screen; 0 is one frame at the video's rate.
         """

@@ -41,11 +41,11 @@ def keep_colors(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     Colours outside the gamut at the painting's luma are desaturated and not clipped, which keeps hue and luma.
 
     Args:
-        content: uint8 [H, W, 3] or [N, H, W, 3] BGR.
-        painted: the painting, uint8 of the same shape.
+        content: uint8 or uint16 [H, W, 3] or [N, H, W, 3] BGR.
+        painted: the painting, of the same type and shape.
 
     Returns:
-        uint8, the same shape.
+        The same type and shape.
 
     Raises:
         InputError: the shapes differ.
@@ -74,16 +74,17 @@ def _keep_colors(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     most = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
     least = cv2.min(cv2.min(channels[0], channels[1]), channels[2])
     # Share of the saturation that fits the gamut, in 255ths: no channel above 255 or below 0. uint8 saturates the
-    # quotients at 255, the full share; 1 in place of 0 avoids 0 / 0 and is one level off at most.
+    # quotients at 255, the full share; 1 in place of 0 avoids 0 / 0 and is one level off at most. So do 16 bits.
+    top = int(np.iinfo(content.dtype).max)
     one = np.ones_like(after)
-    above = cv2.divide(cv2.max(cv2.bitwise_not(after), one), cv2.max(cv2.subtract(most, before), one), scale=255)
-    below = cv2.divide(cv2.max(after, one), cv2.max(cv2.subtract(before, least), one), scale=255)
+    above = cv2.divide(cv2.max(cv2.bitwise_not(after), one), cv2.max(cv2.subtract(most, before), one), scale=top)
+    below = cv2.divide(cv2.max(after, one), cv2.max(cv2.subtract(before, least), one), scale=top)
     share = cv2.min(above, below)
     mixed = []
     for channel in channels:
         # Positive and negative differences apart: staying in uint8 takes half the time.
-        brighter = cv2.multiply(cv2.subtract(channel, before), share, scale=1 / 255)
-        darker = cv2.multiply(cv2.subtract(before, channel), share, scale=1 / 255)
+        brighter = cv2.multiply(cv2.subtract(channel, before), share, scale=1 / top)
+        darker = cv2.multiply(cv2.subtract(before, channel), share, scale=1 / top)
         mixed.append(cv2.subtract(cv2.add(after, brighter), darker))
     return cv2.merge(mixed)
 

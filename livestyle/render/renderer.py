@@ -14,6 +14,7 @@ import numpy as np
 from livestyle.engine.model import MINIMUM_SIDE
 from livestyle.engine.stabilizer import SAMPLES, Stabilizer
 from livestyle.engine.stylizer import check_image, check_mask
+from livestyle.media.depth import dithered, eight_bits, is_deep, sixteen_bits
 from livestyle.media.resize import resize
 
 from .color import ColorMode, keep_colors
@@ -72,7 +73,7 @@ class Renderer:
         self._stabilizer = Stabilizer()
         self._is_mirrored: bool | None = None
         self._network_inputs: np.ndarray | None = None
-        self._last: tuple[_Inputs, BgrImage] | None = None
+        self._last: tuple[_Inputs, np.ndarray] | None = None
 
     def render(
         self,
@@ -81,21 +82,24 @@ class Renderer:
         *,
         time: Fraction | float | None = None,
         scale: float = 1.0,
-    ) -> BgrImage:
+    ) -> np.ndarray:
         """Painting of the next frame of the sequence.
 
         A frame equal to the one before, in the same look, style and mask, is painted once: a still camera and the
         repeated frames of a cartoon cost nothing.
 
+        A frame of 16 bits a channel gives a painting of 16: the network paints in 8, which are dithered, while what is
+        left as it is, laid over or kept of the colours has its full depth.
+
         Args:
-            frame: a frame, or uint8 [H, W, 3] BGR, of any size.
+            frame: a frame, or uint8 or uint16 [H, W, 3] BGR, of any size.
             look: how to paint it.
             time: in seconds, at which a style or a mask that changes is taken; None is the frame's, or 0 of an array.
             scale: share of width and height to paint at, 0..1, for speed; 64 pixels are the least.
 
         Returns:
-            uint8 [H, W, 3] BGR, or [H, 2 W, 3] side by side. Draw on a copy only: for a repeated frame the same array
-            comes back, and where nothing is painted it is the frame's own.
+            uint8 or uint16 as the frame, [H, W, 3] BGR, or [H, 2 W, 3] side by side. Draw on a copy only: for a
+            repeated frame the same array comes back, and where nothing is painted it is the frame's own.
 
         Raises:
             InputError: ``frame`` is no such array, or the mask does not fit it.
@@ -103,10 +107,10 @@ class Renderer:
             ModelError: the model cannot paint in two styles at once.
             DeviceError: the device cannot paint a frame of this size.
         """
-        image = frame if isinstance(frame, np.ndarray) else frame.image
+        image = frame if isinstance(frame, np.ndarray) else frame.pixels
         if time is None:
             time = 0 if isinstance(frame, np.ndarray) else frame.time
-        check_image(image, "a frame")
+        check_image(image, "a frame", deep=True)
         inputs = _Inputs(
             image,
             look,
@@ -159,7 +163,7 @@ class Renderer:
         self._is_mirrored = None if mirrored is None else bool(mirrored)
         self._last = None
 
-    def _render(self, inputs: _Inputs) -> BgrImage:
+    def _render(self, inputs: _Inputs) -> np.ndarray:
         image, look, mask = inputs.image, inputs.look, inputs.mask
         if look.mirror:
             image, mask = _mirrored(image), None if mask is None else _mirrored(mask)
@@ -171,7 +175,9 @@ class Renderer:
         if mask is not None:
             check_mask(mask, image)
         whole, whole_mask = _padded(image), None if mask is None else _padded(mask)
-        painted = self._paint(whole, whole_mask, inputs)
+        painted: np.ndarray = self._paint(eight_bits(whole), whole_mask, inputs)
+        if is_deep(whole):
+            painted = whole.copy() if look.strength == 0 else dithered(painted)
         _sharpen(painted, look.sharpness)
         _fade_faint(whole, painted)
         if whole_mask is not None and inputs.background is None:
@@ -218,7 +224,7 @@ class Renderer:
 class _Inputs(NamedTuple):
     """All that a painting depends on beside the frames before."""
 
-    image: BgrImage
+    image: np.ndarray
     look: Look
     scale: float
     style: StyleStats
@@ -275,7 +281,7 @@ def _enlarged(painted: BgrImage, reduced: BgrImage, whole: BgrImage, strength: f
     return cast("BgrImage", cv2.add(enlarged, detail, dtype=cv2.CV_8U))
 
 
-def _sharpen(painted: BgrImage, sharpness: float) -> None:
+def _sharpen(painted: np.ndarray, sharpness: float) -> None:
     """Unsharp masking of a painting, in place, with a radius that grows with the image."""
     import cv2
 
@@ -285,7 +291,7 @@ def _sharpen(painted: BgrImage, sharpness: float) -> None:
         cv2.addWeighted(painted, 1 + amount, blurred, -amount, 0, dst=painted)
 
 
-def _fade_faint(frame: BgrImage, painted: BgrImage) -> None:
+def _fade_faint(frame: np.ndarray, painted: np.ndarray) -> None:
     """Blend a painting, in place, with its frame where that has little contrast.
 
     AdaIN gives every frame the style's contrast, so that a fade to black would not fade, and the noise of an empty wall
@@ -295,29 +301,31 @@ def _fade_faint(frame: BgrImage, painted: BgrImage) -> None:
 
     # The variance of a frame is at least that of some of its pixels, times their share of all.
     some = frame[::SAMPLED_ROWS]
-    if float(cv2.meanStdDev(some)[1].max()) >= SAMPLED_ROWS**0.5 * FAINT_DEVIATION:
+    full = FAINT_DEVIATION * (257 if is_deep(frame) else 1)
+    if float(cv2.meanStdDev(some)[1].max()) >= SAMPLED_ROWS**0.5 * full:
         return
-    contrast = float(cv2.meanStdDev(frame)[1].max()) / FAINT_DEVIATION
+    contrast = float(cv2.meanStdDev(frame)[1].max()) / full
     if contrast < 1:
         # Smoothstep: noise of a level or two stays nearly as it is, and nothing jumps where the fade begins.
         share = contrast * contrast * (3 - 2 * contrast)
         cv2.addWeighted(painted, share, frame, 1 - share, 0, dst=painted)
 
 
-def lay_over(frame: BgrImage, painted: BgrImage, mask: np.ndarray) -> BgrImage:
+def lay_over(frame: np.ndarray, painted: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Alpha blend of a painting over its frame: the painting where the mask is 255, the frame where it is 0.
 
     Args:
-        frame: uint8 [H, W, 3].
-        painted: the same shape.
+        frame: uint8 or uint16 [H, W, 3].
+        painted: the same type and shape.
         mask: uint8 [H, W].
 
     Returns:
-        uint8 [H, W, 3]: exact where the mask is 0 or 255, elsewhere to a grey level.
+        The same type and shape: exact where the mask is 0 or 255, elsewhere to a level.
     """
     import cv2
 
-    share = cv2.merge([mask] * 3)
-    inside = cv2.multiply(painted, share, scale=1 / 255)
-    outside = cv2.multiply(np.ascontiguousarray(frame), cv2.bitwise_not(share), scale=1 / 255)
-    return cast("BgrImage", cv2.add(inside, outside))
+    share = cv2.merge([sixteen_bits(mask) if is_deep(frame) else mask] * 3)
+    top = int(np.iinfo(frame.dtype).max)
+    inside = cv2.multiply(painted, share, scale=1 / top)
+    outside = cv2.multiply(np.ascontiguousarray(frame), cv2.bitwise_not(share), scale=1 / top)
+    return cv2.add(inside, outside)

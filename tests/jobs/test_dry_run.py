@@ -136,7 +136,7 @@ def test_a_dry_run_of_pictures_says_what_becomes_of_each_and_writes_nothing(tmp_
     assert (a["width"], a["height"], a["kept"]) == (80, 64, ["EXIF"])
     assert (a["converted"], a["left_out"]) == (["its colours as sRGB"], ["transparency"])
     assert b["left_out"] == ["all frames but the first"]
-    assert c["converted"] == ["16 bits as 8"]
+    assert c["kept"] == ["16 bits"]
 
 
 def test_a_dry_run_of_a_picture_refuses_what_a_run_refuses(tmp_path: Path) -> None:

@@ -414,3 +414,17 @@ def test_a_script_learns_what_was_resumed_skipped_and_damaged(
     assert (resumed["status"], resumed["frames"], resumed["resumed_frames"]) == ("done", LONG, SEGMENT)
     assert (damaged["status"], damaged["frames"], damaged["concealed_frames"]) == ("done", 25, 1)
     assert damaged["damage"].startswith(f"{harmed} is damaged in 1 place")
+
+
+@pytest.mark.parametrize("frames", [1, 2, SEGMENT + 1, SEGMENT + 2])
+def test_hevc_of_one_or_two_frames_and_segments_of_so_many(
+    make: Make, tmp_path: Path, identity: Stylizer, dusk: Style, frames: int
+) -> None:
+    source = make("clip.mp4", *lavfi(frames), *H264)
+
+    # What x265 gave as decoding timestamps was not the same each time.
+    for name in ("a.mp4", "b.mp4"):
+        paint_video(source, tmp_path / name, identity, [dusk], 0.0, options(encoding=Encoding("hevc")))
+        assert times(tmp_path / name) == times(source)
+        late = [packet for packet in packets(tmp_path / name) if packet["dts"] > packet["pts"]]
+        assert not late

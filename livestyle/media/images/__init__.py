@@ -20,6 +20,7 @@ from .reading import read_image as read_image
 from .reading import read_mask as read_mask
 from .reading import read_picture as read_picture
 from .reading import read_reduced as read_reduced
+from .writing import DEEP as DEEP
 from .writing import WITH_ALPHA as WITH_ALPHA
 from .writing import carried_metadata as carried_metadata
 from .writing import encode_image as encode_image

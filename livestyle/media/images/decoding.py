@@ -5,27 +5,22 @@ OpenCV decodes plain JPEG, in half of Pillow's time and to the same bytes, and w
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from .deep import STRIP, bits_of, by_opencv, is_deep_file, range_scale
 from .embedded import PNG_HEADER, WIDE_MODES, conversion, png_chunks
 from .metadata import EXIF_HEADER, Metadata, described, orientation_of, parse_exif
 from .opening import Purpose
 from .profiles import ToSrgb
 
 if TYPE_CHECKING:
-    from livestyle.media.frames import BgrImage, GreyImage
+    import numpy as np
 
 MOST_PAGES = 100
 """Further images of a file that are counted."""
-STRIP = 1 << 20
-"""Pixels that are converted at a time, so that no second copy of a large image is in memory."""
 
-_JPEG, _RADIANCE = b"\xff\xd8", b"#?"
-_LEAST, _MOST_MEAN = -0.1, 4.0
-"""Floats that are above the one, since resampling undershoots, and below the other on average, have white at 1."""
-_BITS_PER_SAMPLE = 258
+_JPEG = b"\xff\xd8"
 
 
 @dataclass(frozen=True)
@@ -33,16 +28,17 @@ class Picture:
     """An image with what its file says beside the pixels.
 
     Attributes:
-        image: uint8 [H, W, 3] BGR: upright, sRGB, transparency laid over white, 8 bits.
-        alpha: opacity, uint8 [H, W]; None where nothing is transparent.
+        image: uint8 [H, W, 3] BGR: upright, sRGB, transparency laid over white; uint16 where more than 8 bits were
+            asked for and are there.
+        alpha: opacity, of the same type, [H, W]; None where nothing is transparent.
         metadata: EXIF and others.
         left_out: what of the file neither ``image`` nor ``metadata`` has, as nouns.
         converted: what has another form in ``image``, as nouns.
         bits: of a channel in the file, 8 where it has fewer.
     """
 
-    image: BgrImage
-    alpha: GreyImage | None
+    image: np.ndarray
+    alpha: np.ndarray | None
     metadata: Metadata
     left_out: tuple[str, ...] = ()
     converted: tuple[str, ...] = ()
@@ -69,8 +65,11 @@ def decoded(opened: Any, data: bytes, purpose: Purpose) -> Picture:
     raw = raw or _raw_exif(opened)
     exif = parse_exif(raw)
     to_srgb, is_damaged = conversion(opened, data, exif)
-    alpha: GreyImage | None = None
-    if plain and to_srgb is None:
+    alpha: np.ndarray | None = None
+    wide = by_opencv(data, True) if purpose.is_deep and to_srgb is None and is_deep_file(opened, data) else (None, None)
+    if wide[0] is not None:
+        image, alpha = wide
+    elif plain and to_srgb is None:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None:
             raise ValueError("no JPEG for OpenCV")
@@ -90,20 +89,7 @@ def decoded(opened: Any, data: bytes, purpose: Purpose) -> Picture:
         more = " or more" if pages == MOST_PAGES else ""
         left_out.append(f"{pages}{more} further picture{'s' if pages != 1 else ''}")
     converted = ("its colours as sRGB",) if to_srgb is not None else ()
-    return Picture(cast("BgrImage", image), alpha, metadata, tuple(left_out), converted, bits)
-
-
-def bits_of(opened: Any, data: bytes) -> int:
-    """Bits of a channel, as far as the header of the file says them; 8 of fewer."""
-    if data.startswith(PNG_HEADER):
-        return max(8, data[24])
-    if data.startswith(b"P") and (found := re.match(rb"P[2356](?:\s|#[^\n]*\n)+\d+\s+\d+\s+(\d+)\s", data[:4096])):
-        return max(8, int(found[1]).bit_length())
-    if opened is None:
-        return 8
-    if opened.format == "TIFF":
-        return max(8, *map(int, opened.tag_v2.get(_BITS_PER_SAMPLE, (8,))))
-    return int(opened.info.get("bit_depth") or 8)
+    return Picture(image, alpha, metadata, tuple(left_out), converted, bits)
 
 
 def _raw_exif(opened: Any) -> bytes:
@@ -208,23 +194,7 @@ def _scale(opened: Any) -> tuple[float, float]:
 
     if opened.mode.startswith("I;16"):
         return 0.0, 1 / 257
-    return _range_scale(np.asarray(opened))
-
-
-def _range_scale(values: Any) -> tuple[float, float]:
-    import numpy as np
-
-    is_float = values.dtype.kind == "f"
-    if is_float and not np.isfinite(values).all():
-        values = values[np.isfinite(values)]
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    if is_float and low > _LEAST and (high <= 1 or float(values.mean()) <= _MOST_MEAN):
-        return 0.0, 255.0
-    if low >= 0 and high <= 255:
-        return 0.0, 1.0
-    if low >= 0 and not is_float and high <= 65535:
-        return 0.0, 1 / 257
-    return min(low, 0.0), 255 / (high - min(low, 0.0))
+    return range_scale(np.asarray(opened))
 
 
 def _upright(image: Any, orientation: int) -> Any:
@@ -275,44 +245,3 @@ def _metadata(opened: Any, exif: bytes) -> Metadata:
     except (TypeError, ValueError, IndexError, ZeroDivisionError):
         density = None
     return Metadata(exif, xmp.encode() if isinstance(xmp, str) else bytes(xmp), iptc, text, density)
-
-
-def of_linear(light: Any) -> BgrImage:
-    """Floats of linear light, [H, W, 3], as uint8 in sRGB; what is brighter than white is clipped."""
-    import numpy as np
-
-    image = np.empty(light.shape, np.uint8)
-    rows = max(1, STRIP // light.shape[1])
-    for top in range(0, len(light), rows):
-        values = np.nan_to_num(light[top : top + rows], nan=0).clip(0, 1)
-        curved = np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
-        image[top : top + rows] = np.rint(curved * 255)
-    return image
-
-
-def by_opencv(data: bytes) -> tuple[BgrImage | None, GreyImage | None]:
-    """uint8 [H, W, 3] BGR and the alpha channel of what OpenCV reads, floats too; None where it cannot."""
-    import cv2
-    import numpy as np
-
-    if not data:
-        return None, None
-    buffer = np.frombuffer(data, np.uint8)
-    try:
-        full: Any = None if data.startswith(_JPEG) else cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-        if full is None or (full.dtype == np.uint8 and (full.ndim == 2 or full.shape[2] == 3)):
-            return cast("BgrImage | None", cv2.imdecode(buffer, cv2.IMREAD_COLOR)), None
-    except cv2.error:
-        return None, None
-    if data.startswith(_RADIANCE):
-        return of_linear(full), None
-    low, factor = (0.0, 1 / 257) if full.dtype == np.uint16 else _range_scale(full)
-    values = np.rint((np.nan_to_num(full.astype(np.float32)) - low) * factor).clip(0, 255).astype(np.uint8)
-    if values.ndim == 2:
-        values = values[:, :, None]
-    colors = values[:, :, :3] if values.shape[2] >= 3 else np.repeat(values[:, :, :1], 3, 2)
-    if values.shape[2] != 4 or values[:, :, 3].min() == 255:
-        return cast("BgrImage", np.ascontiguousarray(colors)), None
-    share = values[:, :, 3:].astype(np.uint16)
-    colors = ((colors * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-    return cast("BgrImage", colors), cast("GreyImage", np.ascontiguousarray(values[:, :, 3]))

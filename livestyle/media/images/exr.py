@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import struct
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from livestyle.media.frames import BgrImage, GreyImage
+    import numpy as np
 
-MARK = b"v/1\x01"
-"""First bytes of a file."""
 _WINDOW = re.compile(rb"(?:data|display)Window\0box2i\0\x10\0\0\0(.{16})", re.DOTALL)
 _HEADER_BYTES = 65536
 
@@ -24,13 +22,18 @@ def size_of(data: bytes) -> tuple[int, int] | None:
     return max(c[2] - c[0] + 1 for c in corners), max(c[3] - c[1] + 1 for c in corners)
 
 
-def read_exr(data: bytes) -> tuple[BgrImage | None, GreyImage | None]:
-    """uint8 [H, W, 3] BGR in sRGB over white, and the alpha channel where anything is transparent; None if damaged."""
+def read_exr(data: bytes, deep: bool = False) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """[H, W, 3] BGR in sRGB over white, and the alpha channel where anything is transparent; None if damaged.
+
+    Args:
+        data: of the file.
+        deep: give uint16, else uint8.
+    """
     # OpenCV first, see `livestyle.media`.
     import av
     import numpy as np
 
-    from .decoding import of_linear
+    from .deep import of_linear
 
     try:
         with av.open(BytesIO(data), "r", format="exr_pipe") as container:
@@ -40,13 +43,14 @@ def read_exr(data: bytes) -> tuple[BgrImage | None, GreyImage | None]:
     has_alpha = any(component.is_alpha for component in frame.format.components)
     values: Any = frame.to_ndarray(format="gbrapf32le" if has_alpha else "gbrpf32le")
     if not has_alpha:
-        return of_linear(values[:, :, ::-1]), None
+        return of_linear(values[:, :, ::-1], deep), None
     opacity = np.nan_to_num(values[:, :, 3:]).clip(0, 1)
     # Light is stored as far as it comes through (premultiplied).
-    image = of_linear(values[:, :, 2::-1] / np.maximum(opacity, 1e-6))
-    alpha = np.rint(opacity * 255).astype(np.uint8)
-    if alpha.min() == 255:
+    image = of_linear(values[:, :, 2::-1] / np.maximum(opacity, 1e-6), deep)
+    top = int(np.iinfo(image.dtype).max)
+    alpha = np.rint(opacity * top).astype(image.dtype)
+    if alpha.min() == top:
         return image, None
-    share = alpha.astype(np.uint16)
-    over = ((image * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-    return cast("BgrImage", over), cast("GreyImage", alpha[:, :, 0])
+    share = alpha.astype(np.uint32)
+    over = ((image * share + top * (top - share) + top // 2) // top).astype(image.dtype)
+    return over, alpha[:, :, 0]

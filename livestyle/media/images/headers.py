@@ -7,6 +7,7 @@ import struct
 from io import BytesIO
 
 from . import exr
+from .deep import EXR
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -42,7 +43,7 @@ def stated_size(data: bytes) -> Size | None:
             return _of_jpeg_xl(data)
         if data[:4] in _TIFF:
             return _of_tiff(data)
-        if data.startswith(exr.MARK):
+        if data.startswith(EXR):
             return exr.size_of(data)
         if data.startswith(_SUN):
             return _pair(">II", data, 4)

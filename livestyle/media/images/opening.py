@@ -60,12 +60,14 @@ class Purpose:
         pixel_bytes: memory for each, at its peak.
         reduces: larger images come reduced.
         is_grey: the luma is enough.
+        is_deep: more than 8 bits are wanted where they are there.
     """
 
     most: int
     pixel_bytes: int
     reduces: bool = False
     is_grey: bool = False
+    is_deep: bool = False
 
     def check(self, size: Size, path: Path, is_eager: bool = False) -> None:
         """Raise an `InputError` for an image that is too large, or for which there is not enough memory."""

@@ -9,8 +9,8 @@ from livestyle.errors import InputError
 from livestyle.files import open_regular, read_up_to
 from livestyle.memory import is_memory_error
 
-from .decoding import Picture, bits_of, by_opencv, decoded, is_keyed_16_bit, reduced
-from .exr import MARK as EXR
+from .decoding import Picture, decoded, is_keyed_16_bit, reduced
+from .deep import EXR, bits_of, by_opencv
 from .exr import read_exr
 from .formats import FORMATS_TEXT
 from .headers import stated_size
@@ -18,6 +18,8 @@ from .metadata import Metadata
 from .opening import HEAD_BYTES, Purpose, is_eager, is_known, open_lazily
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from livestyle.media.frames import BgrImage, GreyImage
 
 MOST_PIXELS = 2**30
@@ -32,13 +34,17 @@ _CONTENT_BYTES, _SPARE_BYTES = 10, 6
 """Memory for each pixel of an image, at its peak: of one that is painted, and of a style or a mask."""
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, *, deep: bool = False) -> Picture:
     """Image file as a `Picture`.
+
+    Args:
+        path: of the file.
+        deep: give the 16 bits of a PNG, a TIFF and others as such, unless its colours are to be converted.
 
     Raises:
         InputError: there is no such file, it is no image, or it is too large.
     """
-    return decode_picture(read_file(path, MOST_BYTES), path)
+    return decode_picture(read_file(path, MOST_BYTES), path, deep=deep)
 
 
 def read_image(path: Path) -> BgrImage:
@@ -91,13 +97,13 @@ def decode_image(data: bytes, path: Path) -> BgrImage:
     return decode_picture(data, path).image
 
 
-def decode_picture(data: bytes, path: Path) -> Picture:
+def decode_picture(data: bytes, path: Path, *, deep: bool = False) -> Picture:
     """As `read_picture`, from bytes; ``path`` is for the error's text.
 
     Raises:
         InputError: it is no image, or too large.
     """
-    return _decode(data, path, Purpose(MOST_PIXELS, _CONTENT_BYTES))
+    return _decode(data, path, Purpose(MOST_PIXELS, _CONTENT_BYTES, is_deep=deep))
 
 
 def decode_reduced(data: bytes, path: Path) -> BgrImage:
@@ -134,8 +140,10 @@ def _decode(data: bytes, path: Path, purpose: Purpose) -> Picture:
             if is_memory_error(error):
                 raise
     # Nothing that might be of any size.
-    read = read_exr if data.startswith(EXR) else by_opencv
-    image, alpha = read(data) if size is not None else (None, None)
+    image: np.ndarray | None = None
+    alpha: np.ndarray | None = None
+    if size is not None:
+        image, alpha = read_exr(data, purpose.is_deep) if data.startswith(EXR) else by_opencv(data, purpose.is_deep)
     if image is None:
         raise _unreadable(path)
     factor = purpose.factor((image.shape[1], image.shape[0]))

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import OutputError
+from livestyle.media.depth import is_deep
 from livestyle.results import write_result
 
+from .deep import encode_tiff
 from .formats import JPEG_SUFFIXES, WRITABLE, check_dimensions, is_writable
 from .metadata import EXIF_HEADER, Metadata, parse_exif
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 WITH_ALPHA = (".avif", ".png", ".tif", ".tiff", ".webp")
 """Suffixes of the formats that carry transparency."""
+DEEP = (".png", ".tif", ".tiff")
+"""Suffixes of the formats that are written with 16 bits a channel."""
 JPEG_QUALITY = 95
 AVIF_QUALITY = 90
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
@@ -54,7 +58,8 @@ def encode_image(path: Path, image: np.ndarray, metadata: Metadata | None = None
 
     Args:
         path: whose suffix counts; it is what errors call the image.
-        image: sRGB, uint8 [H, W, 3] BGR, or [H, W, 4] with straight alpha for one of `WITH_ALPHA`.
+        image: sRGB, uint8 [H, W, 3] BGR, or [H, W, 4] with straight alpha for one of `WITH_ALPHA`; uint16 for one of
+            `DEEP`.
         metadata: see `write_image`.
 
     Raises:
@@ -67,7 +72,11 @@ def encode_image(path: Path, image: np.ndarray, metadata: Metadata | None = None
     suffix = path.suffix.lower()
     kept = (metadata or Metadata()).of_painting(width, height)
     try:
-        if suffix in (".avif", ".tif", ".tiff") or (suffix == ".webp" and (kept.exif or kept.xmp)):
+        if is_deep(image) and suffix not in DEEP:
+            raise ValueError("of 16 bits")
+        if is_deep(image) and suffix != ".png":
+            data = encode_tiff(image, _tiff_tags(kept), kept.density)
+        elif suffix in (".avif", ".tif", ".tiff") or (suffix == ".webp" and (kept.exif or kept.xmp)):
             data = _by_pillow(suffix, image, kept)
         else:
             data = _by_opencv(suffix, image)
@@ -147,7 +156,7 @@ def _by_pillow(suffix: str, image: np.ndarray, metadata: Metadata) -> bytes:
 def _tiff_tags(metadata: Metadata) -> Any:
     from PIL import TiffImagePlugin
 
-    tags: Any = TiffImagePlugin.ImageFileDirectory_v2()
+    tags: Any = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
     exif: Any = parse_exif(metadata.exif) if metadata.exif else {}
     for tag, value in dict(exif).items():
         tags[tag] = dict(exif.get_ifd(tag)) if tag in _DIRECTORIES else value

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from av.codec.context import Flags
 from av.codec.hwaccel import HWAccel
 
 from livestyle.errors import InputError, OutputError
-from livestyle.media.images import WRITABLE, is_writable
+from livestyle.media.depth import check_mode
+from livestyle.media.images import DEEP, WRITABLE, is_writable
 from livestyle.media.images.numbered import Numbered
 
 FORMATS = {
@@ -73,17 +75,20 @@ class Encoding:
         preset: one of `PRESETS`; None is ``veryfast``, in H.264 a lighter one. Of ProRes one of `PROFILES`; None is
             ``hq``.
         hardware: take an encoder of the GPU or SoC, and fail where there is none.
+        bits: of a channel, one of `livestyle.media.depth.MODES`.
 
     Raises:
-        InputError: there is no such codec or preset, or the quality is out of range.
+        InputError: there is no such codec, preset or depth, or the quality is out of range.
     """
 
     codec: str | None = None
     crf: int | None = None
     preset: str | None = None
     hardware: bool = False
+    bits: str = "auto"
 
     def __post_init__(self) -> None:
+        check_mode(self.bits)
         if self.codec not in (None, *CODECS):
             raise InputError(f"there is no codec {self.codec}: choose one of {', '.join(CODECS)}")
         presets = PROFILES if self.codec == "prores" else PRESETS
@@ -106,7 +111,14 @@ class Encoding:
         Raises:
             InputError: the quality is out of that codec's range.
         """
-        return self if self.codec else replace(self, codec="vp9" if container == "webm" else "h264")
+        if self.codec or container in (*ANIMATIONS, PICTURES):
+            return self
+        return replace(self, codec="vp9" if container == "webm" else "h264")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked for but a depth."""
+        return replace(self, bits="auto") == Encoding()
 
 
 @dataclass(frozen=True)
@@ -172,14 +184,15 @@ def container_of(path: Path, encoding: Encoding) -> str:
     if Numbered.parse(path) is not None:
         if not is_writable(path):
             raise OutputError(f"cannot write {path}: end the name with one of {' '.join(WRITABLE)}")
-        if encoding != Encoding():
+        if not encoding.is_plain:
             raise OutputError(f"cannot write {path} so: pictures have neither codec, crf, preset nor hardware encoder")
+        written_bits(PICTURES, encoding, 8, suffix)
         return PICTURES
     name = FORMATS.get(suffix)
     if name is None:
         raise OutputError(f"cannot write {path}: end the name with one of {' '.join(sorted(FORMATS))}")
     if name in ANIMATIONS:
-        if encoding != Encoding():
+        if not encoding.is_plain:
             raise OutputError(f"cannot write {path} so: a {suffix} has neither codec, crf, preset nor hardware encoder")
     elif encoding.within(name).codec not in _CARRIED[name]:
         fitting = sorted(s for s, other in FORMATS.items() if encoding.codec in _CARRIED.get(other, ()))
@@ -187,11 +200,57 @@ def container_of(path: Path, encoding: Encoding) -> str:
             f"cannot write {path}: a {suffix} does not carry {encoding.codec}, end the name with one of "
             f"{' '.join(fitting)}, or choose the codec {' or '.join(_CARRIED[name])}"
         )
+    written_bits(name, encoding, 8)
     return name
 
 
-def find_encoder(container: str, encoding: Encoding, width: int, height: int) -> Encoder:
-    """The encoder for a container and a size; the encoding has a codec (`Encoding.within`).
+def written_bits(container: str, encoding: Encoding, source: int, suffix: str = "") -> int:
+    """Bits of a channel that are written of a source.
+
+    Args:
+        container: one of the values of `FORMATS`, or `PICTURES`.
+        encoding: its ``bits`` count, and its codec.
+        source: bits of the source.
+        suffix: of the file's name, which counts for `PICTURES`.
+
+    Raises:
+        OutputError: what is asked for is not to be had there.
+    """
+    known = _depths(container, encoding, suffix)
+    if encoding.bits == "auto":
+        return known[-1] if source > 8 else known[0]
+    # Formats of images have no other depth above 8.
+    asked = 16 if container == PICTURES and encoding.bits == "10" else int(encoding.bits)
+    if asked not in known:
+        what = encoding.within(container).codec or suffix or f".{container}"
+        others = ["hevc and av1 have 10"] if container not in ANIMATIONS and asked == 10 else []
+        raise OutputError(
+            f"{what} has {' or '.join(map(str, known))} bits, not {encoding.bits}"
+            f"{'; ' if others else ''}{', '.join(others)}",
+            setting="bits",
+        )
+    return asked
+
+
+def _depths(container: str, encoding: Encoding, suffix: str) -> tuple[int, ...]:
+    """Bits that a container can be written with, in ascending order."""
+    if container == PICTURES:
+        return (8, 16) if suffix.lower() in DEEP else (8,)
+    codec = encoding.within(container).codec
+    if container in ANIMATIONS or codec is None:
+        return (8,)
+    if codec == "prores":
+        return (10,)
+    if encoding.hardware:
+        # What opens is found later.
+        return (8, 10)
+    formats = av.Codec(_SOFTWARE[codec], "w").video_formats if _is_there(_SOFTWARE[codec]) else ()
+    # libvpx may be built without its profile 2.
+    return (8, 10) if any(f.name == "yuv420p10le" for f in formats or ()) else (8,)
+
+
+def find_encoder(container: str, encoding: Encoding, width: int, height: int, bits: int = 8) -> Encoder:
+    """The encoder for a container, a size and a depth (`written_bits`); the encoding has a codec (`Encoding.within`).
 
     Raises:
         OutputError: this PyAV does not have it, or no hardware encoder opens; each is named with its reason.
@@ -201,14 +260,14 @@ def find_encoder(container: str, encoding: Encoding, width: int, height: int) ->
     if container == "webp":
         return Encoder("libwebp_anim", "bgra", {"quality": "90"})
     if encoding.hardware:
-        return _find_hardware(encoding, width, height)
+        return _find_hardware(encoding, width, height, bits)
     name = _SOFTWARE[_codec(encoding)]
     if not _is_there(name):
         raise OutputError(f"this PyAV has no encoder {name}: choose another codec, or install PyAV's own wheels")
-    return _software(name, encoding)
+    return _software(name, encoding, "yuv420p" if bits == 8 else "yuv420p10le")
 
 
-def _software(name: str, encoding: Encoding) -> Encoder:
+def _software(name: str, encoding: Encoding, pixel_format: str) -> Encoder:
     if encoding.codec == "prores":
         profile = encoding.preset or _PROFILE
         pixel_format = "yuv444p10le" if profile == "4444" else "yuv422p10le"
@@ -227,15 +286,17 @@ def _software(name: str, encoding: Encoding) -> Encoder:
         options["x264-params"] = "mbtree=0" if encoding.preset else f"mbtree=0:{_LIGHTER}"
     if encoding.codec == "hevc":
         options["x265-params"] = "log-level=error"
-    return Encoder(name, "yuv420p", options)
+    return Encoder(name, pixel_format, options)
 
 
-def _find_hardware(encoding: Encoding, width: int, height: int) -> Encoder:
+def _find_hardware(encoding: Encoding, width: int, height: int, bits: int) -> Encoder:
     reasons = []
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
-        for encoder in _hardware(encoding):
+        # Of 8 bits where none takes more, unless more were asked for.
+        depths = (bits, 8) if bits > 8 and encoding.bits == "auto" else (bits,)
+        for encoder in chain.from_iterable(_hardware(encoding, depth) for depth in depths):
             with av.logging.Capture() as lines:
                 reason = _refusal(encoder, width, height)
             if reason is None:
@@ -261,14 +322,16 @@ def _refusal(encoder: Encoder, width: int, height: int) -> str | None:
     return None
 
 
-def _hardware(encoding: Encoding) -> Iterator[Encoder]:
+def _hardware(encoding: Encoding, bits: int) -> Iterator[Encoder]:
+    wanted = ("yuv420p", "nv12", "p210le", "vaapi") if bits == 8 else ("yuv420p10le", "p010le", "p210le", "vaapi")
     for kind in _HARDWARE:
         name = f"{encoding.codec}_{kind}"
         if _is_there(name):
             known = [f.name for f in av.Codec(name, "w").video_formats or ()]
-            fitting = [f for f in ("yuv420p", "nv12", "p210le", "vaapi") if f in known]
+            fitting = [f for f in wanted if f in known]
             if fitting:
-                pixel_format = "nv12" if fitting[0] == "vaapi" else fitting[0]
+                of_vaapi = "nv12" if bits == 8 else "p010le"
+                pixel_format = of_vaapi if fitting[0] == "vaapi" else fitting[0]
                 yield Encoder(name, pixel_format, _hardware_options(kind, encoding))
 
 

@@ -13,15 +13,16 @@ from av.format import ContainerFormat
 from av.format import Flags as FormatFlags
 
 from livestyle.errors import OutputError
-from livestyle.media.frames import BgrImage
 
 from .animation import UNITS, Palettes
-from .codecs import ANIMATIONS, Encoder, Encoding, find_encoder, ordinary_scheduling
+from .codecs import ANIMATIONS, Encoder, Encoding, find_encoder, ordinary_scheduling, written_bits
 from .info import VideoInfo
 from .pixel_formats import Colors, Packer
 
 _MOST = 2**31 - 1
 _FINEST = 1_000_000
+_UNORDERED = 2
+"""Frames of a stream up to which nothing is reordered; the decoding timestamps that x265 gives so few are arbitrary."""
 _HIGHEST_RATE = {"libsvtav1": 240}
 """Frames per second, by encoder, above which it does not open; time base and timestamps may be finer."""
 _LEAST_SIDE = {"libsvtav1": 64}
@@ -68,7 +69,8 @@ class EncoderSetup:
             width, height = width + width % 2, height + height % 2
         # ProRes has no field for the range: it is always limited.
         colors = replace(info.colors, range=1) if encoding.codec == "prores" else info.colors
-        encoder = find_encoder(container, encoding, width, height)
+        bits = written_bits(container, encoding, info.bits)
+        encoder = find_encoder(container, encoding, width, height, bits)
         if min(width, height) < (least := _LEAST_SIDE.get(encoder.name, 0)):
             raise OutputError(
                 f"{encoder.name} takes no frames of {width}x{height}, but of {least} pixels or more each way: "
@@ -78,6 +80,11 @@ class EncoderSetup:
         time_base = UNITS.get(container, _unit(info.time_base, info.rate))
         codec = None if container in ANIMATIONS else encoding.codec
         return cls(container, codec, encoder, width, height, info.rate, time_base, info.aspect, colors)
+
+    @property
+    def bits(self) -> int:
+        """Of a channel of the encoded pixels."""
+        return max(component.bits for component in av.VideoFormat(self.encoder.pixel_format).components)
 
     @property
     def encoder_rate(self) -> Fraction:
@@ -111,11 +118,11 @@ def _unit(time_base: Fraction, rate: Fraction) -> Fraction:
 class PacketSource(Protocol):
     """Source of a stream's packets, one call a frame: an encoder, or a store of packets that were encoded before."""
 
-    def encode(self, image: BgrImage, pts: int, duration: int) -> list[av.Packet[Any]]:
+    def encode(self, image: np.ndarray, pts: int, duration: int) -> list[av.Packet[Any]]:
         """Packets that are ready after one more frame.
 
         Args:
-            image: uint8 [H, W, 3] BGR.
+            image: uint8 or uint16 [H, W, 3] BGR.
             pts: presentation timestamp, in units of the time base; greater than that of the frame before.
             duration: in units of the time base.
         """
@@ -145,19 +152,25 @@ class VideoEncoder:
                 context.open(strict=False)
         self._context = context
         self._palettes = Palettes(setup.width, setup.height) if setup.container == "gif" else None
+        self._count = 0
         self._pack = Packer("bgr24" if self._palettes else setup.encoder.pixel_format, setup.colors)
 
-    def encode(self, image: BgrImage, pts: int, duration: int) -> list[av.Packet[Any]]:
+    def encode(self, image: np.ndarray, pts: int, duration: int) -> list[av.Packet[Any]]:
         right, below = self._setup.width - image.shape[1], self._setup.height - image.shape[0]
         if right or below:
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+        self._count += 1
         frame = self._pack(image)
         frame.pts, frame.duration, frame.time_base = pts, duration, self._setup.time_base
         return self._encode(self._palettes(frame) if self._palettes else [frame])
 
     def flush(self) -> list[av.Packet[Any]]:
         packets = self._encode(self._palettes(None)) if self._palettes else []
-        return packets + list(self._context.encode(None))
+        packets += self._context.encode(None)
+        if self._count <= _UNORDERED:
+            for packet in packets:
+                packet.dts = packet.pts
+        return packets
 
     def _encode(self, frames: list[av.VideoFrame]) -> list[av.Packet[Any]]:
         return [packet for frame in frames for packet in self._context.encode(frame)]

@@ -33,6 +33,7 @@ def open_reader(
     rate: Fraction | None = None,
     alpha: bool = False,
     described: bool = False,
+    deep: bool = False,
     **how: Any,
 ) -> VideoReader | SequenceReader:
     """Reader of a path.
@@ -44,6 +45,7 @@ def open_reader(
         rate: as of `SequenceReader`.
         alpha: as of both.
         described: as of `SequenceReader`.
+        deep: as of both.
         how: the rest, as of `VideoReader`.
 
     Raises:
@@ -51,8 +53,8 @@ def open_reader(
     """
     numbered = sequence_at(path)
     if numbered is None:
-        return VideoReader(path, start, end, **how)
-    return SequenceReader(numbered, rate, start, end, alpha=alpha, described=described)
+        return VideoReader(path, start, end, deep=deep, **how)
+    return SequenceReader(numbered, rate, start, end, alpha=alpha, described=described, deep=deep)
 
 
 def open_writer(
@@ -71,4 +73,4 @@ def open_writer(
     how: dict[str, Any] = {"partial": partial, "encoder": encoder, "replace": replace, "complete": complete}
     if numbered is None:
         return VideoWriter(path, info, source, encoding, **how)
-    return SequenceWriter(numbered, info, source, **how)
+    return SequenceWriter(numbered, info, source, encoding, **how)

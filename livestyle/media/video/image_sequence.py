@@ -21,7 +21,8 @@ import numpy as np
 
 from livestyle.errors import InputError, OutputError
 from livestyle.files import partial_path
-from livestyle.media.frames import Frame, FrameSource, GreyImage, VideoSink, VideoSource
+from livestyle.media.depth import eight_bits, is_deep, sixteen_bits
+from livestyle.media.frames import Frame, FrameSource, VideoSink, VideoSource
 from livestyle.media.images import (
     Metadata,
     Picture,
@@ -34,6 +35,7 @@ from livestyle.media.images.numbered import Numbered, ranges
 from livestyle.media.resize import fit_into
 from livestyle.results import publish
 
+from .codecs import PICTURES, Encoding, written_bits
 from .encoder import PacketSource
 from .info import VideoInfo
 from .reader import VideoReader
@@ -64,6 +66,7 @@ class SequenceReader(VideoSource):
         alpha: give the alpha channel with each frame, see `Frame.alpha`; else it is laid over white, as always, and
             that is said.
         described: keep the metadata of each image in ``descriptions``, for a sink that takes it.
+        deep: give images of 16 bits as such, see `Frame.pixels`.
 
     Raises:
         InputError: there is no such file, none that can be read, or no frame between start and end.
@@ -78,6 +81,7 @@ class SequenceReader(VideoSource):
         *,
         alpha: bool = False,
         described: bool = False,
+        deep: bool = False,
     ) -> None:
         self.path = numbered.path
         self.descriptions: dict[Fraction, Metadata] = {}
@@ -86,7 +90,7 @@ class SequenceReader(VideoSource):
         self._numbered = numbered
         self._rate = rate or DEFAULT_RATE
         self._is_rate_given = rate is not None
-        self._keeps_alpha, self._described = alpha, described
+        self._keeps_alpha, self._described, self._is_deep = alpha, described, deep
         self._missing: list[int] = []
         self._damaged: dict[int, None] = {}
         self._fitted: dict[int, None] = {}
@@ -97,9 +101,13 @@ class SequenceReader(VideoSource):
             raise InputError(f"there is no picture that {self.path} stands for")
         self._slots = self._spread(numbers)
         self._cut(numbers, start or Fraction(0), end)
-        first = self._good(self._begin)
+        first = self._first = self._good(self._begin)
         height, width = first.image.shape[:2]
-        self.info = VideoInfo(width, height, self._rate, 1 / self._rate)
+        self.bits = first.bits
+        given = self.bits if is_deep(first.image) else 8
+        self.info = VideoInfo(width, height, self._rate, 1 / self._rate, bits=given)
+        if deep and first.bits > 8 and not is_deep(first.image):
+            self._lost["all but 8 bits a channel, since its colours are converted to sRGB"] = None
         if not described:
             for what in carried_metadata(Path("x.bmp"), first.metadata, width, height)[1]:
                 self._lost[f"{what} of its pictures"] = None
@@ -180,16 +188,20 @@ class SequenceReader(VideoSource):
             self._lost["transparency, which is laid over white"] = None
         if picture.image.shape[:2] != (self.height, self.width):
             self._fitted[slot] = None
-        return fit_into(picture.image, self.width, self.height)
+        return fit_into(self._as_deep(picture.image), self.width, self.height)
 
-    def _alpha(self, slot: int) -> GreyImage | None:
+    def _as_deep(self, image: np.ndarray) -> np.ndarray:
+        """An image as deep as the first one."""
+        return sixteen_bits(image) if is_deep(self._first.image) else eight_bits(image)
+
+    def _alpha(self, slot: int) -> np.ndarray | None:
         if not self._keeps_alpha:
             return None
         picture = self._good(slot)
         alpha = picture.alpha
         if alpha is None:
             alpha = np.full(picture.image.shape[:2], 255, np.uint8)
-        return fit_into(alpha, self.width, self.height)
+        return fit_into(self._as_deep(alpha), self.width, self.height)
 
     def _good(self, slot: int) -> Picture:
         """The image of a frame, or the last good one before it; the first good one where there is none."""
@@ -201,7 +213,7 @@ class SequenceReader(VideoSource):
     def _read_one(self, slot: int) -> Picture | None:
         number = self._slots[slot]
         try:
-            return read_picture(self._numbered.file(number))
+            return read_picture(self._numbered.file(number), deep=self._is_deep)
         except InputError:
             self.concealed += number not in self._damaged
             self._damaged[number] = None
@@ -241,6 +253,7 @@ class SequenceWriter(VideoSink):
         info: of the frames to come.
         source: whose metadata goes with the images, where it is a `SequenceReader`, and whose first number is the
             first; of other sources it is 1. What accompanies the images of a video file is left out, and said.
+        encoding: whose depth counts.
         partial: folder in which the files grow, on the same disk; None is beside them.
         encoder: makes the packets from the frames, given what makes a `PictureEncoder`; None is one of these.
         replace: whether files that are there at the end are replaced; otherwise `path` becomes one in a new folder.
@@ -255,6 +268,7 @@ class SequenceWriter(VideoSink):
         numbered: Numbered,
         info: VideoInfo,
         source: FrameSource | None = None,
+        encoding: Encoding = Encoding(),  # noqa: B008 (it cannot be changed)
         *,
         partial: Path | None = None,
         encoder: Callable[[Callable[[], PacketSource]], PacketSource] | None = None,
@@ -263,9 +277,12 @@ class SequenceWriter(VideoSink):
     ) -> None:
         self.path = numbered.path
         check_dimensions(self.path, info.width, info.height)
+        self._bits = written_bits(PICTURES, encoding, info.bits, self.path.suffix)
+        self._is_depth_given = encoding.bits != "auto"
         self._numbered = numbered
         self._info = info
         self._source = source
+        self._source_bits: int = getattr(source, "bits", 8)
         self._sequence = source if isinstance(source, SequenceReader) else None
         self._first = self._sequence.first_number if self._sequence else 1
         self._count = 0
@@ -284,8 +301,11 @@ class SequenceWriter(VideoSink):
     def survey(self) -> Survey:
         """What becomes of all that accompanies the images, as far as it is known before they are read."""
         source = self._source
+        before, after = self._source_bits, self._bits
+        kept = [f"{before} bits"] * (8 < before <= after)
+        converted = [f"{before} bits as {after}"] * (before > after)
         if not isinstance(source, VideoReader):
-            return Survey([], [], [])
+            return Survey(kept, converted, [])
         left_out = [describe(stream) for stream in source.streams]
         left_out += [f"attachment {font.name}" for font in source.attachments]
         left_out += ["chapters"] * bool(source.chapters) + list(source.unread)
@@ -293,12 +313,14 @@ class SequenceWriter(VideoSink):
         left_out += ["closed captions"] * source.is_captioned
         if source.info.aspect != 1:
             left_out.append(f"the shape of its pixels, {source.info.aspect.numerator}:{source.info.aspect.denominator}")
-        return Survey([], [], left_out)
+        return Survey(kept, converted, left_out)
 
     @property
     def warning(self) -> str | None:
         """What of the source is left out, in one sentence; None where all is kept."""
         left_out = [*self.survey.left_out, *self._late]
+        if self._source_bits > self._bits and not self._is_depth_given:
+            left_out.append(f"all but {self._bits} of {self._source_bits} bits a channel")
         return self._sentence(left_out) if left_out else None
 
     @property
@@ -314,7 +336,7 @@ class SequenceWriter(VideoSink):
         """Encode and write the next frame.
 
         Args:
-            image: uint8 [H, W, 3] BGR, or [H, W, 4] with straight alpha.
+            image: uint8 or uint16 [H, W, 3] BGR, or [H, W, 4] with straight alpha.
             time: seconds, which the sequence does not keep.
             duration: seconds, see ``time``.
 
@@ -333,6 +355,7 @@ class SequenceWriter(VideoSink):
         if self._metadata is not None:
             lost = carried_metadata(self.path, self._metadata, image.shape[1], image.shape[0])[1]
             self._lost |= dict.fromkeys(f"{what} of its pictures" for what in lost)
+        image = sixteen_bits(image) if self._bits > 8 else eight_bits(image)
         for packet in self._encoder.encode(image, self._count, 1):
             try:
                 self._folder.mkdir(exist_ok=True)

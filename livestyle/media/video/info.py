@@ -19,6 +19,7 @@ class VideoInfo:
         time_base: seconds; every frame's time is a multiple of it.
         aspect: sample aspect ratio, the width of a pixel divided by its height.
         colors: of the file's pixels.
+        bits: of a channel in the file, where the images have more than 8 too; else 8.
     """
 
     width: int
@@ -27,3 +28,4 @@ class VideoInfo:
     time_base: Fraction
     aspect: Fraction = Fraction(1)
     colors: Colors = field(default_factory=Colors)
+    bits: int = 8

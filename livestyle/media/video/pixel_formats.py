@@ -1,4 +1,4 @@
-"""Conversion between the pixel formats of videos (YUV, palettes, alpha) and 8-bit BGR."""
+"""Conversion between the pixel formats of videos (YUV, palettes, alpha) and BGR of 8 or 16 bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from livestyle.media.frames import BgrImage
+from livestyle.media.depth import is_deep
 from livestyle.media.resize import fit_into, resize
 
 from .tone_map import TRANSFERS, ToneMapper
@@ -54,7 +54,7 @@ class Colors:
 
 
 class Unpacker:
-    """Converter of decoded frames to BGR: 10 bits and more are rounded to 8, transparency is laid over white.
+    """Converter of decoded frames to BGR, with transparency laid over white; more than 8 bits are rounded or kept.
 
     HDR is mapped to SDR where that is asked for.
 
@@ -67,6 +67,7 @@ class Unpacker:
         aspect: sample aspect ratio of the first frame, in the stream.
         mirrored: whether the display matrix mirrors the frames.
         tone_map: map PQ and HLG to SDR.
+        deep: give frames of more than 8 bits as uint16.
     """
 
     def __init__(
@@ -76,7 +77,12 @@ class Unpacker:
         aspect: Fraction = Fraction(1),
         mirrored: bool = False,
         tone_map: bool = False,
+        deep: bool = False,
     ) -> None:
+        self.bits = max(component.bits for component in first.format.components)
+        """Of a channel of the first frame."""
+        self.is_deep = deep and self.bits > 8
+        """Whether images are uint16."""
         self.source_colors = colors
         """Of the frames."""
         self._aspect = aspect
@@ -101,8 +107,8 @@ class Unpacker:
             return None
         return f"{path} is HDR ({TRANSFERS[self.source_colors.transfer]}), and mapped to SDR before it is painted"
 
-    def __call__(self, frame: av.VideoFrame, aspect: Fraction | None = None) -> BgrImage:
-        """The frame as uint8 [H, W, 3] BGR, upright.
+    def __call__(self, frame: av.VideoFrame, aspect: Fraction | None = None) -> np.ndarray:
+        """The frame as uint8 or uint16 [H, W, 3] BGR, upright.
 
         Args:
             frame: as it was decoded.
@@ -114,26 +120,28 @@ class Unpacker:
         colors = Colors.of(frame)
         if self._tone_mapper is not None and colors.transfer == self.source_colors.transfer:
             frame = self._tone_mapper(frame, _EXACT)
+        formats = ("bgr48le", "bgra64le") if self.is_deep else ("bgr24", "bgra")
         image: Any = self._reformatter.reformat(
             frame,
             frame.width,
             frame.height,
-            format="bgra" if has_alpha else "bgr24",
+            format=formats[has_alpha],
             src_colorspace=None if frame.format.is_rgb else _MATRICES[colors.matrix],
             interpolation=_EXACT,
         ).to_ndarray()
+        if self.is_deep and not frame.format.is_rgb:
+            image = _full_scale(image, _missing_scale(frame.format, colors))
         if has_alpha:
-            image = _over_white(image)
+            image = over_white(image)
         if self._mirrored:
             image = image[::-1]
         stretch = (aspect or self._aspect) / self._aspect
         if turns:
             image = np.rot90(image, turns)
             stretch = 1 / stretch if turns % 2 else stretch
-        upright: BgrImage = np.ascontiguousarray(image)
-        return self._fitted(upright, stretch)
+        return self._fitted(np.ascontiguousarray(image), stretch)
 
-    def _fitted(self, image: BgrImage, stretch: Fraction) -> BgrImage:
+    def _fitted(self, image: np.ndarray, stretch: Fraction) -> np.ndarray:
         """The image letterboxed into the size of the first one; ``stretch`` is the width of its pixels in those."""
         height, width = image.shape[:2]
         if (width, height) == self._size and stretch == 1:
@@ -156,9 +164,13 @@ class Packer:
         self._colors = colors
         self._reformatter = VideoReformatter()
 
-    def __call__(self, image: BgrImage) -> av.VideoFrame:
-        """The frame of an image, uint8 [H, W, 3] BGR."""
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+    def __call__(self, image: np.ndarray) -> av.VideoFrame:
+        """The frame of an image, uint8 or uint16 [H, W, 3] BGR."""
+        if is_deep(image):
+            # Of RGB in 16 bits, swscale takes 255 * 256 for white, whatever the range.
+            frame = av.VideoFrame.from_ndarray(image - (image >> 8), format="bgr48le")
+        else:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
         if self._format == "bgra":
             return self._reformatter.reformat(frame, format="bgra")
         return self._reformatter.reformat(
@@ -170,12 +182,27 @@ class Packer:
         )
 
 
-def _over_white(image: np.ndarray) -> BgrImage:
-    """uint8 [H, W, 4] BGRA composited over white as [H, W, 3] BGR, as images are, see `livestyle.media.images`."""
-    alpha = image[:, :, 3:].astype(np.uint16)
-    if alpha.min() == 255:
+def _missing_scale(pixel_format: Any, colors: Colors) -> int:
+    """Bits to shift white right by, for what it lacks in swscale's RGB of 16 bits: of limited YUV it is 255 * 256, and
+    of grey and of full range the largest value of so many bits with zeros behind."""
+    is_limited = colors.range != _FULL_RANGE and len(pixel_format.components) >= 3
+    return 8 if is_limited else int(max(component.bits for component in pixel_format.components))
+
+
+def _full_scale(image: np.ndarray, shift: int) -> np.ndarray:
+    """swscale's BGR of 16 bits with white at 65535."""
+    import cv2
+
+    return cv2.add(image, image >> shift)
+
+
+def over_white(image: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 [H, W, 4] BGRA composited over white as [H, W, 3] BGR."""
+    top = int(np.iinfo(image.dtype).max)
+    alpha = image[:, :, 3:].astype(np.uint32)
+    if alpha.min() == top:
         return np.ascontiguousarray(image[:, :, :3])
-    return ((image[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return ((image[:, :, :3] * alpha + top * (top - alpha) + top // 2) // top).astype(image.dtype)
 
 
 def _has_alpha(frame: av.VideoFrame) -> bool:

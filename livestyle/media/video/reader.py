@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -18,6 +17,7 @@ from av.stream import Disposition
 from livestyle.errors import InputError
 from livestyle.media.frames import Frame, VideoSource
 
+from .accompaniment import Accompaniment
 from .animation import UNITS, ViewerDelays, is_animated_webp, read_plays, read_webp
 from .boxes import is_mirrored, spherical_box
 from .captions import READ, captions_of
@@ -43,11 +43,11 @@ _LONGEST_GROUP = 1500
 """Packets of a group of pictures that are held while a start is looked for; those of longer ones are decoded."""
 
 
-class VideoReader(VideoSource):
+class VideoReader(VideoSource, Accompaniment):
     """The frames of a video file, upright and with their exact times.
 
-    The display matrix, as phones write it, is applied to the pixels. More than 8 bits per channel are rounded to 8; HDR
-    is mapped to SDR. Transparency is laid over white, as in images. GIF and animated
+    The display matrix, as phones write it, is applied to the pixels. More than 8 bits per channel are rounded to 8
+    unless they are asked for; HDR is mapped to SDR. Transparency is laid over white, as in images. GIF and animated
     WebP are videos too; a WebP is held in memory as a whole.
 
     Times are those of the file less its start, since clocks start anywhere; a clock that jumps on the way is joined
@@ -67,6 +67,7 @@ class VideoReader(VideoSource):
         track: of several videos, from 1; None is the default one, and of equals the largest.
         deinterlace: ``auto``, ``off``, ``frame`` or ``field``, see `Deinterlacer`.
         tone_map: ``auto`` maps HDR (PQ and HLG) to SDR, ``off`` takes its colours as they are coded.
+        deep: give images of more than 8 bits as uint16, see `Frame.pixels`.
 
     Raises:
         InputError: there is no such file, no video in it that can be decoded, or no frame between start and end.
@@ -83,6 +84,7 @@ class VideoReader(VideoSource):
         track: int | None = None,
         deinterlace: str = "auto",
         tone_map: str = "auto",
+        deep: bool = False,
     ) -> None:
         if start is not None and start < 0:
             raise InputError(f"a film begins at 0 seconds, not at {float(start):g}")
@@ -91,29 +93,7 @@ class VideoReader(VideoSource):
                 f"nothing lies between {float(start or 0):g} and {float(end):g} seconds: end after the start"
             )
         self.path = path
-        self.streams: list[Any] = []
-        """Of PyAV: sound, subtitles and covers."""
-        self.attachments: list[Any] = []
-        """Of PyAV: fonts and other files."""
-        self.unread: list[str] = []
-        """Descriptions of the streams that are neither read nor copied: other videos, and data."""
-        self.packets: deque[Any] = deque()
-        """Packets of ``streams`` that nobody has taken yet, in the order of the file, cut to start and end."""
-        self.metadata: dict[str, str] = {}
-        """Tags of the file."""
-        self.video_metadata: dict[str, str] = {}
-        """Tags of the video stream."""
-        self.captions: dict[Fraction, bytes] = {}
-        """Closed captions of the frames so far, by their times, that nobody has taken yet; see `captions_of`."""
-        self.spherical: bytes | None = None
-        """Box of an MP4 that calls it a 360-degree video."""
-        self.frame_rate = Fraction(25)
-        """Frames per second of the file, nominal, to which its timecode belongs; ``info`` has that of what is given."""
-        self.video_disposition = Disposition.default
-        self.chapters: list[Any] = []
-        """As PyAV has them, cut to start and end."""
-        self.plays: int | None = None
-        """How often a GIF or WebP is shown, 0 for ever; None for other files."""
+        Accompaniment.__init__(self)
         self.decoded = 0
         self.concealed = 0
         self._cut = Cut(start or None, end)
@@ -122,6 +102,7 @@ class VideoReader(VideoSource):
         self._track = track
         self._deinterlace = deinterlace
         self._maps_tones = check_tone_map(tone_map) != "off"
+        self._is_deep = deep
         self._deinterlacer = Deinterlacer(deinterlace, 0, False)
         self._container: Any = None
         self._errors = self._places = 0
@@ -234,9 +215,8 @@ class VideoReader(VideoSource):
     def _set_up(self, first: Shown, aspect: Fraction) -> None:
         frame = first.frame
         colors, clock, start = Colors.of(frame), self._clock, self._cut.start
-        self._unpack = Unpacker(
-            frame, colors, first.aspect, self._stream is None and is_mirrored(self.path), self._maps_tones
-        )
+        mirrored = self._stream is None and is_mirrored(self.path)
+        self._unpack = Unpacker(frame, colors, first.aspect, mirrored, self._maps_tones, self._is_deep)
         width, height = frame.width, frame.height
         if self._unpack.is_turned:
             width, height, aspect = height, width, 1 / aspect
@@ -245,7 +225,9 @@ class VideoReader(VideoSource):
         if start is not None:
             finer = lcm(base.denominator, start.denominator)
             base = Fraction(1, finer) if finer <= _FINEST else base
-        self.info = VideoInfo(width, height, rate, base, aspect, self._unpack.colors)
+        self.bits = self._unpack.bits
+        given = self.bits if self._unpack.is_deep else 8
+        self.info = VideoInfo(width, height, rate, base, aspect, self._unpack.colors, given)
 
     def _begin(self, decoded: Iterator[Shown]) -> None:
         self._frames = self._in_part(decoded)

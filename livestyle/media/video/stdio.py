@@ -16,7 +16,7 @@ import numpy as np
 
 from livestyle.errors import InputError, OutputError
 from livestyle.limits import LIMITS, check, check_area, shown
-from livestyle.media.frames import BgrImage, Frame, FrameSource, VideoSink, VideoSource
+from livestyle.media.frames import Frame, FrameSource, VideoSink, VideoSource
 
 from .codecs import Encoding
 from .info import VideoInfo
@@ -124,7 +124,7 @@ class RawWriter(VideoSink):
         self._stream = stream
         self._is_rgb = pixel_format == "rgb24"
 
-    def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
+    def write(self, image: np.ndarray, time: Fraction | float, duration: Fraction | float = 0) -> None:
         """Write the next frame, uint8 [H, W, 3] BGR, whatever its time.
 
         Raises:
@@ -158,6 +158,7 @@ def read_pipe(
     track: int | None = None,
     deinterlace: str = "auto",
     tone_map: str = "auto",
+    deep: bool = False,
 ) -> VideoReader:
     """Reader of a piped video, in any container that needs no seeking: Matroska, NUT, MPEG-TS, fragmented MP4 ...
 
@@ -168,11 +169,13 @@ def read_pipe(
         track: as of `VideoReader`.
         deinterlace: as of `VideoReader`.
         tone_map: as of `VideoReader`.
+        deep: as of `VideoReader`.
 
     Raises:
         InputError: it is no such video, see `VideoReader`.
     """
-    return VideoReader(_INPUT, start, end, stream=stream, track=track, deinterlace=deinterlace, tone_map=tone_map)
+    how: dict[str, Any] = {"track": track, "deinterlace": deinterlace, "tone_map": tone_map, "deep": deep}
+    return VideoReader(_INPUT, start, end, stream=stream, **how)
 
 
 def write_pipe(

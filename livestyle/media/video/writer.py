@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import av
+import numpy as np
 
 from livestyle.errors import OutputError
 from livestyle.files import partial_path
-from livestyle.media.frames import BgrImage, FrameSource, VideoSink
+from livestyle.media.frames import FrameSource, VideoSink
 from livestyle.results import flush_to_disk, publish
 
 from .animation import SHORTEST, lengthen, loop_option
@@ -81,6 +82,8 @@ class VideoWriter(VideoSink):
         container = container_of(path, encoding) if stream is None else "matroska"
         self.path = path
         self._setup = EncoderSetup.of(container, encoding, info)
+        self._source_bits: int = getattr(source, "bits", 8)
+        self._is_depth_given = encoding.bits != "auto"
         self._file = stream
         self._source = source if isinstance(source, VideoReader) else None
         self._is_animation = container in ANIMATIONS
@@ -133,6 +136,13 @@ class VideoWriter(VideoSink):
     def warning(self) -> str | None:
         """What of the source is left out or transcoded, in one sentence; None where all is copied."""
         said = [self._remuxer.warning] if self._remuxer and self._remuxer.warning else []
+        bits = self._setup.bits
+        if self._source_bits > bits and not self._is_depth_given:
+            said.append(f"has {bits} of its source's {self._source_bits} bits a channel")
+        if bits > 8 and self._setup.codec == "h264" and not self._is_depth_given:
+            said.append(
+                f"has {bits} bits a channel in H.264, which few players show: more show HEVC's and AV1's, all 8 bits"
+            )
         if failure := self._failures:
             said.append(failure)
         return f"{self.path} {' and '.join(said)}" if said else None
@@ -142,6 +152,11 @@ class VideoWriter(VideoSink):
         """What becomes of all that accompanies the images, as far as it is known before they are read."""
         remuxer = self._remuxer
         survey = Survey(remuxer.kept, remuxer.converted, remuxer.left_out) if remuxer else Survey([], [], [])
+        before, after = self._source_bits, self._setup.bits
+        if before > 8:
+            (survey.converted if after < before else survey.kept).append(
+                f"{before} bits as {after}" if after < before else f"{before} bits"
+            )
         if self._source and self._source.is_captioned:
             (survey.kept if self._setup.codec in WRITTEN else survey.left_out).append("closed captions")
         return survey
@@ -153,11 +168,11 @@ class VideoWriter(VideoSink):
             found.append("closed captions")
         return f"lacks some of these of its source: {', '.join(found)}" if found else None
 
-    def write(self, image: BgrImage, time: Fraction | float, duration: Fraction | float = 0) -> None:
+    def write(self, image: np.ndarray, time: Fraction | float, duration: Fraction | float = 0) -> None:
         """Encode and write the next frame.
 
         Args:
-            image: uint8 [H, W, 3] BGR, of the size that was announced.
+            image: uint8 or uint16 [H, W, 3] BGR, of the size that was announced.
             time: seconds; a frame that is not later than the one before is moved just behind it.
             duration: seconds that it is shown, which matters for the last frame; 0 is that of the frame rate.
 
