@@ -319,3 +319,18 @@ def test_a_dither_is_below_a_level_and_leaves_black_and_white() -> None:
     assert np.abs(found - sixteen_bits(image)).max() <= 128
     assert (found[0].max(), found[-1].min()) == (0, 65535)
     assert abs(dithered(np.full((32, 32, 3), 100, np.uint8)).mean() - 100 * 257) < 1
+
+
+def test_light_of_renderers_has_more_than_8_bits(make: Make, tmp_path: Path) -> None:
+    grey = f"geq=lum='X*65535/{WIDTH - 1}'"
+    picture = f"color=black:s={WIDTH}x{HEIGHT},format=gray16le,{grey},format=gbrpf32le"
+    make("f_1.exr", "-f", "lavfi", "-i", picture, "-frames:v", "1")
+    for number in (2, 3):
+        (tmp_path / f"f_{number}.exr").write_bytes((tmp_path / "f_1.exr").read_bytes())
+
+    paint(tmp_path / "f_%d.exr", "-o", tmp_path / "o.mkv", "--codec", "hevc")
+
+    assert stream(tmp_path / "o.mkv")["pix_fmt"] == "yuv420p10le"
+    # 8 bits have a quarter of the codes in this range.
+    found = luma(tmp_path / "o.mkv")
+    assert len(np.unique(found)) > (found.max() - found.min()) * 0.9

@@ -107,12 +107,12 @@ def of_linear(light: Any, deep: bool = False) -> np.ndarray:
     import numpy as np
 
     image = np.empty(light.shape, np.uint16 if deep else np.uint8)
-    top = int(np.iinfo(image.dtype).max)
+    white = int(np.iinfo(image.dtype).max)
     rows = max(1, STRIP // light.shape[1])
     for top in range(0, len(light), rows):
         values = np.nan_to_num(light[top : top + rows], nan=0).clip(0, 1)
         curved = np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
-        image[top : top + rows] = np.rint(curved * top)
+        image[top : top + rows] = np.rint(curved * white)
     return image
 
 
