@@ -10,6 +10,7 @@ import numpy as np
 
 from livestyle import Look, Mask, Style, Stylizer, Timeline, VideoOptions
 from livestyle.jobs.batch import ImageBatch, VideoBatch
+from livestyle.jobs.paths import Input
 from livestyle.jobs.report import Done, Result
 from tests.program import IDENTITY
 
@@ -59,7 +60,9 @@ def paint_videos(
     """What `VideoBatch` makes of videos, in each style."""
     looks = _looks(styles, strength, mask, background, look)
     one_style = len(styles) == 1
-    batch = VideoBatch(sources, target, options, mask=mask, workers=workers, force=force, one_style=one_style)
+    batch = VideoBatch(
+        sources, target, options, inputs=_inputs(mask), workers=workers, force=force, one_style=one_style
+    )
     return batch.run(stylizer, looks, progress=progress, done=done)
 
 
@@ -87,8 +90,14 @@ def paint_images(
     """What `ImageBatch` makes of images, in each style."""
     looks = _looks(styles, strength, mask, background, look)
     one_style = len(styles) == 1
-    batch = ImageBatch(sources, target, size=size, mask=mask, workers=workers, force=force, one_style=one_style)
+    batch = ImageBatch(
+        sources, target, size=size, inputs=_inputs(mask), workers=workers, force=force, one_style=one_style
+    )
     return batch.run(stylizer, looks, progress=progress, done=done)
+
+
+def _inputs(mask: Path | None) -> list[Input]:
+    return [] if mask is None else [("the mask", mask)]
 
 
 def _looks(

@@ -12,6 +12,7 @@ from livestyle.bench.plan import SECONDS, SIZES, Plan, Scope
 from livestyle.engine.model import DEFAULT_MODEL
 
 from .options import ForceOption
+from .run import inputs_of
 
 T = TypeVar("T")
 
@@ -83,7 +84,9 @@ def bench(
     for target, suffix in targets:
         if target is not None:
             check_target(target, [suffix], f"bench{suffix}")
-    check_taken([target for target, _ in targets if target is not None], [], force)
+    inputs = [read for name in plan.models for read in inputs_of(name)]
+    inputs += [("a peer", Path(name)) for spec in plan.peers for name in (spec, *spec.split("+"))]
+    check_taken([target for target, _ in targets if target is not None], [], force, inputs)
     if plot is not None:
         require_matplotlib()
     with Console(stderr=True).status("starting") as status:

@@ -47,7 +47,7 @@ from .options import (
     look_options,
 )
 from .process import finish_streams, ignore_signals, prepare_streams, raise_on_signals, silence_in_video
-from .run import distribution_of, is_folder_of_styles, load, looks_of, open_mask
+from .run import distribution_of, inputs_of, is_folder_of_styles, load, looks_of, open_mask
 from .styles import styles_app
 from .web import web
 
@@ -268,7 +268,13 @@ def video(
     )
     opened = open_mask(mask, background)
     batch = VideoBatch(
-        sources, output, options, mask=mask, workers=jobs, force=force, one_style=not is_folder_of_styles(style)
+        sources,
+        output,
+        options,
+        inputs=inputs_of(model, style, background, mask),
+        workers=jobs,
+        force=force,
+        one_style=not is_folder_of_styles(style),
     )
 
     def find(library: StyleLibrary, text: str) -> Sequence[Style | Timeline]:
@@ -314,7 +320,7 @@ def image(
         sources,
         output,
         size=fits,
-        mask=mask,
+        inputs=inputs_of(model, style, background, mask),
         workers=jobs,
         force=force,
         one_style=not is_folder_of_styles(style),
@@ -344,7 +350,8 @@ def demo(
 
     clip = package_folder("assets") / "demo.mp4"
     target = output or Path("livestyle-demo.mp4")
-    batch = VideoBatch([clip], target, force=output is None, one_style=not is_folder_of_styles(style))
+    inputs = inputs_of(model, style)
+    batch = VideoBatch([clip], target, inputs=inputs, force=output is None, one_style=not is_folder_of_styles(style))
     stylizer, library = load(model, device)
     if style is None and DEMO_STYLE in stylizer.model.presets():
         style = DEMO_STYLE

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livestyle.errors import InputError
+from livestyle.errors import InputError, ModelError
 from livestyle.text import escaped
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
     from livestyle.jobs.distributed import Distribution
+    from livestyle.jobs.paths import Input
     from livestyle.media.mask import Mask
     from livestyle.render.look import Look
     from livestyle.scheduling.scheduler import Scheduler
@@ -122,6 +123,24 @@ def distribution_of(
     with scheduler:
         print(text, file=sys.stderr, flush=True)
         yield Distribution(scheduler, devices[0], storage, **({} if run_in is None else {"run_in": run_in}))
+
+
+def inputs_of(
+    model: str | None, style: str | None = None, background: str | None = None, mask: Path | None = None
+) -> list[Input]:
+    """What a verb reads beside its sources, which it must not write to."""
+    from livestyle.engine.model import find_model
+    from livestyle.live.settings import settings_path
+    from livestyle.styles.library import files_in
+    from livestyle.styles.presets import default_preset_folder
+
+    found = [("a style", path) for path in files_in(style)]
+    found += [("the background", path) for path in files_in(background)]
+    found += [("a preset of yours", default_preset_folder()), ("the settings", settings_path())]
+    found += [] if mask is None else [("the mask", mask)]
+    with suppress(ModelError):
+        found.append(("a file of the model", find_model(model)))
+    return found
 
 
 def is_folder_of_styles(style: str | None) -> bool:

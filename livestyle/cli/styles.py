@@ -12,7 +12,7 @@ import typer
 from livestyle.text import escaped
 
 from .options import BackgroundOption, DeviceOption, ForceOption, MaskOption, ModelOption, check_look, look_options
-from .run import load, open_mask
+from .run import inputs_of, load, open_mask
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
@@ -72,7 +72,8 @@ def preview(
 
     check_look(look)
     check_target(output, WRITABLE, "sheet.png")
-    check_taken([output], [picture], force, mask)
+    styles_read = [read for text in style or () for read in inputs_of(model, text)]
+    check_taken([output], [picture], force, [*styles_read, *inputs_of(model, None, background, mask)])
     opened = open_mask(mask, background)
     image = read_reduced(picture)
     stylizer, library = load(model, device)
@@ -114,6 +115,7 @@ def add(
 ) -> None:
     """Make a picture a preset of your own, which every verb takes as --style NAME."""
     from livestyle.errors import InputError
+    from livestyle.jobs.paths import check_taken
     from livestyle.media.images import read_reduced
     from livestyle.styles.presets import PresetFolder
 
@@ -123,9 +125,11 @@ def add(
         check_refining(contents or [], vgg_weights)
     elif contents or vgg_weights:
         raise InputError("photographs and a loss network are for refining a style", setting="refine")
+    name = picture.stem if name is None else name
+    check_taken([PresetFolder().folder / f"{name}.png"], [picture], force=True)
     stylizer, library = _open_library(model)
     image, shipped = read_reduced(picture), list(stylizer.model.presets())
-    path = PresetFolder().add(picture.stem if name is None else name, image, shipped=shipped, force=force)
+    path = PresetFolder().add(name, image, shipped=shipped, force=force)
     _say_ready(library, [path.stem])
     if refine:
         refine_preset(path, stylizer.model, contents or [], vgg_weights)
@@ -156,7 +160,7 @@ def export_presets(
     from livestyle.styles.refined import refined_path
 
     check_target(output, [SUFFIX], f"presets{SUFFIX}")
-    check_taken([output], [], force)
+    check_taken([output], [], force, inputs_of(None))
     folder = PresetFolder()
     path, written = folder.write_file(names or [], output, replace=force)
     print(escaped(f"{path}: {', '.join(written)}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,15 @@ from livestyle.media.video.files import sequence_at
 from livestyle.media.video.stdio import STDIO, is_pipe
 from livestyle.render.color import ColorMode
 from livestyle.results import check_not_locked
+from livestyle.styles.library import Style
 from livestyle.styles.matching import check_matching
+from livestyle.styles.timeline import Timeline
 
 from .distributed_images import outcomes_of_images
 from .image import ImageJob
 from .options import VideoOptions, check_size
 from .paths import (
+    Input,
     check_folder,
     check_taken,
     check_target,
@@ -65,7 +68,7 @@ class VideoBatch:
             ``-``, standard output. In a folder, x.mov becomes x.mov and x.avi, which is read only, x.mp4; beside a
             video x.mp4 it becomes x.avi.mp4. With several looks, ``-NAME`` of the style goes before the suffix.
         options: None is `VideoOptions()`.
-        mask: file of the mask, which no result may replace.
+        inputs: what else is read, which no result may replace; what the looks tell of that need not be named.
         workers: videos that are painted at a time; they share the cores.
         force: replace files that exist, and begin anew what was begun before.
         one_style: False when several styles may be named: result names then contain the style, and are checked later.
@@ -81,13 +84,13 @@ class VideoBatch:
         target: Path,
         options: VideoOptions | None = None,
         *,
-        mask: Path | None = None,
+        inputs: Iterable[Input] = (),
         workers: int = 1,
         force: bool = False,
         one_style: bool = True,
     ) -> None:
         self._options = options or VideoOptions()
-        self._mask = mask
+        self._inputs = list(inputs)
         self._workers = check_workers(workers)
         self._force = force
         self._plan = _plan_videos(sources, target, self._options)
@@ -124,6 +127,7 @@ class VideoBatch:
         """
         for look in looks:
             check_matching(look)
+            self._inputs += _inputs_of(look, stylizer)
         plan = self._plan
         if any(map(is_pipe, plan.ends)) and len(looks) > 1:
             raise InputError("a pipe (-) takes one film in one style at a time")
@@ -155,7 +159,7 @@ class VideoBatch:
     def _check_taken(self, targets: Sequence[Path]) -> None:
         # Those of a run that is resumed are there by right.
         new = [path for path in targets if not is_half_named(path)]
-        check_taken(new, self._plan.sources, self._force, self._mask)
+        check_taken(new, self._plan.sources, self._force, self._inputs)
 
     def _is_wanted(self, source: Path, path: Path) -> bool:
         if not self._plan.several and not is_pipe(path):
@@ -173,7 +177,7 @@ class ImageBatch:
             becomes x.jpg and x.jp2, which is read only, x.png; beside an image x.png it becomes x.jp2.png. With several
             looks, ``-NAME`` of the style goes before the suffix.
         size: width and height in pixels that images are scaled to fit in, up or down, with their shape kept.
-        mask: file of the mask, which no result may replace.
+        inputs: what else is read, which no result may replace; what the looks tell of that need not be named.
         workers: images that are painted at a time; they share the cores.
         force: replace files that exist.
         one_style: False when several styles may be named: result names then contain the style, and are checked later.
@@ -191,7 +195,7 @@ class ImageBatch:
         target: Path,
         *,
         size: tuple[int, int] | None = None,
-        mask: Path | None = None,
+        inputs: Iterable[Input] = (),
         workers: int = 1,
         force: bool = False,
         one_style: bool = True,
@@ -203,14 +207,14 @@ class ImageBatch:
         self._bits = bits
         self._size = size
         self._dry_run = dry_run
-        self._mask = mask
+        self._inputs = list(inputs)
         self._workers = check_workers(workers)
         self._force = force
         self._plan = _plan_images(sources, target)
         for _, path in self._plan.pairs:
             written_bits(PICTURES, encoding, 8, path.suffix)
         if one_style:
-            check_taken([path for _, path in self._plan.pairs], self._plan.sources, force, mask)
+            check_taken([path for _, path in self._plan.pairs], self._plan.sources, force, self._inputs)
 
     def run(
         self,
@@ -224,12 +228,13 @@ class ImageBatch:
         """Paint them; arguments, result and errors are those of `VideoBatch.run`."""
         for look in looks:
             check_matching(look)
+            self._inputs += _inputs_of(look, stylizer)
         plan = self._plan
         jobs = [
             ImageJob(source, path, look, self._size, self._dry_run, self._force, self._bits)
             for source, path, look in plan.tasks(looks)
         ]
-        check_taken([job.path for job in jobs], plan.sources, self._force, self._mask)
+        check_taken([job.path for job in jobs], plan.sources, self._force, self._inputs)
         if not self._dry_run:
             plan.make_folder()
         for image in filter(is_animated, plan.sources):
@@ -257,6 +262,14 @@ class ImageBatch:
         finally:
             if notes:
                 log.warning("%s", "; ".join(f"{text} of {_listed(sources)}" for text, sources in notes.items()))
+
+
+def _inputs_of(look: Look, stylizer: Stylizer) -> list[Input]:
+    found = [("the mask", look.mask.path)] if isinstance(look.mask, Mask) else []
+    for what, style in (("a style", look.style), ("the background", look.background)):
+        styles = [cue.style for cue in style.cues] if isinstance(style, Timeline) else [style]
+        found += [(what, s.source) for s in styles if isinstance(s, Style) and s.source is not None]
+    return [*found, ("a file of the model", stylizer.model.folder)]
 
 
 def stylize_video(
@@ -288,10 +301,9 @@ def stylize_video(
         StyleError: the colours of a preset or a mix are to be matched.
         OutputError: the result exists, or cannot be written.
     """
-    mask = look.mask.path if isinstance(look.mask, Mask) else None
     if is_folder(Path(source)):
         raise InputError(f"{source} is a folder: name one video, or use VideoBatch for several")
-    batch = VideoBatch([Path(source)], Path(target), options, mask=mask, force=force)
+    batch = VideoBatch([Path(source)], Path(target), options, force=force)
     return next(iter(batch.run(stylizer, [look], progress=progress)), None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 
 from livestyle.errors import InputError, OutputError
-from livestyle.files import LONGEST_NAME
+from livestyle.files import LONGEST_NAME, hidden_path
 from livestyle.media.images import images_in, is_writable
 from livestyle.media.images.numbered import Numbered, sequences_of
 from livestyle.media.video.animation import is_animated
@@ -265,14 +266,20 @@ def _check_writable(folder: Path, path: Path) -> None:
         raise OutputError(f"cannot write {path}: {reason}, choose another") from error
 
 
-def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, mask: Path | None = None) -> None:
-    """Raise an error for targets that collide with one another, with a source, with the mask, or with existing files.
+Input = tuple[str, Path]
+"""What a command reads beside its sources, in words such as "the mask", and where: a file, or a folder of files."""
+
+
+def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, others: Iterable[Input] = ()) -> None:
+    """Raise an error for targets that collide with one another, with what is read, or with existing files.
+
+    What is read is recognised under all of its names: other spellings, links and hard links.
 
     Args:
         targets: files to write.
         sources: files to read.
         force: accept existing files, which will be replaced.
-        mask: file of the mask.
+        others: what else is read.
 
     Raises:
         OutputError: there is a collision.
@@ -281,22 +288,61 @@ def check_taken(targets: Sequence[Path], sources: Sequence[Path], force: bool, m
     # What is written to a pipe replaces nothing.
     there = [files_at(path) or [path] * is_link(path) for path in targets if not is_pipe(path)]
     taken = [file for files in there for file in files]
-    sources_there = {_identity(file) for source in sources for file in files_at(source)}
-    masks_there = {_identity(mask)} if mask is not None and is_there(mask) else set()
     for path in targets:
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             raise OutputError(f"cannot write {path}: File name too long, choose a shorter one")
         other = seen.setdefault(_folded(str(path)), path)
         if other is not path and (other == path or _is_case_insensitive(path.parent)):
             raise OutputError(f"two results would both be {path}: convert them to two folders")
-    for path in filter(is_there, taken):
-        if _identity(path) in sources_there:
-            raise OutputError(f"{path} is the source itself: write to another name or folder")
-        if _identity(path) in masks_there:
-            raise OutputError(f"{path} is the mask: write to another name or folder")
+    _check_inputs(targets, [path for path in taken if is_there(path)], sources, others)
     if taken and not force:
-        others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
-        raise OutputError(f"{taken[0]}{others} already exists: choose another name, or replace it", setting="force")
+        others_too = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+        raise OutputError(f"{taken[0]}{others_too} already exists: choose another name, or replace it", setting="force")
+
+
+def _check_inputs(
+    targets: Sequence[Path], taken: Sequence[Path], sources: Sequence[Path], others: Iterable[Input]
+) -> None:
+    """Raise an error for a file that would be replaced and is read: the name's, or one of those that are hidden."""
+    standard: dict[object, str] = {_stream(1): "standard output"} if STDIO in targets else {}
+    hidden = [file for path in targets if path != STDIO for file in _hidden_files(path) if is_there(file)]
+    if not (taken or standard or hidden):
+        return
+    read: dict[object, str] = {}
+    for what, place in others:
+        for file in _files_in(place):
+            read.setdefault(_identity(file), what)
+    read |= {_identity(file): "the source itself" for source in sources for file in files_at(source)}
+    if STDIO in sources:
+        read[_stream(0)] = "the source itself"
+    read.pop(None, None)
+    places = {**standard, **{_identity(path): str(path) for path in (*taken, *hidden)}}
+    for identity, name in places.items():
+        if identity in read:
+            raise OutputError(f"{name} is {read[identity]}: write to another name or folder")
+
+
+def _hidden_files(path: Path) -> list[Path]:
+    """Hidden files beside a target that are written, or deleted with their folder, while it is made."""
+    folder = hidden_path(path, ".livestyle")
+    return [hidden_path(path, ".lock"), hidden_path(path, ".partial"), *_files_in(folder)]
+
+
+def _files_in(place: Path) -> list[Path]:
+    """A file, or the files of a folder, without those of other folders in it; none where nothing is there."""
+    try:
+        return [path for path in (place.iterdir() if place.is_dir() else [place]) if path.is_file()]
+    except OSError:
+        return []
+
+
+def _stream(number: int) -> object:
+    """Identity of the file that standard input or output is; None where it is a pipe or a device."""
+    try:
+        found = os.fstat(number)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def _folded(name: str) -> str:

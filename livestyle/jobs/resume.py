@@ -38,6 +38,8 @@ SEGMENT_FRAMES = 250
 """Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
 
 
+_JOB = "job.json"
+"""File in a store: source and options of its job."""
 _COMPLETE = "complete.json"
 """File in a store: size and time of the complete video."""
 _UNREADABLE = (
@@ -79,10 +81,11 @@ class SegmentStore:
         Raises:
             OutputError: they were made from another source or with other options, or cannot be read.
         """
-        if not self.folder.is_dir():
+        if not self.folder.is_dir() or not (is_there(self.folder / _JOB) or is_there(self._packets(0))):
+            # Nothing, or what a run has left that was killed before it began.
             return
         try:
-            before = read_json(self.folder / "job.json")
+            before = read_json(self.folder / _JOB)
             different = [name for name in self._job if before.get(name) != self._job[name]]
         except (OSError, ValueError, AttributeError) as error:
             raise self._damaged() from error
@@ -119,7 +122,8 @@ class SegmentStore:
         self.remove()
         try:
             self.folder.mkdir()
-            (self.folder / "job.json").write_text(json.dumps(self._job, indent=1), "utf-8")
+            with atomic_write(self.folder / _JOB, durable=True) as file:
+                file.write(json.dumps(self._job, indent=1).encode())
         except OSError as error:
             self.remove()
             raise self._failure(error) from error

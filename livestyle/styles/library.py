@@ -292,6 +292,24 @@ def check_text(text: str) -> None:
         raise StyleError(f"styles are named in a text of {LONGEST_TEXT} characters at most, not {shown(text)}")
 
 
+def files_in(text: str | None) -> list[Path]:
+    """Files that a text of styles names, also in folders, in mixes and with times; what else it names is left out."""
+    if text is None or len(text) > LONGEST_TEXT:
+        return []
+    whole = existing_path(text)
+    found: dict[Path, None] = dict.fromkeys([] if whole is None else [whole])
+    for item in text.split(",") if whole is None else ():
+        untimed = item.strip().rpartition("@")[0]
+        for name in (item.strip(), untimed, split_weight(item)[0], split_weight(untimed)[0]):
+            if (path := existing_path(name)) is not None:
+                found[path] = None
+    files: list[Path] = []
+    for path in found:
+        with suppress(InputError):
+            files += images_in(path) if path.is_dir() else [path]
+    return files
+
+
 def existing_path(text: str) -> Path | None:
     """Existing file or folder that a text names, with ``~`` expanded; None where there is none."""
     try:

@@ -428,3 +428,15 @@ def test_hevc_of_one_or_two_frames_and_segments_of_so_many(
         assert times(tmp_path / name) == times(source)
         late = [packet for packet in packets(tmp_path / name) if packet["dts"] > packet["pts"]]
         assert not late
+
+
+def test_a_folder_of_a_run_that_was_killed_before_it_began_is_no_hindrance(
+    clip: Path, tmp_path: Path, identity: Stylizer, dusk: Style
+) -> None:
+    (tmp_path / STORE).mkdir()
+    (tmp_path / STORE / ".job.json.1234.partial").write_text("{")
+
+    (result,) = paint_video(clip, tmp_path / "out.mp4", identity, [dusk], options=RESUME)
+
+    assert (result.frames, result.resumed) == (10, 0)
+    assert names(tmp_path) == ["clip.mp4", "out.mp4"]

@@ -5,10 +5,12 @@
     python -m tests.soak films --count 2000
     python -m tests.soak film --frames 200000
     python -m tests.soak serve --phases 5 --seconds 30
+    python -m tests.soak kill --times 200
     python -m tests.soak.latency --minutes 10
 
-Each prints a line, writes ``soak-NAME.png`` into ``--folder``, and ends with 1 where memory grew by more than 2 % after
-the first minute, or threads or handles grew. Linux alone: memory is read from /proc.
+Each prints a line. ``kill`` ends with 1 where a film came out otherwise than an undisturbed one. The others write
+``soak-NAME.png`` into ``--folder``, and end with 1 where memory grew by more than 2 % after the first minute, or
+threads or handles grew. Linux alone: memory is read from /proc.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import tempfile
 from pathlib import Path
 
 from .films import film, films
+from .kill import kill
 from .live import camera, styles
 from .meter import Meter
 from .serve import serve
@@ -40,7 +43,12 @@ def main() -> int:
     own = verbs.add_parser("serve")
     own.add_argument("--phases", dest="count", type=int, default=5)
     own.add_argument("--seconds", type=float, default=30)
+    killing = verbs.add_parser("kill")
+    killing.add_argument("--times", type=int, default=200)
+    killing.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    if asked.verb == "kill":
+        return 0 if kill(asked.times, asked.seed) else 1
     meter = Meter(f"python -m tests.soak {' '.join(sys.argv[1:])}", asked.warm)
     count, complete = asked.count, True
     # Not the user's cache, which would fill with the styles of the test.
