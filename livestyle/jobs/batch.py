@@ -20,7 +20,7 @@ from livestyle.media.video.codecs import FORMATS, PICTURES, Encoding, container_
 from livestyle.media.video.files import sequence_at
 from livestyle.media.video.stdio import STDIO, is_pipe
 from livestyle.render.color import ColorMode
-from livestyle.results import check_not_locked
+from livestyle.results import check_not_locked, locked
 from livestyle.styles.library import Style
 from livestyle.styles.matching import check_matching
 from livestyle.styles.timeline import Timeline
@@ -144,7 +144,8 @@ class VideoBatch:
         if not self._options.dry_run:
             plan.make_folder()
         for source, path, look in complete:
-            discard_completed(path)
+            with suppress(OutputError), locked(path):
+                discard_completed(path)
             log.warning("%s is there already and stays as it is", path)
             if done is not None:
                 done(Skipped(source, path, style_name(look)))

@@ -38,6 +38,8 @@ SEGMENT_FRAMES = 250
 """Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
 
 
+_FIRST = "00000.packets"
+"""File in a store: its first complete segment."""
 _JOB = "job.json"
 """File in a store: source and options of its job."""
 _COMPLETE = "complete.json"
@@ -81,8 +83,8 @@ class SegmentStore:
         Raises:
             OutputError: they were made from another source or with other options, or cannot be read.
         """
-        if not self.folder.is_dir() or not (is_there(self.folder / _JOB) or is_there(self._packets(0))):
-            # Nothing, or what a run has left that was killed before it began.
+        if not is_there(self._packets(0)):
+            # Nothing, or what a run has left that was killed before anything was complete.
             return
         try:
             before = read_json(self.folder / _JOB)
@@ -119,9 +121,9 @@ class SegmentStore:
         if self.finished:
             return
         # Leftovers of a run without a complete segment, or of one that is not to be resumed.
-        self.remove()
+        _delete(self.folder, is_half_named(self.target))
         try:
-            self.folder.mkdir()
+            self.folder.mkdir(exist_ok=True)
             with atomic_write(self.folder / _JOB, durable=True) as file:
                 file.write(json.dumps(self._job, indent=1).encode())
         except OSError as error:
@@ -239,7 +241,7 @@ class SegmentStore:
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
-        if self.finished:
+        if self.finished or is_half_named(self.target):
             with suppress(OSError):
                 self._partial.unlink(missing_ok=True)
         else:
@@ -247,7 +249,7 @@ class SegmentStore:
 
     def remove(self) -> None:
         """Delete the folder with all segments."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _delete(self.folder)
 
     def _failure(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self.target}: {error.strerror or error}")
@@ -434,9 +436,9 @@ def store_folder(target: Path) -> Path:
 
 
 def is_begun(target: Path) -> bool:
-    """Whether an earlier run has left an unfinished video; not where it was killed right after completing it."""
+    """Whether an earlier run has left something of an unfinished video; not where it was killed after completing it."""
     folder = store_folder(target)
-    if not is_folder(folder):
+    if not is_there(folder / _FIRST) and not is_half_named(target):
         return False
     try:
         return bool(json.loads((folder / _COMPLETE).read_bytes()) != _version(target))
@@ -452,7 +454,20 @@ def is_half_named(target: Path) -> bool:
 def discard_completed(target: Path) -> None:
     """Delete what a run has left that was killed right after completing its video."""
     if is_folder(store_folder(target)) and not is_begun(target):
-        shutil.rmtree(store_folder(target), ignore_errors=True)
+        _delete(store_folder(target))
+
+
+def _delete(folder: Path, keep_completion: bool = False) -> None:
+    """Delete a store, so that a kill at any moment leaves what is recognised: first what makes it a begun one."""
+    with suppress(OSError):
+        (folder / _FIRST).unlink(missing_ok=True)
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _COMPLETE:
+                path.unlink(missing_ok=True)
+    if not keep_completion:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _version(path: Path) -> list[int]:

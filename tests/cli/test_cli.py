@@ -129,6 +129,7 @@ def test_a_wrong_path_is_said_before_the_model_is_loaded(
     for name in ("film.mp4", "old.mp4"):
         Path(name).write_text("there")
     Path(".begun.mp4.livestyle").mkdir()
+    Path(".begun.mp4.livestyle/00000.packets").touch()
 
     result = run(*arguments, "--model", "no-such-model")
 

@@ -437,12 +437,19 @@ def test_a_sequence_has_one_lock_under_all_spellings(
         paint_video(clip, tmp_path / pattern, identity, [dusk], force=True)
 
 
+@pytest.mark.parametrize(("segment", "kept"), [(4, 8), (50, 0)])
 def test_a_sequence_that_was_killed_while_its_files_got_their_names_is_resumed(
-    clip: Path, tmp_path: Path, identity: Stylizer, dusk: Style, monkeypatch: pytest.MonkeyPatch
+    clip: Path,
+    tmp_path: Path,
+    identity: Stylizer,
+    dusk: Style,
+    monkeypatch: pytest.MonkeyPatch,
+    segment: int,
+    kept: int,
 ) -> None:
     for name in ("whole", "painted"):
         (tmp_path / name).mkdir()
-    options = VideoOptions(segment_frames=4)
+    options, resume = VideoOptions(segment_frames=segment), VideoOptions(segment_frames=segment, resume=True)
     paint_video(clip, tmp_path / "whole" / "f_%02d.png", identity, [dusk], options=options)
     target, left = tmp_path / "painted" / "f_%02d.png", iter(range(3))
 
@@ -458,10 +465,30 @@ def test_a_sequence_that_was_killed_while_its_files_got_their_names_is_resumed(
             paint_video(clip, target, identity, [dusk], options=options)
     assert len(names(target.parent)) == 4
 
-    (result,) = paint_video(clip, target, identity, [dusk], options=VideoOptions(segment_frames=4, resume=True))
+    # It is killed once more, in the beginning.
+    with monkeypatch.context() as patch:
+        patch.setattr(Stylizer, "stylize", lambda *_, **__: next(iter(())))
+        with pytest.raises(LivestyleError, match="StopIteration"):
+            paint_video(clip, target, identity, [dusk], options=resume)
+    (result,) = paint_video(clip, target, identity, [dusk], options=resume)
 
-    assert (result.path, result.resumed) == (target, 8)
+    assert (result.path, result.resumed) == (target, kept)
     whole, painted = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "painted")
     )
     assert painted == whole
+
+
+@pytest.mark.parametrize("left", [(), ("complete.json",), ("complete.json", "job.json", "00001.packets")])
+def test_what_is_left_of_a_folder_that_was_being_deleted_is_no_begun_video(
+    clip: Path, tmp_path: Path, identity: Stylizer, dusk: Style, left: tuple[str, ...]
+) -> None:
+    (tmp_path / "out.mp4").write_text("complete")
+    store = hidden_path(tmp_path / "out.mp4", ".livestyle")
+    store.mkdir()
+    for name in left:
+        (store / name).write_text("{}")
+
+    assert paint_video(clip, tmp_path / "out.mp4", identity, [dusk], options=VideoOptions(resume=True)) == []
+
+    assert names(tmp_path) == ["clip.mp4", "out.mp4"]
