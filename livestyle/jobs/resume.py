@@ -38,8 +38,6 @@ SEGMENT_FRAMES = 250
 """Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
 
 
-_FIRST = "00000.packets"
-"""File in a store: its first complete segment."""
 _JOB = "job.json"
 """File in a store: source and options of its job."""
 _COMPLETE = "complete.json"
@@ -83,7 +81,7 @@ class SegmentStore:
         Raises:
             OutputError: they were made from another source or with other options, or cannot be read.
         """
-        if not is_there(self._packets(0)):
+        if not _segments(self.folder):
             # Nothing, or what a run has left that was killed before anything was complete.
             return
         try:
@@ -438,12 +436,17 @@ def store_folder(target: Path) -> Path:
 def is_begun(target: Path) -> bool:
     """Whether an earlier run has left something of an unfinished video; not where it was killed after completing it."""
     folder = store_folder(target)
-    if not is_there(folder / _FIRST) and not is_half_named(target):
+    if not _segments(folder) and not is_half_named(target):
         return False
     try:
         return bool(json.loads((folder / _COMPLETE).read_bytes()) != _version(target))
     except (OSError, ValueError):
         return True
+
+
+def _segments(folder: Path) -> list[Path]:
+    """Files of the complete segments of a store, in their order; none where there is no store."""
+    return sorted(folder.glob("*.packets")) if is_folder(folder) else []
 
 
 def is_half_named(target: Path) -> bool:
@@ -460,8 +463,7 @@ def discard_completed(target: Path) -> None:
 def _delete(folder: Path, keep_completion: bool = False) -> None:
     """Delete a store, so that a kill at any moment leaves what is recognised: first what makes it a begun one."""
     with suppress(OSError):
-        (folder / _FIRST).unlink(missing_ok=True)
-        for path in folder.iterdir():
+        for path in (*_segments(folder), *folder.iterdir()):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name != _COMPLETE:

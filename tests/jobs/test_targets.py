@@ -486,8 +486,9 @@ def test_what_is_left_of_a_folder_that_was_being_deleted_is_no_begun_video(
     (tmp_path / "out.mp4").write_text("complete")
     store = hidden_path(tmp_path / "out.mp4", ".livestyle")
     store.mkdir()
+    found = (tmp_path / "out.mp4").stat()
     for name in left:
-        (store / name).write_text("{}")
+        (store / name).write_text(f"[{found.st_size}, {found.st_mtime_ns}]")
 
     assert paint_video(clip, tmp_path / "out.mp4", identity, [dusk], options=VideoOptions(resume=True)) == []
 
