@@ -124,6 +124,8 @@ async function open(): Promise<void> {
     await client.call("open", null);
   } catch (error) {
     failed(error);
+    // onnxruntime does not begin twice in one worker.
+    client.end("it could not be started");
     return;
   } finally {
     opening = false;

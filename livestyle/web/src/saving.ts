@@ -73,6 +73,7 @@ export class Recording {
   }
 
   private draw(): void {
+    if (this.recorder.state === "paused") return;
     const { from, copy } = this;
     const draw = context(copy);
     const factor = Math.min(copy.width / from.width, copy.height / from.height);

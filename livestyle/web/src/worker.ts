@@ -64,9 +64,17 @@ let starting: Promise<void> | null = null;
 /** Load onnxruntime's WebAssembly, once. */
 function start(): Promise<void> {
   starting ??= (async () => {
+    const wasm = new URL(wasmUrl, import.meta.url);
+    // The first time it is downloaded with its progress shown. What the service worker keeps is compared already.
+    const kept = await self.caches?.match(wasm.href).catch(() => undefined);
+    if (!kept) await verified(wasm, files.wasm);
+    // onnxruntime then fetches it itself, for a browser keeps the machine code only of what it compiles as it comes.
+    const { fetch } = self;
+    const integrity = `sha256-${btoa(String.fromCharCode(...Uint8Array.from(files.wasm.match(/../g)!, (hex) => parseInt(hex, 16))))}`;
+    self.fetch = (input, init) => fetch(input, String(input) === wasm.href ? { ...init, integrity } : init);
     ort.env.wasm.numThreads = 1;
     ort.env.logLevel = "error";
-    ort.env.wasm.wasmBinary = await verified(new URL(wasmUrl, import.meta.url), files.wasm);
+    ort.env.wasm.wasmPaths = { wasm: wasm.href };
   })();
   starting.catch(() => (starting = null));
   return starting;
