@@ -39,7 +39,9 @@ def main() -> int:
         own.add_argument(count, dest="count", type=int, default=number)
         own.add_argument("--minutes", type=float, default=60)
     verbs.add_parser("films").add_argument("--count", type=int, default=2000)
-    verbs.add_parser("film").add_argument("--frames", dest="count", type=int, default=200_000)
+    own = verbs.add_parser("film")
+    own.add_argument("--frames", dest="count", type=int, default=200_000)
+    own.add_argument("--suffix", default=".mkv", help="of the result; of MP4, the index grows in memory")
     own = verbs.add_parser("serve")
     own.add_argument("--phases", dest="count", type=int, default=5)
     own.add_argument("--seconds", type=float, default=30)
@@ -62,7 +64,7 @@ def main() -> int:
             case "films":
                 complete = films(meter, count) == count
             case "film":
-                complete = film(meter, count) == count
+                complete = film(meter, count, asked.suffix) == count
             case "serve":
                 complete = serve(meter, count, asked.seconds)
     flat, line = meter.verdict()

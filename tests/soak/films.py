@@ -28,10 +28,13 @@ def films(meter: Meter, count: int) -> int:
         return len(list(results.glob("*.mp4")))
 
 
-def film(meter: Meter, frames: int) -> int:
-    """Paint a film of many frames; gives how many frames the result has, as ffprobe counts them."""
+def film(meter: Meter, frames: int, suffix: str) -> int:
+    """Paint a film of many frames; gives how many frames the result has, as ffprobe counts them.
+
+    An MP4 or MOV has its index at the end, which FFmpeg keeps in memory until then; Matroska has none of each frame.
+    """
     with tempfile.TemporaryDirectory() as name:
-        source, result = Path(name, "source.mp4"), Path(name, "result.mp4")
+        source, result = Path(name, "source.mp4"), Path(name, f"result{suffix}")
         _film(source, frames / 25, "64x64")
         _paint(meter, source, result)
         count = ("-v", "error", "-select_streams", "v:0", "-count_packets", "-show_entries", "stream=nb_read_packets")
