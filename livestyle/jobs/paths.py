@@ -30,10 +30,8 @@ VIDEO_SUFFIXES = tuple(
     )
 )
 """Suffixes by which a folder's videos are found; a file that is named itself may have any suffix."""
-ANIMATED_SUFFIXES = (".apng", ".png", ".webp")
+ANIMATED_SUFFIXES = (".apng", ".avif", ".avifs", ".png", ".webp")
 """Suffixes of image formats whose files count as videos when they are animated."""
-AVIF_SUFFIXES = (".avif", ".avifs")
-AVIF_SEQUENCE = b"ftypavis"
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +124,6 @@ def videos_in(folder: Path) -> list[Path]:
 
 def _is_video(path: Path) -> bool:
     suffix = path.suffix.lower()
-    if suffix in AVIF_SUFFIXES:
-        with path.open("rb") as file:
-            return file.read(12)[4:] == AVIF_SEQUENCE
     return suffix in VIDEO_SUFFIXES or (suffix in ANIMATED_SUFFIXES and is_animated(path))
 
 

@@ -19,11 +19,12 @@ import numpy as np
 from livestyle.errors import InputError, OutputError
 from livestyle.files import hidden_path
 from livestyle.media.alpha import taken_off_white
+from livestyle.media.capture.shape import square_size
 from livestyle.media.frames import Frame, VideoSink, VideoSource
 from livestyle.media.images.numbered import Numbered
 from livestyle.media.mask import Mask, reopened
 from livestyle.media.resize import fit_size, resize
-from livestyle.media.video.codecs import container_of, written_bits
+from livestyle.media.video.codecs import carries_aspect, container_of, written_bits
 from livestyle.media.video.files import FileWriter, open_reader, open_writer, sequence_at
 from livestyle.media.video.image_sequence import SequenceReader
 from livestyle.media.video.info import VideoInfo
@@ -354,7 +355,10 @@ class VideoJob:
         return RawWriter(open_output(self.path), self.options.raw.pixel_format)
 
     def info(self, info: VideoInfo) -> VideoInfo:
-        """Of the frames as they are painted."""
+        """Of the frames as they are painted: their pixels are square where the target cannot say that they are not."""
+        if info.aspect != 1 and not self._carries_aspect:
+            width, height = square_size(info.width, info.height, info.aspect)
+            info = replace(info, width=width, height=height, aspect=Fraction(1))
         if self.options.size is not None:
             # Even, as most codecs have it: nothing needs padding.
             width, height = fit_size(info.width, info.height, self.options.size, 2)
@@ -362,6 +366,13 @@ class VideoJob:
         if self.fps is not None:
             info = replace(info, rate=self.fps, time_base=1 / self.fps)
         return info
+
+    @property
+    def _carries_aspect(self) -> bool:
+        if self.options.raw is not None or Numbered.parse(self.path) is not None:
+            return True
+        encoding = self.options.encoding
+        return carries_aspect("matroska" if is_pipe(self.path) else container_of(self.path, encoding), encoding)
 
     def expected(self, video: VideoSource) -> int | None:
         if video.expected is None or self.fps is None:

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from livestyle import Look, VideoOptions, stylize_video
 from livestyle.engine.stylizer import Stylizer
@@ -92,6 +93,22 @@ def test_a_folder_s_animated_images_are_videos_and_still_ones_are_not(
         f"{album / name} is animated" for name in ("moving.gif", "moving.png", "moving.webp")
     ]
     assert all("only its first frame is painted" in message for message in said)
+
+
+def test_an_animated_avif_is_a_video_and_as_an_image_its_first_frame(
+    tmp_path: Path, identity: Stylizer, dusk: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = [Image.new("RGB", (96, 64), (30 * n, 0, 0)) for n in range(5)]
+    frames[0].save(tmp_path / "moving.avif", save_all=True, append_images=frames[1:], duration=100)
+    frames[0].save(tmp_path / "still.avif")
+
+    videos = paint_videos([tmp_path], tmp_path / "videos", identity, [dusk], 0.0)
+    caplog.clear()
+    paint_images([tmp_path / "moving.avif", tmp_path / "still.avif"], tmp_path / "images", identity, [dusk])
+
+    assert [(result.path.name, result.frames) for result in videos] == [("moving.mp4", 5)]
+    said = [message for message in caplog.messages if "only its first frame" in message]
+    assert [message.split(" and ")[0] for message in said] == [f"{tmp_path / 'moving.avif'} is animated"]
 
 
 def test_videos_of_one_name_keep_their_suffixes(

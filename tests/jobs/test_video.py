@@ -86,6 +86,28 @@ class Recorder:
         return frames
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "shape"),
+    [
+        ("out.mp4", None, (96, 64, "64:45")),
+        ("out.mp4", "av1", (96, 64, "64:45")),
+        ("out.mkv", None, (96, 64, "64:45")),
+        ("out.webm", None, (138, 64, "1:1")),
+        ("out.mkv", "av1", (138, 64, None)),
+        ("out.gif", None, (137, 64, "1:1")),
+    ],
+)
+def test_a_film_keeps_its_shape_also_where_pixels_must_be_square(
+    make: Make, tmp_path: Path, paint: Paint, name: str, codec: str | None, shape: tuple[object, ...]
+) -> None:
+    source = make("wide.mp4", *lavfi(VIDEO), "-vf", "setsar=64/45", *H264)
+
+    paint(source, tmp_path / name, options=VideoOptions(encoding=Encoding(codec)))
+
+    shown = stream(tmp_path / name)
+    assert (shown["width"], shown["height"], shown.get("sample_aspect_ratio")) == shape
+
+
 def test_every_frame_is_painted(clip: Path, tmp_path: Path, paint: Paint, ffmpeg: str) -> None:
     result = paint(clip, tmp_path / "out.mp4", 1.0)
 

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from livestyle.errors import InputError, OutputError
 from livestyle.media.video.codecs import Encoding, container_of
@@ -623,6 +624,16 @@ def test_a_film_becomes_a_gif_that_browsers_show_as_fast(
     assert (kept["width"], kept["height"]) == (97, 65)
     assert b"NETSCAPE2.0\x03\x01\x00\x00" in (tmp_path / "out.gif").read_bytes()
     assert "left out: audio aac" in caplog.text
+
+
+def test_the_last_frame_of_a_gif_is_no_shorter_than_browsers_show(make: Make, tmp_path: Path) -> None:
+    # They take one of a hundredth of a second for one of a tenth.
+    source = make("fast.mp4", "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=100", "-frames:v", "3", "-c:v", "libx264")
+
+    copy(source, tmp_path / "out.gif")
+
+    with Image.open(tmp_path / "out.gif") as image:
+        assert [frame.info["duration"] for frame in ImageSequence.Iterator(image)] == [20, 20]
 
 
 def test_an_animated_webp_goes_in_and_out(make: Make, tmp_path: Path, ffmpeg: str) -> None:

@@ -34,6 +34,8 @@ of one image, whatever it looks like."""
 _GIF_IMAGE = 0x2C
 _GIF_CONTROL = 0xF9
 _GIF_APPLICATION = 0xFF
+_AVIF_SEQUENCE = b"avis"
+"""Major brand."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -87,10 +89,12 @@ def read_plays(path: Path) -> int | None:
 
 
 def is_animated(path: Path) -> bool:
-    """Whether a file is a GIF, a WebP or a PNG of several frames; not where it cannot be read."""
+    """Whether a file is a GIF, a WebP, a PNG or an AVIF of several frames; not where it cannot be read."""
     try:
         with open_regular(path) as file:
             head = file.read(8)
+            if head[4:] == b"ftyp" and file.read(4) == _AVIF_SEQUENCE:
+                return True
             if head[:4] == b"GIF8":
                 images = (at for label, at in _gif_blocks(file) if label == _GIF_IMAGE)
                 return len(list(islice(images, 2))) > 1
@@ -203,7 +207,8 @@ def lengthen(path: Path, container: str, units: int) -> None:
             lengths.append(int.from_bytes(file.read(size), "little"))
         if delays:
             file.seek(delays[-1])
-            file.write(min(max(1, units - sum(lengths[:-1])), highest).to_bytes(size, "little"))
+            least = int(SHORTEST / UNITS[container])
+            file.write(min(max(least, units - sum(lengths[:-1])), highest).to_bytes(size, "little"))
 
 
 def _gif_blocks(file: BinaryIO) -> Iterator[tuple[int, int]]:

@@ -173,6 +173,20 @@ def ordinary_scheduling() -> Iterator[None]:
                     os.sched_setscheduler(int(thread.name), *before)
 
 
+def carries_aspect(container: str, encoding: Encoding) -> bool:
+    """Whether a video of non-square pixels can say their aspect ratio.
+
+    Matroska and WebM have it from the codec alone: PyAV does not set that of a stream that is written.
+
+    Args:
+        container: one of the values of `FORMATS`.
+        encoding: of the images.
+    """
+    if container in ("matroska", "webm"):
+        return encoding.within(container).codec in ("h264", "hevc")
+    return container not in ANIMATIONS
+
+
 def container_of(path: Path, encoding: Encoding) -> str:
     """The container that a video of this name is written in.
 
