@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # What an installation follows from: it is repeated only when one of these has changed.
 SETUP := pyproject.toml constraints.txt
-EVERYTHING := .[dev,ray,train,virtualcam]
+EVERYTHING := .[dev,docs,ray,train,virtualcam]
 
 # OpenCV's windows need libraries of the system that a machine without a desktop may lack; nothing else here does.
 define install
@@ -18,7 +18,7 @@ $(PIP) --editable $(1)
 }
 endef
 
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all lint format docs clean
 
 help:
 	@echo "make demo     install livestyle into $(VENV) and stylize the bundled clip"
@@ -27,6 +27,7 @@ help:
 	@echo "make lint     only the checks: ruff, mypy and the layers of imports"
 	@echo "make format   lay the code out as the checks want it"
 	@echo "make web      build the page that paints in a browser (needs Node 20); make test-web tests it"
+	@echo "make docs     the documents as a site, in build/site"
 	@echo "make clean    remove $(VENV) and what the tools left behind"
 	@echo
 	@echo "PYTHON=/path/to/python3 picks the Python (3.11 or newer); otherwise the first that fits is taken."
@@ -49,6 +50,9 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/test.stamp
+	$(BIN)/zensical build --clean --strict
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix

@@ -1,4 +1,4 @@
-"""Key bindings of the live program: one table for what keys do, the on-screen help and the README's list."""
+"""Key bindings of the live program: one table for what keys do, the on-screen help and the list in docs/live.md."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def help_rows() -> tuple[tuple[str, str], ...]:
 
 
 def markdown() -> str:
-    """The table for the README, in Markdown."""
+    """The table for docs/live.md, in Markdown."""
 
     def keys(binding: Binding) -> str:
         return (

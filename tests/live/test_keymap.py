@@ -7,7 +7,7 @@ import pytest
 from livestyle.live.keymap import KEYMAP, Action, Step, help_rows, markdown, press_of, read_key
 from livestyle.live.layouts import key_names
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "live.md"
 
 
 def code_of(key: str) -> int:
@@ -120,4 +120,4 @@ def test_the_help_shows_every_key() -> None:
 
 
 def test_the_readme_lists_the_same_keys() -> None:
-    assert markdown() in README.read_text(encoding="utf-8")
+    assert markdown() in PAGE.read_text(encoding="utf-8")
