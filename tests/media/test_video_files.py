@@ -20,6 +20,7 @@ from PIL import Image, ImageSequence
 
 from livestyle.errors import InputError, OutputError
 from livestyle.media.video.codecs import Encoding, container_of
+from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.reader import VideoReader
 from livestyle.media.video.writer import VideoWriter
 from tests.ffmpeg import (
@@ -495,6 +496,27 @@ def test_the_preset_of_prores_is_its_profile(make: Make, tmp_path: Path) -> None
 
     kept = streams(tmp_path / "out.mov", "v")[0]
     assert (kept["profile"], kept["pix_fmt"]) == ("4444", "yuv444p12le")
+
+
+def test_what_the_lighter_default_of_h264_leaves_out_hardly_costs_size_or_quality(
+    demo_frames: list[np.ndarray], ffmpeg: str, tmp_path: Path
+) -> None:
+    found: dict[str | None, tuple[int, float]] = {}
+    for preset in (None, "veryfast"):
+        path = tmp_path / f"{preset}.mp4"
+        with VideoWriter(
+            path, VideoInfo(640, 360, Fraction(25), Fraction(1, 25)), encoding=Encoding(preset=preset)
+        ) as writer:
+            for number, frame in enumerate(demo_frames):
+                writer.write(frame, Fraction(number, 25))
+        shown = pixels(ffmpeg, path, 640, 360)
+        noise = [
+            cv2.PSNR(one[:, :, ::-1].astype(np.uint8), frame) for one, frame in zip(shown, demo_frames, strict=True)
+        ]
+        found[preset] = path.stat().st_size, float(np.mean(noise))
+    # One frame of ten and unpainted: the hardest case.
+    assert found[None][0] < 1.15 * found["veryfast"][0]
+    assert found[None][1] > found["veryfast"][1] - 0.5
 
 
 def test_presets_trade_time_for_size(make: Make, tmp_path: Path) -> None:
