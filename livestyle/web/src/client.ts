@@ -46,7 +46,7 @@ export class Client {
       if ("error" in data) waiting?.reject(new Error(data.error));
       else waiting?.resolve(data.answer as never);
     };
-    worker.onerror = (event) => this.end(event.message || "its worker could not be started");
+    worker.onerror = (event) => this.end(event.message || "what paints could not be started: reload the page");
     return worker;
   }
 

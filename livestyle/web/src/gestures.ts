@@ -11,7 +11,8 @@ export function listenToKeys(run: (action: Action, key: string) => void): void {
     const target = event.target as HTMLElement;
     const action = actionOf(event);
     if (!action || target.matches("select, input:not([type=range], [type=checkbox])")) return;
-    if (event.key.startsWith("Arrow") && target !== document.body && !$("viewer").contains(target)) return;
+    const forStyles = target === document.body || $("viewer").contains(target) || $("strip").contains(target);
+    if (event.key.startsWith("Arrow") && !forStyles) return;
     event.preventDefault();
     run(action, keyOf(event));
   });

@@ -105,6 +105,7 @@ export class Shelf {
   private newChip(name: string): HTMLButtonElement {
     const chip = document.createElement("button");
     chip.type = "button";
+    chip.role = "radio";
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = THUMBNAIL;
     const label = document.createElement("span");
@@ -151,9 +152,14 @@ export class Shelf {
 
   /** Show which style is chosen, and scroll the strip, and nothing but it, to it. */
   mark(chosen: string): void {
-    for (const [name, chip] of this.chips) chip.setAttribute("aria-pressed", String(name === chosen));
+    for (const [name, chip] of this.chips) {
+      chip.ariaChecked = String(name === chosen);
+      // One stop of the tab key for all of them; arrows go from one to the next.
+      chip.tabIndex = name === chosen ? 0 : -1;
+    }
     const chip = this.chips.get(chosen);
     if (!chip) return;
+    if ($("strip").contains(document.activeElement)) chip.focus({ preventScroll: true });
     const [outer, inner] = [$("strip").getBoundingClientRect(), chip.getBoundingClientRect()];
     if (inner.left < outer.left) $("strip").scrollLeft += inner.left - outer.left;
     else if (inner.right > outer.right) $("strip").scrollLeft += inner.right - outer.right;

@@ -95,7 +95,7 @@ test("a picture is painted at its shape, and another as a style", async ({ page 
   await painted(page);
   await expect(page.locator("#stage")).toHaveJSProperty("width", 300);
   await page.locator("#style-file").setInputFiles(await picture(page, "stripes.png", 640, 500));
-  await expect(page.locator("#strip button").first()).toHaveAttribute("aria-pressed", "true");
+  await expect(page.locator("#strip button").first()).toHaveAttribute("aria-checked", "true");
   await expect(page.locator("#strip button").first()).toContainText("stripes");
   await painted(page);
   expect(page.url()).not.toContain("stripes");
@@ -126,7 +126,7 @@ test("a dropped picture is painted, or becomes a style on the strip, and a banne
 
 test("a swipe on touch goes to the next style", async ({ page }) => {
   await page.goto("./");
-  await expect(page.locator("#strip button").first()).toHaveAttribute("aria-pressed", "true");
+  await expect(page.locator("#strip button").first()).toHaveAttribute("aria-checked", "true");
   await page.dispatchEvent("#viewer", "pointerdown", { pointerType: "touch", clientX: 200 });
   await page.dispatchEvent("#viewer", "pointerup", { pointerType: "touch", clientX: 90 });
   await expect(page).toHaveURL(/style=scream/);
@@ -156,6 +156,30 @@ test("keys change the painting, and a link holds what they changed", async ({ pa
   await expect(page.locator("#strength-value")).toHaveText("0.8");
   await page.keyboard.press("n");
   await expect(page).toHaveURL(/style=japanese-bridge/);
+});
+
+test("it can be used by the keyboard alone: styles are one stop, and arrows go through them", async ({ page }) => {
+  await page.goto("./");
+  await page.getByRole("button", { name: "Paint the demo clip" }).focus();
+  await page.keyboard.press("Enter");
+  await painted(page);
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("radio", { name: "starry night" })).toBeFocused();
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("radio", { name: "scream" })).toBeFocused();
+  await expect(page.getByRole("radio", { name: "scream" })).toBeChecked();
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("button", { name: "Plain" })).toBeFocused();
+});
+
+test("going back to the page, it can be used as before", async ({ page }) => {
+  await demo(page, "#style=scream");
+  await page.goto("about:blank");
+  await page.goBack();
+  await expect(page.getByRole("radio", { name: "scream" })).toBeChecked();
+  const start = page.getByRole("button", { name: "Paint the demo clip" });
+  if (await start.isVisible()) await start.click();
+  await painted(page, 2);
 });
 
 test("the plain picture is no painting", async ({ page }) => {
