@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import InputError, LivestyleError, OutputError
@@ -139,6 +140,18 @@ def test_a_video_goes_from_pipe_to_pipe(run: Run, source: Pipe, sink: Pipe, cont
     assert abs(before - after).mean() < 12
     sounds = [run("-i", "-", "-map", "0:a", "-f", "s16le", data=data) for data in (video, result)]
     assert sounds[1] == sounds[0]
+
+
+@pytest.mark.parametrize(("name", "words"), [("a.webp", "is an animated WebP"), ("a.png", "or an animated PNG")])
+def test_animated_images_that_no_pipe_carries_are_refused(tmp_path: Path, name: str, words: str) -> None:
+    frames = [Image.new("RGB", (96, 64), (60 * n, 0, 0)) for n in range(4)]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=100)
+
+    pipe = Pipe()
+    pipe.give((tmp_path / name).read_bytes())
+    with pytest.raises(InputError, match=f"{words}, which no pipe can carry"):
+        read_pipe(pipe.reading)
+    pipe.reading.close()
 
 
 def test_two_ffmpegs_and_livestyle_work_as_one_line(ffmpeg: str, tmp_path: Path) -> None:

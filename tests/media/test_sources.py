@@ -9,9 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from livestyle.errors import InputError
 from livestyle.media.capture.camera import Camera
+from livestyle.media.capture.kinds import SourceKind, source_kind
 from livestyle.media.capture.sources import open_source
 from livestyle.media.video.reader import VideoReader
 from tests.ffmpeg import Make
@@ -45,6 +47,18 @@ def test_an_image_is_one_frame(tmp_path: Path, demo_frames: list[np.ndarray]) ->
         (frame,) = source
     assert np.array_equal(frame.image, demo_frames[0])
     assert (source.width, source.height) == (640, 360)
+
+
+@pytest.mark.parametrize("name", ["a.avif", "a.png", "a.webp"])
+def test_an_animated_image_gives_every_frame(tmp_path: Path, name: str) -> None:
+    frames = [Image.new("RGB", (96, 64), (60 * n, 0, 0)) for n in range(4)]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=100)
+
+    with open_source(tmp_path / name) as source:
+        found = list(source)
+
+    assert [float(frame.time) for frame in found] == [0, 0.1, 0.2, 0.3]
+    assert source_kind(str(tmp_path / name)) is SourceKind.VIDEO
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "image.png"])

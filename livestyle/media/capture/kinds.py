@@ -1,4 +1,4 @@
-"""Kinds of live sources, told apart by their names alone: device, stream, image file, video file."""
+"""Kinds of live sources: device, stream, image file, video file; told apart by their names, but for animated images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ def source_kind(source: str) -> SourceKind:
         return SourceKind.DEVICE
     if "://" in source:
         return SourceKind.STREAM
-    return SourceKind.IMAGE if is_image(Path(source)) else SourceKind.VIDEO
+    if not is_image(Path(source)):
+        return SourceKind.VIDEO
+    # PyAV takes a while to load, and a device does without.
+    from livestyle.media.video.animation import is_animated
+
+    return SourceKind.VIDEO if is_animated(Path(source)) else SourceKind.IMAGE
 
 
 def source_name(source: str) -> str:

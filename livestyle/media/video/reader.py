@@ -179,6 +179,8 @@ class VideoReader(VideoSource, Accompaniment):
         self._clock = Timestamps(base, Fraction(25), origin)
         decoded = self._decode()
         first = next(decoded, None)
+        if first is None and self._stream is not None and "webp" in container.format.name:
+            raise InputError(f"{self.path} is an animated WebP, which no pipe can carry: name its file")
         if first is None:
             raise InputError(f"no frame of {self.path} can be decoded: the file is damaged")
         self._clock.rate = rate = Fraction(video.guessed_rate or video.average_rate or 25)

@@ -57,7 +57,11 @@ def open_file(path: Path, stream: BinaryIO | None = None) -> Any:
         raise InputError(
             f"{path} is not a video that can be read: it is something else, or it was cut off while it was "
             "recorded or copied and lacks its index"
-            + (", or it is an MP4 with the index at its end, which no pipe can carry" if stream else "")
+            + (
+                ", or it is an MP4 with the index at its end or an animated PNG, which no pipe can carry"
+                if stream
+                else ""
+            )
         ) from error
 
 
