@@ -1,4 +1,4 @@
-"""Bench reports on the terminal: one as a table, two as ratios."""
+"""Bench reports as tables: one on the terminal or in Markdown, two as ratios."""
 
 from __future__ import annotations
 
@@ -10,44 +10,80 @@ from rich.markup import escape
 from rich.table import Table
 
 from livestyle.errors import InputError
+from livestyle.results import write_result
 from livestyle.text import escaped
 
 from .report import TITLES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .report import Measurement, Report
 
 WIDTH = 120
 """Columns of a table that does not go to a terminal."""
 
 
+COLUMNS = ("candidate", "network", "size", "p10", "p50", "p90", "p99 ms", "fps", "MiB", "share")
+"""Heads of a table; the first two are texts."""
+
+
 def print_report(report: Report) -> None:
     """Print the measurements of a report, a table for each scope, and what they depend on."""
     console = _console()
     for scope, rows in _by_scope(report.measurements).items():
-        table = _table(scope, "candidate", "network")
-        _add_numbers(table, "size", "p10", "p50", "p90", "p99 ms", "fps", "MiB", "share")
+        table = _table(scope, *COLUMNS[:2])
+        _add_numbers(table, *COLUMNS[2:])
         for each in rows:
-            times = (each.p10, each.p50, each.p90, each.p99, each.frames_per_second)
-            table.add_row(
-                _plain(each.candidate),
-                _plain(each.network),
-                _plain(each.size),
-                *(f"{value:.1f}" for value in times),
-                "" if each.peak_mib is None else f"{each.peak_mib:.0f}",
-                "" if each.share is None else f"{each.share:.0%}",
-            )
+            table.add_row(*map(escape, _cells(each)))
         console.print(table)
-    print("p10 to p99: percentiles of the time of a frame; fps: frames per second; MiB: peak memory")
+    print("\n".join(_notes(report)))
+
+
+def write_markdown(report: Report, path: Path, *, replace: bool = True) -> Path:
+    """Write the same in Markdown, and return where it is.
+
+    Args:
+        report: with one measurement or more.
+        path: of the file.
+        replace: as of `livestyle.results.write_result`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    lines: list[str] = []
+    for scope, rows in _by_scope(report.measurements).items():
+        lines += [f"**{TITLES.get(scope, scope)}**", "", _row(COLUMNS), _row(["---"] * 2 + ["---:"] * 8)]
+        lines += [*(_row(_cells(each)) for each in rows), ""]
+    lines += [f"* {note}" for note in _notes(report)]
+    return write_result(path, ("\n".join(lines) + "\n").encode(), replace=replace)
+
+
+def _cells(each: Measurement) -> list[str]:
+    """Of one row, in the order of `COLUMNS`."""
+    times = (each.p10, each.p50, each.p90, each.p99, each.frames_per_second)
+    return [
+        *map(escaped, (each.candidate, each.network, each.size)),
+        *(f"{value:.1f}" for value in times),
+        "" if each.peak_mib is None else f"{each.peak_mib:.0f}",
+        "" if each.share is None else f"{each.share:.0%}",
+    ]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _notes(report: Report) -> list[str]:
+    """What the figures mean and depend on, a line each."""
+    notes = ["p10 to p99: percentiles of the time of a frame; fps: frames per second; MiB: peak memory"]
     if report.ceilings:
         rates = ", ".join(f"{rate:.0f} GMAC/s in {precision}" for precision, rate in report.ceilings.items())
-        print(f"share: of the machine's ceiling in one large matrix product: {rates}")
-    print(escaped(report.machine.text))
-    print(escaped(report.text))
+        notes.append(f"share: of the machine's ceiling in one large matrix product: {rates}")
+    notes += [report.machine.text, report.text]
     if report.machine.is_busy:
-        print(
-            f"the machine was busy before the run (load {escaped(report.machine.load)}): compare within this run only"
-        )
+        notes.append(f"the machine was busy before the run (load {report.machine.load}): compare within this run only")
+    return [escaped(note) for note in notes]
 
 
 def print_comparison(first: Report, second: Report, names: tuple[str, str]) -> None:

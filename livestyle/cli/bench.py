@@ -47,6 +47,9 @@ def bench(
         float, typer.Option(help="For each candidate after its warm-up; 20 frames are measured all the same.")
     ] = SECONDS,
     json: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the results to this file.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="Write the tables to this file, in Markdown.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the results; this needs matplotlib.")
     ] = None,
@@ -62,7 +65,7 @@ def bench(
     from livestyle.bench.plot import require_matplotlib, write_plot
     from livestyle.bench.report import Report
     from livestyle.bench.runner import run_bench
-    from livestyle.bench.table import print_comparison, print_report
+    from livestyle.bench.table import print_comparison, print_report, write_markdown
     from livestyle.jobs.paths import check_taken, check_target
     from livestyle.media.resize import parse_size
 
@@ -80,7 +83,7 @@ def bench(
         peers=_each_once(peer, ()),
         seconds=seconds,
     )
-    targets = [(json, ".json"), (plot, ".png")]
+    targets = [(json, ".json"), (table, ".md"), (plot, ".png")]
     for target, suffix in targets:
         if target is not None:
             check_target(target, [suffix], f"bench{suffix}")
@@ -94,6 +97,8 @@ def bench(
     print_report(report)
     if json is not None:
         report.write(json, replace=force)
+    if table is not None:
+        write_markdown(report, table, replace=force)
     if plot is not None:
         write_plot(report, plot, replace=force)
 

@@ -18,6 +18,7 @@ from livestyle.bench.plot import write_plot
 from livestyle.bench.programs import run_program
 from livestyle.bench.report import Report
 from livestyle.bench.runner import run_bench
+from livestyle.bench.table import write_markdown
 from tests.program import IDENTITY
 from tests.program import livestyle as run
 
@@ -100,6 +101,17 @@ def test_a_result_is_not_replaced_unless_it_is_forced(tmp_path: Path) -> None:
     assert result.stderr.endswith("already exists: choose another name, or replace it (--force)\n")
     assert run(*QUICK, "--json", path, "--force").returncode == 0
     assert Report.read(path).measurements
+
+
+def test_a_table_in_markdown_has_a_row_for_each_measurement(engine_report: Report, tmp_path: Path) -> None:
+    row = replace(engine_report.measurements[0], candidate="a|b", p50=12.34, frames_per_second=81.0, share=0.5)
+    write_markdown(replace(engine_report, measurements=[row, replace(row, scope="live")]), tmp_path / "bench.md")
+    lines = (tmp_path / "bench.md").read_text().splitlines()
+    rows = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines if line.startswith("|")]
+    assert [len(cells) for cells in rows] == [10] * 6
+    assert rows[2][0] == rows[5][0] == "a&#124;b"
+    assert (rows[2][4], rows[2][7], rows[2][9]) == ("12.3", "81.0", "50%")
+    assert any(line.startswith("**live:") for line in lines)
 
 
 def test_a_plot_shows_every_scope(engine_report: Report, tmp_path: Path) -> None:
