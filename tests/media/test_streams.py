@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import av
@@ -18,6 +19,7 @@ from livestyle.errors import InputError
 from livestyle.media.video.audio import can_be_decoded
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.reader import VideoReader
+from livestyle.media.video.tracks import programmes_of
 from livestyle.media.video.writer import VideoWriter
 from tests.ffmpeg import Make, duration, packets, pixels, probe, stream, streams, times
 
@@ -107,6 +109,24 @@ def test_the_sound_of_other_programmes_is_left_out_and_named(make: Make, tmp_pat
     for name, language in (("out.mp4", "deu"), ("other.mp4", "eng")):
         assert [sound["tags"]["language"] for sound in streams(tmp_path / name, "a")] == [language]
         assert duration(tmp_path / name) == pytest.approx(1, abs=0.1)
+
+
+def test_what_no_programme_has_belongs_to_none() -> None:
+    text = """
+      Input #0, mpegts, from 'a.ts':
+        Program 1 'Program 2'
+          Metadata:
+            service_name    : Stream #0:7
+        Stream #0:0[0x100]: Video: h264
+        Stream #0:1[0x101](eng): Audio: aac
+        Program 2
+        Stream #0:2[0x102]: Video: h264
+        Stream #0:1[0x101](eng): Audio: aac
+        No Program
+        Stream #0:3[0x103]: Audio: mp2
+    """
+
+    assert programmes_of(dedent(text)) == [{0, 1}, {2, 1}]
 
 
 def test_of_the_variants_of_a_playlist_the_largest_is_painted(

@@ -150,13 +150,22 @@ def describe(stream: Any) -> str:
     return f"{stream.type} {context.codec.canonical_name}{size}"
 
 
+def programmes_of(text: str) -> list[set[int]]:
+    """Indices of the streams of each programme in FFmpeg's description of a file; those of none come last there."""
+    parts = re.split(r"^  (?=Program \d+|No Program)", text, flags=re.MULTILINE)
+    return [
+        {int(index) for index in re.findall(r"^  Stream #0:(\d+)", part, re.MULTILINE)}
+        for part in parts
+        if part.startswith("Program")
+    ]
+
+
 def of_other_programmes(container: Any, video: Any) -> list[Any]:
     """Sound and subtitles of programmes without the video, as of a broadcast or of variants (HLS), not to be demuxed.
 
     PyAV does not tell of programmes, and FFmpeg's description of the file lists them.
     """
-    parts = re.split(r"^  (?:Program \d+|No Program)", description(container), flags=re.MULTILINE)[1:]
-    programmes = [{int(index) for index in re.findall(r"^  Stream #0:(\d+)", p, re.MULTILINE)} for p in parts]
+    programmes = programmes_of(description(container))
     own = [programme for programme in programmes if video.index in programme]
     foreign = set().union(*programmes) - set().union(*own) if own else set()
     found = [s for s in container.streams if s.index in foreign and s.type in ("audio", "subtitle")]
