@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_STAGE = "in the stage: "
+
 
 class LivestyleError(Exception):
     """Something a person can put right; its text is one sentence that says what and how.
@@ -35,6 +40,26 @@ class DeviceError(LivestyleError):
 
 class OutputError(LivestyleError):
     """A result cannot be written where it was asked for."""
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Context manager of a stage of some work, such as ``encoding``: exceptions note that they come from it.
+
+    Of stages within one another, the innermost is noted; `stage_of` reads it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if stage_of(error) is None:
+            error.add_note(f"{_STAGE}{name}")
+        raise
+
+
+def stage_of(error: BaseException) -> str | None:
+    """Name of the stage that an exception comes from; None where it is unknown."""
+    notes = getattr(error, "__notes__", ())
+    return next((note.removeprefix(_STAGE) for note in notes if note.startswith(_STAGE)), None)
 
 
 def first_line(error: BaseException) -> str:

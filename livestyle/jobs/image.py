@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from livestyle.errors import stage
 from livestyle.media.depth import eight_bits, is_deep, sixteen_bits
 from livestyle.media.frames import Frame
 from livestyle.media.images import carried_metadata, check_dimensions, encode_image, read_picture
@@ -94,7 +95,8 @@ class ImageJob:
     def _paint(self, stylizer: Stylizer) -> Result:
         started = perf_counter()
         encoding = Encoding(bits=self.bits)
-        picture = read_picture(self.source, deep=written_bits(PICTURES, encoding, 16, self.path.suffix) > 8)
+        with stage("decoding"):
+            picture = read_picture(self.source, deep=written_bits(PICTURES, encoding, 16, self.path.suffix) > 8)
         image, metadata, left_out = picture.image, picture.metadata, list(picture.left_out)
         converted = list(picture.converted)
         written = written_bits(PICTURES, encoding, picture.bits if is_deep(picture.image) else 8, self.path.suffix)
@@ -125,10 +127,13 @@ class ImageJob:
                 left_out=(*left_out, *lost),
             )
         image = resize(image, width, height)
-        with reopened(self.look.mask) as mask:
+        with reopened(self.look.mask) as mask, stage("painting"):
             painted = stylize_image(image, replace(self.look, mask=mask), stylizer)
         painted = sixteen_bits(painted) if written > 8 else painted
-        path = write_result(self.path, encode_image(self.path, painted, metadata), replace=self.force)
+        with stage("encoding"):
+            data = encode_image(self.path, painted, metadata)
+        with stage("writing"):
+            path = write_result(self.path, data, replace=self.force)
         height, width = painted.shape[:2]
         left_out += carried_metadata(path, metadata, width, height)[1]
         seconds = perf_counter() - started

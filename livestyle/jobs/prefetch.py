@@ -10,6 +10,8 @@ from threading import Event, Thread
 from time import perf_counter
 from typing import Generic, TypeVar
 
+from livestyle.errors import stage
+
 READ_AHEAD = 3
 """Capacity of the reader's queue, in items."""
 WRITE_BEHIND = 3
@@ -86,7 +88,7 @@ def read_ahead(items: Iterable[T], clock: Stopwatch) -> Generator[T]:
         try:
             iterator = iter(items)
             while not stopped.is_set():
-                with clock.running():
+                with clock.running(), stage("decoding"):
                     item = next(iterator, None)
                 put(item, None)
                 if item is None:
@@ -143,7 +145,7 @@ class WriteBehind(Generic[T]):
     def _run(self) -> None:
         try:
             while (item := self._queue.get()) is not None and not self._dropped.is_set():
-                with self._clock.running():
+                with self._clock.running(), stage("writing"):
                     self._write(item)
         except BaseException as error:
             self._error = error

@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from livestyle.errors import OutputError
+from livestyle.errors import OutputError, stage
 from livestyle.files import atomic_write, hidden_path, open_archive, read_json, read_stored
 from livestyle.media.frames import FrameSource, VideoSink
 from livestyle.media.images.numbered import Numbered
@@ -38,6 +38,7 @@ SEGMENT_FRAMES = 250
 """Length of a segment, in frames. Each begins with a keyframe; encoders insert them about as often by default."""
 
 
+_KEEPING = "keeping segments"
 _JOB = "job.json"
 """File in a store: source and options of its job."""
 _COMPLETE = "complete.json"
@@ -130,12 +131,14 @@ class SegmentStore:
 
     def begin(self) -> None:
         """Begin the next segment."""
-        self._file = self._partial.open("wb")
+        with stage(_KEEPING):
+            self._file = self._partial.open("wb")
 
     def keep(self, packets: list[av.Packet[Any]]) -> list[av.Packet[Any]]:
         """Append packets to the current segment, and return them."""
         assert self._file is not None
-        write_packets(self._file, packets)
+        with stage(_KEEPING):
+            write_packets(self._file, packets)
         return packets
 
     def finish(self, snapshot: Mapping[str, np.ndarray]) -> None:

@@ -12,7 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 from livestyle.engine.devices import default_threads
-from livestyle.errors import InputError, LivestyleError, first_line
+from livestyle.errors import InputError, LivestyleError, first_line, stage_of
 from livestyle.limits import LIMITS, check
 from livestyle.memory import is_memory_error
 
@@ -145,8 +145,9 @@ def _explained(source: Path, error: Exception) -> LivestyleError:
     if is_memory_error(error):
         text = f"there is not enough memory to paint {source}: take a smaller size, or fewer jobs at a time"
     else:
+        where = f": {found} failed" if (found := stage_of(error)) else ""
         reason = f"{type(error).__name__}: {first_line(error)}"
-        text = f"{source} could not be painted ({reason}), which nobody foresaw: LIVESTYLE_DEBUG=1 shows where"
+        text = f"{source} could not be painted{where} ({reason}), which nobody foresaw: LIVESTYLE_DEBUG=1 shows where"
     explained = LivestyleError(text)
     explained.__cause__ = error
     return explained

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from livestyle.errors import InputError, OutputError
+from livestyle.errors import InputError, OutputError, stage
 from livestyle.files import hidden_path
 from livestyle.media.alpha import taken_off_white
 from livestyle.media.capture.shape import square_size
@@ -311,7 +311,7 @@ class VideoJob:
                     raise KeyboardInterrupt
                 image = None
                 if count >= kept:
-                    with painting.running():
+                    with painting.running(), stage("painting"):
                         image = renderer.render(frame, look)
                 count += 1
                 ends = count % self.options.segment_frames == 0
@@ -386,7 +386,8 @@ class VideoJob:
         for number, frame in enumerate(frames):
             if number >= kept:
                 # Lazy images are made here, on the thread that reads ahead; nobody looks at those of kept frames.
-                _ = frame.pixels, frame.alpha
+                with stage("converting colours"):
+                    _ = frame.pixels, frame.alpha
             yield frame
 
     def matched_look(self, stylizer: Stylizer) -> Look:

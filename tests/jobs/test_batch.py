@@ -190,6 +190,9 @@ def test_failures_are_listed_while_the_rest_is_done(
     assert caplog.messages[1:] == [str(done[1].error)]  # type: ignore[union-attr]
 
 
+HINT = "LIVESTYLE_DEBUG=1 shows where"
+
+
 class Broken(Stylizer):
     """A Stylizer with an error that nobody foresaw, in videos of one size."""
 
@@ -210,7 +213,7 @@ def test_an_error_that_nobody_foresaw_ends_one_file_only(
 
     assert names(tmp_path / "painted") == ["a.mp4", "b.mov"]
     assert caplog.messages[1:] == [
-        f"{bad} could not be painted (error: one line), which nobody foresaw: LIVESTYLE_DEBUG=1 shows where"
+        f"{bad} could not be painted: painting failed (error: one line), which nobody foresaw: {HINT}"
     ]
 
 
@@ -220,7 +223,7 @@ def test_an_error_that_nobody_foresaw_keeps_its_cause(
     bad = make("bad.mp4", *lavfi(size="80x64"), *H264)
     caplog.set_level("DEBUG", "livestyle")
 
-    with pytest.raises(LivestyleError, match=r"could not be painted \(error: one line\)") as raised:
+    with pytest.raises(LivestyleError, match=r"could not be painted: painting failed \(error: one line\)") as raised:
         paint_video(bad, tmp_path / "out.mp4", Broken(IDENTITY, "cpu"), [dusk])
 
     assert isinstance(raised.value.__cause__, cv2.error)

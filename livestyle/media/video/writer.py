@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import av
 import numpy as np
 
-from livestyle.errors import OutputError
+from livestyle.errors import OutputError, stage, stage_of
 from livestyle.files import partial_path
 from livestyle.media.frames import FrameSource, VideoSink
 from livestyle.results import flush_to_disk, publish
@@ -26,6 +26,8 @@ from .encoder import EncoderSetup, PacketSource, VideoEncoder
 from .info import VideoInfo
 from .reader import VideoReader
 from .remux import Remuxer, muxer_options
+
+_COPYING = "copying sound and subtitles"
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +193,9 @@ class VideoWriter(VideoSink):
                 self._first = self._last if self._first is None else self._first
                 if self._source and self._setup.codec in WRITTEN and time in self._source.captions:
                     self._captions[self._last] = self._source.captions.pop(Fraction(time))
-                self._mux(self._encoder.encode(image, self._last, ticks))
+                with stage("encoding"):
+                    packets = self._encoder.encode(image, self._last, ticks)
+                self._mux(packets)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -202,7 +206,9 @@ class VideoWriter(VideoSink):
             OutputError: the file cannot be written any more.
         """
         try:
-            self._mux(self._encoder.flush())
+            with stage("encoding"):
+                packets = self._encoder.flush()
+            self._mux(packets)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -224,7 +230,8 @@ class VideoWriter(VideoSink):
 
     def _remux(self) -> None:
         while self._source and self._remuxer and self._source.packets:
-            self._remuxer.mux(self._source.packets.popleft())
+            with stage(_COPYING):
+                self._remuxer.mux(self._source.packets.popleft())
 
     def close(self) -> None:
         """Complete the file and give it its name.
@@ -233,27 +240,32 @@ class VideoWriter(VideoSink):
             OutputError: that was not possible; nothing is left.
         """
         try:
-            self._remux()
-            if self._remuxer:
-                self._remuxer.finish()
-            self.flush()
-            self._container.close()
-            if self._failures:
-                log.warning("%s %s", self.path, self._failures)
-            if self._remuxer and self._remuxer.spherical:
-                add_to_track(self._partial, self._remuxer.spherical)
-            if self._file is None:
-                if self._is_animation and self._first is not None:
-                    lengthen(self._partial, self._setup.container, self._end - self._first)
-                flush_to_disk(self._partial)
-                if self._complete:
-                    self._complete()
-                self.path = publish(self._partial, self.path, replace=self._replace)
+            with stage("writing"):
+                self._finish()
         except BaseException as error:
             self.abort()
             if isinstance(error, (av.FFmpegError, OSError)):
                 raise self._failure(error) from error
             raise
+
+    def _finish(self) -> None:
+        self._remux()
+        if self._remuxer:
+            with stage(_COPYING):
+                self._remuxer.finish()
+        self.flush()
+        self._container.close()
+        if self._failures:
+            log.warning("%s %s", self.path, self._failures)
+        if self._remuxer and self._remuxer.spherical:
+            add_to_track(self._partial, self._remuxer.spherical)
+        if self._file is None:
+            if self._is_animation and self._first is not None:
+                lengthen(self._partial, self._setup.container, self._end - self._first)
+            flush_to_disk(self._partial)
+            if self._complete:
+                self._complete()
+            self.path = publish(self._partial, self.path, replace=self._replace)
 
     def abort(self) -> None:
         if self._container is not None:
@@ -267,4 +279,5 @@ class VideoWriter(VideoSink):
         if isinstance(error, BrokenPipeError):
             return OutputError(f"{self.path} was closed by its reader before the film was complete")
         reason = getattr(error, "strerror", None) or str(error)
-        return OutputError(f"cannot write {self.path}: {reason}")
+        where = f", in {found}" if (found := stage_of(error)) not in (None, "writing") else ""
+        return OutputError(f"cannot write {self.path}: {reason}{where}")
