@@ -134,9 +134,13 @@ def open_archive(path: Path, limit: int, members: int) -> Iterator[zipfile.ZipFi
         file.seek(max(0, end - _ZIP_TAIL))
         tail = file.read(_ZIP_TAIL)
         at = tail.rfind(b"PK\5\6")
-        # zipfile reads the whole table; an archive of ZIP64 says the size of its table elsewhere.
+        # zipfile reads the whole table.
         size = int.from_bytes(tail[at + 12 : at + 16], "little")
-        if at < 0 or size > members * _ZIP_ENTRY or b"PK\6\7" in tail[max(0, at - 20) : at]:
+        if at >= 20 and tail[at - 20 : at - 16] == b"PK\6\7":
+            # ZIP64, as PyTorch writes it: its own record has the size; zipfile takes the one before this locator.
+            record = tail[max(0, at - 76) : at - 20]
+            size = int.from_bytes(record[40:48], "little") if record.startswith(b"PK\6\6") else limit
+        if at < 0 or size > members * _ZIP_ENTRY:
             raise zipfile.BadZipFile("no archive, or one of too many members")
         file.seek(0)
         with zipfile.ZipFile(file) as archive:
