@@ -163,7 +163,9 @@ class Model:
             return {}
         try:
             content = read_json(self.file(PRESETS), MOST_PRESET_BYTES)
-            presets = {name: np.asarray(values, np.float32) for name, values in content.items()}
+            # What becomes infinite is refused below.
+            with np.errstate(over="ignore"):
+                presets = {name: np.asarray(values, np.float32) for name, values in content.items()}
         except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ModelError(f"the presets in {self.folder} cannot be read: copy the model again ({error})") from error
         for name, values in presets.items():

@@ -12,7 +12,7 @@ from typing import Any
 
 from livestyle.errors import InputError, OutputError
 from livestyle.files import atomic_write, read_regular
-from livestyle.limits import LIMITS, LONGEST_TEXT, shown
+from livestyle.limits import LIMITS, LONGEST_SHOWN, LONGEST_TEXT, shown
 from livestyle.render.look import CHOICES, check_choice
 
 MOST_BYTES = 64 << 10
@@ -97,7 +97,8 @@ def load_settings() -> Settings:
     path = settings_path()
     values = _read(path)
     for key in sorted(values.keys() - KEYS):
-        log.warning("%s: there is no setting %s, which is ignored; there are %s", path, key, ", ".join(sorted(KEYS)))
+        text = "%s: there is no setting %s, which is ignored; there are %s"
+        log.warning(text, path, key[:LONGEST_SHOWN], ", ".join(sorted(KEYS)))
     try:
         return Settings.of({key: value for key, value in values.items() if key in KEYS})
     except InputError as error:

@@ -8,6 +8,7 @@ from io import BytesIO
 
 from . import exr
 from .deep import EXR
+from .metadata import quiet
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -132,17 +133,18 @@ def _codestream_of(data: bytes) -> int | None:
 def _of_tiff(data: bytes) -> Size | None:
     from PIL import TiffImagePlugin
 
-    try:
-        # The file's header, of which BigTIFF has the longer one.
-        directory = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if b"+" in data[:4] else 8])
-        file = BytesIO(data)
-        file.seek(directory.next)
-        directory.load(file)
-        width, height = directory[0x0100], directory[0x0101]
-        return int(width), int(height)
-    except Exception:
-        # Whatever Pillow raises for damaged directories: then there is no size.
-        return None
+    with quiet():
+        try:
+            # The file's header, of which BigTIFF has the longer one.
+            directory = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if b"+" in data[:4] else 8])
+            file = BytesIO(data)
+            file.seek(directory.next)
+            directory.load(file)
+            width, height = directory[0x0100], directory[0x0101]
+            return int(width), int(height)
+        except Exception:
+            # Whatever Pillow raises for damaged directories: then there is no size.
+            return None
 
 
 def _of_text(head: bytes) -> Size | None:

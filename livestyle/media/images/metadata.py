@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -47,14 +49,20 @@ class Metadata:
         return self.iptc, self.text, self.density
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Context manager in which Pillow does not warn of damaged files; filters of warnings are no thread's own."""
+    with _warnings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def parse_exif(data: bytes) -> Any:
     """EXIF as Pillow has it; empty where it is damaged."""
     from PIL import Image
 
     exif = Image.Exif()
-    # Pillow warns of damaged EXIF; filters of warnings are no thread's own.
-    with _warnings, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             exif.load(data)
             exif.get_ifd(_EXIF)
@@ -89,8 +97,7 @@ def described(exif: Any, **details: int) -> bytes:
     from PIL import Image
 
     after = Image.Exif()
-    with _warnings, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             for tag in sorted(_KEPT_TAGS & set(exif)):
                 after[tag] = exif[tag]
