@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -419,6 +420,9 @@ def run_program() -> NoReturn:
     if os.environ.get("LIVESTYLE_DEBUG"):
         # Tracebacks of unforeseen errors.
         logging.getLogger("livestyle").setLevel(logging.DEBUG)
+    else:
+        # Of damaged images, Pillow warns beside our own error.
+        warnings.filterwarnings("ignore", module="PIL")
     raise_on_signals()
     code = main()
     ignore_signals()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livestyle.errors import OutputError
+from livestyle.errors import InputError, OutputError
 from livestyle.files import atomic_write
 from livestyle.media.images import read_image, write_image
 
@@ -47,3 +47,18 @@ def test_an_interrupted_atomic_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         stop()
     assert list(tmp_path.iterdir()) == []
+
+
+# The program silences the warnings of Pillow.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_decoders_say_nothing_of_a_damaged_image(
+    tmp_path: Path, demo_frames: list[np.ndarray], capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    write_image(tmp_path / name, demo_frames[0])
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:600])
+
+    with pytest.raises(InputError, match="is not a picture that can be read"):
+        read_image(tmp_path / name)
+
+    assert capfd.readouterr() == ("", "")

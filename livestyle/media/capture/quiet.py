@@ -1,4 +1,4 @@
-"""OpenCV's log, silenced while cameras are read."""
+"""OpenCV's log, silenced while cameras and image files are read."""
 
 from __future__ import annotations
 

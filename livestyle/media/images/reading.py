@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError
 from livestyle.files import open_regular, read_up_to
+from livestyle.media.capture.quiet import quiet
 from livestyle.memory import is_memory_error
 
 from .decoding import Picture, decoded, is_keyed_16_bit, reduced
@@ -122,6 +123,11 @@ def _unreadable(path: Path) -> InputError:
 
 
 def _decode(data: bytes, path: Path, purpose: Purpose) -> Picture:
+    with quiet:
+        return _decode_aloud(data, path, purpose)
+
+
+def _decode_aloud(data: bytes, path: Path, purpose: Purpose) -> Picture:
     # By the header, before a decoder allocates anything: some do so as soon as they are opened.
     size = stated_size(data)
     eager = is_eager(data)
