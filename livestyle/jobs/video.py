@@ -26,9 +26,9 @@ from livestyle.media.mask import Mask, reopened
 from livestyle.media.resize import fit_size, resize
 from livestyle.media.video.codecs import carries_aspect, container_of, written_bits
 from livestyle.media.video.files import FileWriter, open_reader, open_writer, sequence_at
-from livestyle.media.video.image_sequence import SequenceReader
 from livestyle.media.video.info import VideoInfo
 from livestyle.media.video.reader import VideoReader
+from livestyle.media.video.sequence_reader import SequenceReader
 from livestyle.media.video.stdio import (
     STDIO,
     RawFormat,

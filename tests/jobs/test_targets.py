@@ -458,9 +458,9 @@ def test_a_sequence_that_was_killed_while_its_files_got_their_names_is_resumed(
         return publish(partial, path, replace=replace)
 
     with monkeypatch.context() as patch:
-        patch.setattr("livestyle.media.video.image_sequence.publish", killed)
+        patch.setattr("livestyle.media.video.sequence_writer.publish", killed)
         # What a killed process does not get to.
-        patch.setattr("livestyle.media.video.image_sequence.SequenceWriter.abort", lambda _: None)
+        patch.setattr("livestyle.media.video.sequence_writer.SequenceWriter.abort", lambda _: None)
         with pytest.raises(LivestyleError, match="StopIteration"):
             paint_video(clip, target, identity, [dusk], options=options)
     assert len(names(target.parent)) == 4

@@ -12,9 +12,10 @@ from livestyle.media.images.numbered import Numbered
 
 from .codecs import Encoding
 from .encoder import PacketSource
-from .image_sequence import SequenceReader, SequenceWriter
 from .info import VideoInfo
 from .reader import VideoReader
+from .sequence_reader import SequenceReader
+from .sequence_writer import SequenceWriter
 from .writer import VideoWriter
 
 FileWriter = VideoWriter | SequenceWriter
