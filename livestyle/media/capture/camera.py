@@ -15,11 +15,11 @@ from pathlib import Path
 from livestyle.errors import InputError, first_line
 from livestyle.media.frames import Frame, FrameSource
 from livestyle.media.images import read_image
+from livestyle.media.quiet import quiet
 from livestyle.media.resize import shrink_to_fit
 
 from .device import device_frames
 from .kinds import SourceKind, check_source, is_listened, source_kind, source_name
-from .quiet import quiet
 from .timeouts import Timeouts
 
 LATEST_SECONDS = 5.0

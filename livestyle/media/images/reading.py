@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from livestyle.errors import InputError
 from livestyle.files import open_regular, read_up_to
-from livestyle.media.capture.quiet import quiet
+from livestyle.media.quiet import quiet
 from livestyle.memory import is_memory_error
 
 from .decoding import Picture, decoded, is_keyed_16_bit, reduced
