@@ -213,6 +213,20 @@ def test_vp8_with_alpha_is_laid_over_white(make: Make, tmp_path: Path, ffmpeg: s
     assert abs(shown[:, :, 56:] - (0x20, 0x40, 0xC0)).max() < 16
 
 
+def test_an_animated_avif_with_alpha_is_laid_over_white(tmp_path: Path, ffmpeg: str, copy: Copy) -> None:
+    frames = [Image.new("RGBA", (96, 64), (30 * n, 0, 0, 255)) for n in range(4)]
+    for image in frames:
+        image.paste((0, 0, 0, 0), (48, 0, 96, 64))
+    frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], duration=[100, 40, 100, 100])
+
+    assert copy(tmp_path / "a.avif", tmp_path / "out.mp4") == []
+
+    shown = pixels(ffmpeg, tmp_path / "out.mp4", 96, 64)
+    assert shown[:, 8:56, 60:90].min() >= 250
+    assert shown[3, 32, 20, 0] == pytest.approx(90, abs=6)
+    assert times(tmp_path / "out.mp4") == [0, Fraction(1, 10), Fraction(14, 100), Fraction(24, 100)]
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 @pytest.mark.parametrize("name", ["film.avi", "film.mkv", "film.mov"])
 def test_a_film_of_jpeg_pictures_with_exif_is_upright(

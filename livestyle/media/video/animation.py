@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -126,12 +127,7 @@ def read_webp(path: Path) -> list[av.VideoFrame]:
             head = file.read(30)
             count = sum(name == b"ANMF" for name, _, _ in islice(_webp_chunks(file), _MOST_CHUNKS))
         width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
-        # Decompression bombs: a frame may take a few bytes in the file, and has the size of the canvas in memory.
-        if count * width * height * 4 > MOST_WEBP_BYTES:
-            raise InputError(
-                f"{path} has {count} frames of {width}x{height}, which take more than {in_bytes(MOST_WEBP_BYTES)} "
-                "of memory: convert it to an MP4 first"
-            )
+        _check_memory(path, count, width, height)
         data = read_regular(path, MOST_WEBP_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
@@ -139,13 +135,54 @@ def read_webp(path: Path) -> list[av.VideoFrame]:
     fine, animation = cv2.imdecodeanimation(np.frombuffer(data, np.uint8))
     if not fine or not len(animation.frames):
         raise InputError(f"no frame of {path} can be decoded: the file is damaged")
+    shown = [int(shown_for(int(duration) * UNITS["webp"]) / UNITS["webp"]) for duration in animation.durations]
+    return _timed(animation.frames, shown, "bgr")
+
+
+def read_transparent_avif(path: Path) -> list[av.VideoFrame] | None:
+    """As `read_webp`, of an animated AVIF with an alpha channel, which is a stream of its own for PyAV; else None.
+
+    Raises:
+        InputError: it is damaged, too large or cannot be read.
+    """
+    with open_regular(path) as file:
+        if file.read(12)[4:] != b"ftyp" + _AVIF_SEQUENCE:
+            return None
+    import numpy as np
+    from PIL import AvifImagePlugin
+
+    data = read_regular(path, MOST_WEBP_BYTES)
+    try:
+        opened = AvifImagePlugin.AvifImageFile(BytesIO(data), "")
+        if opened.mode != "RGBA":
+            return None
+        _check_memory(path, opened.n_frames, *opened.size)
+        images, shown = [], []
+        for number in range(opened.n_frames):
+            opened.seek(number)
+            images.append(np.asarray(opened))
+            shown.append(max(1, round(opened.info["duration"])))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"no frame of {path} can be decoded: the file is damaged") from error
+    return _timed(images, shown, "rgb")
+
+
+def _check_memory(path: Path, count: int, width: int, height: int) -> None:
+    # Decompression bombs: a frame may take a few bytes in the file, and has the size of the canvas in memory.
+    if count * width * height * 4 > MOST_WEBP_BYTES:
+        raise InputError(
+            f"{path} has {count} frames of {width}x{height}, which take more than {in_bytes(MOST_WEBP_BYTES)} "
+            "of memory: convert it to an MP4 first"
+        )
+
+
+def _timed(images: Sequence[Any], shown: Sequence[int], channels: str) -> list[av.VideoFrame]:
+    """Frames of images that follow one another, each for so many milliseconds; ``channels`` are bgr or rgb."""
     frames, pts = [], 0
-    for image, duration in zip(animation.frames, animation.durations, strict=True):
-        pixels: Any = image
-        frame = av.VideoFrame.from_ndarray(pixels, format="bgra" if image.shape[2] == 4 else "bgr24")
-        shown = shown_for(int(duration) * UNITS["webp"])
-        frame.pts, frame.duration, frame.time_base = pts, int(shown / UNITS["webp"]), UNITS["webp"]
-        pts += frame.duration
+    for image, duration in zip(images, shown, strict=True):
+        frame = av.VideoFrame.from_ndarray(image, format=f"{channels}a" if image.shape[2] == 4 else f"{channels}24")
+        frame.pts, frame.duration, frame.time_base = pts, duration, UNITS["webp"]
+        pts += duration
         frames.append(frame)
     return frames
 

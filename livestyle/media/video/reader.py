@@ -18,7 +18,7 @@ from livestyle.errors import InputError
 from livestyle.media.frames import Frame, VideoSource
 
 from .accompaniment import Accompaniment
-from .animation import UNITS, ViewerDelays, is_animated_webp, read_plays, read_webp
+from .animation import UNITS, ViewerDelays, is_animated_webp, read_plays, read_transparent_avif, read_webp
 from .boxes import is_mirrored, spherical_box
 from .captions import READ, captions_of
 from .clock_jumps import ClockJumps
@@ -110,8 +110,8 @@ class VideoReader(VideoSource, Accompaniment):
         self._promised: Fraction | None = None
         self._is_over = self._is_through = False
         try:
-            if stream is None and self._is_webp():
-                self._open_webp()
+            if stream is None and (held := self._held_frames()):
+                self._open_held(held)
             else:
                 self._connect()
                 self._open()
@@ -119,18 +119,18 @@ class VideoReader(VideoSource, Accompaniment):
             self.close()
             raise
 
-    def _is_webp(self) -> bool:
+    def _held_frames(self) -> list[av.VideoFrame] | None:
+        """All frames of an animated image that PyAV cannot decode; None of all other files."""
         path = self.path
         if not path.is_file():
             raise InputError(f"{path} is a folder, not a video" if path.is_dir() else f"there is no video {path}")
         try:
             self.plays = read_plays(path)
-            return is_animated_webp(path)
+            return read_webp(path) if is_animated_webp(path) else read_transparent_avif(path)
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
 
-    def _open_webp(self) -> None:
-        frames = read_webp(self.path)
+    def _open_held(self, frames: list[av.VideoFrame]) -> None:
         self._length: Fraction | None = sum(frame.duration for frame in frames) * UNITS["webp"]
         self._count = len(frames)
         rate = len(frames) / self._length if self._length else Fraction(10)
