@@ -27,6 +27,7 @@ help:
 	@echo "make lint     only the checks: ruff, mypy and the layers of imports"
 	@echo "make format   lay the code out as the checks want it"
 	@echo "make web      build the page that paints in a browser (needs Node 20); make test-web tests it"
+	@echo "make dist     the wheel and the source archive, in dist/ (needs Node 20); make test-wheel installs and runs the wheel"
 	@echo "make docs     the documents as a site, in build/site"
 	@echo "make clean    remove $(VENV) and what the tools left behind"
 	@echo
@@ -92,6 +93,18 @@ web: $(WEB)/node_modules/stamp
 test-web: web $(VENV)/test.stamp
 	cd $(WEB) && npm run --silent test
 	LIVESTYLE_WEB=1 $(PYTEST) tests/web
+
+.PHONY: dist test-wheel
+
+dist: web $(VENV)/test.stamp
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+
+# On all Pythons that are here, of those that it promises.
+PYTHONS := $(foreach version,11 12 13 14,$(shell python3.$(version) -c 'import sys; print(sys.executable)' 2>/dev/null))
+
+test-wheel: dist
+	$(BIN)/python tests/packaging/check_wheel.py dist/*.whl $(firstword $(PYTHONS)) $(if $(word 2,$(PYTHONS)),$(lastword $(PYTHONS)))
 
 $(WEB)/node_modules/stamp: $(WEB)/package.json $(WEB)/package-lock.json
 	cd $(WEB) && npm ci --no-fund --no-audit
