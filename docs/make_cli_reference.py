@@ -21,8 +21,8 @@ Written by `python docs/make_cli_reference.py`. `livestyle VERB --help` says the
 Exit codes: 0 all was done; 1 something that a person can put right, said in one sentence on stderr; 2 an option that is
 not there or has no such value; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP).
 
-Environment: `LIVESTYLE_CACHE` and `LIVESTYLE_PRESETS` move the cache of styles and your own presets, `LIVESTYLE_DEBUG=1`
-shows where an unexpected error came from.
+Environment: `LIVESTYLE_CACHE` and `LIVESTYLE_PRESETS` move the cache of styles and your own presets,
+`LIVESTYLE_DEBUG=1` shows where an unexpected error came from.
 """
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from livestyle import __version__
-from livestyle.errors import LivestyleError
+from livestyle.errors import InputError, LivestyleError
 from livestyle.memory import is_memory_error
 from livestyle.text import escaped
 
@@ -36,6 +36,7 @@ from .options import (
     MaskOption,
     ModelOption,
     PresetOption,
+    QuietOption,
     RawOption,
     RayOption,
     RayStorageOption,
@@ -48,7 +49,7 @@ from .options import (
     look_options,
 )
 from .process import finish_streams, ignore_signals, prepare_streams, raise_on_signals, silence_in_video
-from .run import distribution_of, inputs_of, is_folder_of_styles, load, looks_of, open_mask
+from .run import distribution_of, inputs_of, is_folder_of_styles, load, looks_of, open_mask, reporter
 from .styles import styles_app
 from .web import web
 
@@ -59,8 +60,17 @@ if TYPE_CHECKING:
 DEMO_STYLE = "two-horses"
 """Preset of the demo, the one that looks best on its clip; a model without it takes its first."""
 
+GREETING = """livestyle turns a webcam, a video or a picture into a painting, live, in the style of any picture.
+
+  livestyle webcam                              your camera in a window; h there shows the keys
+  livestyle video in.mp4 -o out.mp4             a film, with its sound
+  livestyle image photo.jpg -o painted.png      a picture
+
+  livestyle demo        paints the clip that comes along      livestyle doctor    what this machine can do
+  livestyle --help      all there is                          livestyle webcam --camera demo    no camera at hand"""
+
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -75,11 +85,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def livestyle(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Turn a webcam, a video or a picture into a painting, live, in any style that you have a picture of."""
+    if context.invoked_subcommand is None:
+        print(GREETING)
 
 
 @app.command()
@@ -89,7 +102,7 @@ def webcam(
         str | None,
         typer.Option(
             help="A camera's number, a device path, a stream address, a video or a picture; an address with ?listen "
-            "waits for a sender. (default: 0)"
+            "waits for a sender; demo is the clip that comes along. (default: 0)"
         ),
     ] = None,
     style: StyleOption = None,
@@ -143,10 +156,13 @@ def webcam(
     ] = True,
 ) -> None:
     """Paint a camera in a window; press h there for the keys."""
+    from livestyle.engine.model import package_folder
     from livestyle.live.app import run_webcam
     from livestyle.live.config import SinkOptions
     from livestyle.live.settings import Settings, load_settings
 
+    if camera == "demo" and not Path(camera).exists():
+        camera = str(package_folder("assets") / "demo.mp4")
     asked = Settings(
         camera=camera,
         style=style,
@@ -161,7 +177,12 @@ def webcam(
         look={name: value for name, value in look.items() if value is not None},
     )
     sinks = SinkOptions(window, folder, record, serve, virtual_camera, serve_token)
-    run_webcam(asked, load_settings() if saved else None, device, model, sinks, insecure=insecure)
+    try:
+        run_webcam(asked, load_settings() if saved else None, device, model, sinks, insecure=insecure)
+    except InputError as error:
+        if camera is None and "camera" in error.settings:
+            raise InputError(f"{error}; --camera demo paints the clip that comes along", error.settings) from error
+        raise
 
 
 @app.command()
@@ -235,6 +256,7 @@ def video(
         int | None, typer.Option(help="On a cluster: frames painted before each piece, to settle. (default: 60)")
     ] = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     force: ForceOption = False,
@@ -243,7 +265,6 @@ def video(
     from livestyle.jobs.batch import VideoBatch
     from livestyle.jobs.frame_rate import parse_rate
     from livestyle.jobs.options import VideoOptions
-    from livestyle.jobs.report import print_json, print_result
     from livestyle.media.resize import parse_size
     from livestyle.media.video.codecs import Encoding
     from livestyle.media.video.stdio import is_stdout, parse_raw
@@ -282,9 +303,9 @@ def video(
         return read_styles(library, text, crossfade)
 
     with distribution_of(ray, ray_storage, device, jobs, run_in) as workers:
-        stylizer, library = load(model, device if workers is None else workers.own_device, jobs)
+        stylizer, library = load(model, device if workers is None else workers.own_device, jobs, quiet=quiet)
         looks = looks_of(library, style, look, opened, background, find)
-        batch.run(stylizer, looks, progress=True, done=print_json if as_json else print_result, distribution=workers)
+        batch.run(stylizer, looks, progress=not quiet, done=reporter(as_json, quiet), distribution=workers)
 
 
 @app.command()
@@ -305,13 +326,13 @@ def image(
     ray: RayOption = None,
     ray_storage: RayStorageOption = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     force: ForceOption = False,
 ) -> None:
     """Paint pictures."""
     from livestyle.jobs.batch import ImageBatch
-    from livestyle.jobs.report import print_json, print_result
     from livestyle.media.resize import parse_size
 
     check_look(look)
@@ -329,9 +350,9 @@ def image(
         bits=bits,
     )
     with distribution_of(ray, ray_storage, device, jobs) as workers:
-        stylizer, library = load(model, device if workers is None else workers.own_device, jobs)
+        stylizer, library = load(model, device if workers is None else workers.own_device, jobs, quiet=quiet)
         looks = looks_of(library, style, look, opened, background)
-        batch.run(stylizer, looks, progress=True, done=print_json if as_json else print_result, distribution=workers)
+        batch.run(stylizer, looks, progress=not quiet, done=reporter(as_json, quiet), distribution=workers)
 
 
 @app.command()

@@ -34,6 +34,9 @@ TimedStyleOption = Annotated[
 SizeOption = Annotated[str | None, typer.Option(help="Scale to fit in it, such as 1280x720, with the shape kept.")]
 JobsOption = Annotated[int, typer.Option(help="So many files at a time; they share the cores.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file, for scripts.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print warnings and errors only: no device, no progress, no results.")
+]
 DeviceOption = Annotated[
     str,
     typer.Option(

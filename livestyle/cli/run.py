@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
     from livestyle.jobs.distributed import Distribution
     from livestyle.jobs.paths import Input
+    from livestyle.jobs.report import Done
     from livestyle.media.mask import Mask
     from livestyle.render.look import Look
     from livestyle.scheduling.scheduler import Scheduler
@@ -24,15 +25,25 @@ if TYPE_CHECKING:
 Find = Callable[["StyleLibrary", str], "Sequence[Style | Timeline]"]
 
 
-def load(model: str | None, device: str, workers: int = 1) -> tuple[Stylizer, StyleLibrary]:
-    """The model on the device, which is said in one line on stderr, and its styles."""
+def reporter(as_json: bool, quiet: bool) -> Done | None:
+    """What prints the outcomes of jobs; ``--json`` is for scripts, and not told to be quiet."""
+    from livestyle.jobs.report import print_json, print_result
+
+    if as_json:
+        return print_json
+    return None if quiet else print_result
+
+
+def load(model: str | None, device: str, workers: int = 1, *, quiet: bool = False) -> tuple[Stylizer, StyleLibrary]:
+    """The model on the device, which is said in one line on stderr unless ``quiet``, and its styles."""
     from livestyle.engine.stylizer import Stylizer
     from livestyle.styles.library import StyleLibrary
 
     stylizer = Stylizer(model, device)
     shared = f", shared by up to {workers} jobs" if workers > 1 else ""
     text = f"{stylizer.device.text}{shared}; model {stylizer.model.manifest.name}"
-    print(escaped(text), file=sys.stderr, flush=True)
+    if not quiet:
+        print(escaped(text), file=sys.stderr, flush=True)
     return stylizer, StyleLibrary(stylizer)
 
 

@@ -23,7 +23,12 @@ def check_contents(wheel: Path) -> None:
     """The size, and what must be in the wheel and what must not."""
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.stat().st_size < MOST_BYTES, f"{wheel} has {wheel.stat().st_size} bytes"
-    for name in ("weights/lite/stylize.int8.onnx", "weights/full/stylize.onnx", "web/dist/index.html", "assets/demo.mp4"):
+    for name in (
+        "weights/lite/stylize.int8.onnx",
+        "weights/full/stylize.onnx",
+        "web/dist/index.html",
+        "assets/demo.mp4",
+    ):
         assert f"livestyle/{name}" in names, f"{wheel} lacks {name}"
     strangers = {name.split("/")[0] for name in names if not name.startswith(("livestyle/", "livestyle-"))}
     assert not strangers, f"{wheel} installs {', '.join(strangers)} beside livestyle"
@@ -55,7 +60,8 @@ def check(wheel: Path, python: str) -> None:
         run(program, "--version")
         run(program, "demo", "--output", "demo.mp4", "--device", "cpu")
         clip = Path(home.strip()).parent / "assets" / "demo.mp4"
-        run(programs / "python", "-c", f"import cv2; cv2.imwrite('photo.jpg', cv2.VideoCapture({str(clip)!r}).read()[1])")
+        first = f"import cv2; cv2.imwrite('photo.jpg', cv2.VideoCapture({str(clip)!r}).read()[1])"
+        run(programs / "python", "-c", first)
         run(program, "image", "photo.jpg", "-o", "painted.png", "--style", "scream")
         for name, *arguments in (("photo", "photo.jpg", "example.png"), ("film", str(clip), "film.mp4")):
             run(programs / "python", ROOT / "examples" / f"{name}.py", *arguments)
