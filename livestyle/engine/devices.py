@@ -178,6 +178,9 @@ def create_session(
         # onnxruntime puts them into the graph before it optimises it, so kernels see constants.
         values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in constants.values()]
         options.add_external_initializers(list(constants), values)
+        # Smaller shares of an operator, so that a thread whose core is taken by decoding or encoding is not waited for.
+        # Here only: all is in integers, whose results do not depend on how the work is shared out.
+        options.add_session_config_entry("session.dynamic_block_base", "4")
     try:
         # Without enable_fallback=0, onnxruntime tries the CPU next and raises that failure, which hides the first.
         session = ort.InferenceSession(path, options, session_providers(kind), enable_fallback=0)
