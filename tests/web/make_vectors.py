@@ -14,6 +14,7 @@ import numpy as np
 from livestyle.engine.stabilizer import Stabilizer
 from livestyle.live.adaptive_resolution import AdaptiveResolution
 from livestyle.render.color import keep_colors, match_colors
+from livestyle.render.renderer import _sharpen
 
 VECTORS = Path(__file__).parents[2] / "livestyle" / "web" / "tests" / "vectors.json"
 HEIGHT, WIDTH = 30, 41
@@ -68,6 +69,7 @@ def vectors() -> dict[str, object]:
         "costs": costs,
         "scales": scales,
         "colors": colors(),
+        "sharpened": sharpened(),
     }
 
 
@@ -84,6 +86,13 @@ def colors() -> dict[str, str]:
         "matched": _encoded(match_colors(style, content)),
         "kept": _encoded(keep_colors(content, style)),
     }
+
+
+def sharpened() -> str:
+    """The content of `colors` sharpened by 0.75."""
+    image = frames()[0]
+    _sharpen(image, 0.75)
+    return _encoded(image)
 
 
 def _encoded(image: np.ndarray) -> str:

@@ -25,7 +25,7 @@ async function forms(page, rounds) {
             const [x, y] = [(i >> 2) % width, Math.floor((i >> 2) / width)];
             if (i % 4 < 3) rgba[i] = 128 + 90 * Math.sin(x / 17 + (i % 4)) * Math.cos(y / 23 + n / 80) + ((i * 7919 + n * 31) % 9);
           }
-          const look = { stats: styles.get("starry-night"), strength: 1, stabilise, mirror: false, exact };
+          const look = { stats: styles.get("starry-night"), strength: 1, sharpness: 0, stabilise, mirror: false, exact };
           const painted = await client.call("paint", { image: { rgba, width, height }, look, single: false });
           if (painted.form === form) (found[form] ??= []).push(1000 * painted.seconds);
         }

@@ -25,7 +25,7 @@ export class Controls {
     private readonly changed: (changes: Partial<Settings>) => void,
     private readonly switches: () => Switches,
   ) {
-    for (const id of ["strength", "fade", "share"] as const) {
+    for (const id of ["strength", "sharpness", "fade", "share"] as const) {
       input(id).oninput = () => this.change({ [id]: Number(input(id).value) });
     }
     input("stroke").oninput = () => this.change({ stroke: STROKES[Number(input("stroke").value)] });
@@ -64,6 +64,7 @@ export class Controls {
     for (const id of ["snapshot", "record"]) button(id).disabled = !hasSource;
     input("strength").value = String(settings.strength);
     input("stroke").value = String(Math.max(0, STROKES.findLastIndex((stroke) => stroke <= settings.stroke)));
+    input("sharpness").value = String(settings.sharpness);
     input("fade").value = String(settings.fade);
     input("share").value = String(settings.share);
     input("share").disabled = !settings.mix;
@@ -74,6 +75,7 @@ export class Controls {
     const words: Record<string, string> = {
       strength: settings.strength.toFixed(1),
       stroke: `${settings.stroke} times`,
+      sharpness: String(settings.sharpness),
       fade: `${settings.fade.toFixed(1)} s`,
       share: settings.mix ? `${Math.round(100 * settings.share)} %` : "",
     };

@@ -1,7 +1,7 @@
 /** The keys of the live program that make sense here; Ctrl, Alt and Meta with them are the browser's. */
 
 export type Action =
-  | "style" | "next" | "previous" | "cycle" | "plain" | "stronger" | "weaker" | "broader" | "finer"
+  | "style" | "next" | "previous" | "cycle" | "plain" | "stronger" | "weaker" | "broader" | "finer" | "sharper" | "softer"
   | "moreMixed" | "moreStyle" | "fade" | "color" | "stabilise" | "mirror" | "split" | "snapshot" | "record"
   | "fullScreen" | "link" | "figures";
 
@@ -15,6 +15,8 @@ export const KEYMAP: readonly { keys: readonly string[]; action: Action; help: s
   { keys: ["-"], action: "weaker", help: "weaker by 0.1" },
   { keys: ["."], action: "broader", help: "broader strokes" },
   { keys: [","], action: "finer", help: "finer strokes" },
+  { keys: ["k"], action: "sharper", help: "sharper" },
+  { keys: ["j"], action: "softer", help: "softer" },
   { keys: ["["], action: "moreMixed", help: "mix: more of the second style" },
   { keys: ["]"], action: "moreStyle", help: "mix: more of the style" },
   { keys: ["x"], action: "fade", help: "crossfade between styles, on and off" },

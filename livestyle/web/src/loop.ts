@@ -157,9 +157,10 @@ export class Loop {
     if (this.isNew) this.stage.show(taken.shown, null, settings);
     this.isNew = false;
     if (!taken.image) return { ...taken, settings, begin, painted: null };
-    const { strength, mirror, exact } = settings;
+    const { strength, sharpness, mirror, exact } = settings;
     const stats = this.crossfade.at(this.wishes.stats(), settings.fade, begin);
-    const look: Look = { stats, strength, mirror, exact, stabilise: settings.stabilise && source.kind !== "picture" };
+    const stabilise = settings.stabilise && source.kind !== "picture";
+    const look: Look = { stats, strength, sharpness, mirror, exact, stabilise };
     const painted = taken.image.then((image) => this.client.call("paint", { image, look, single: false }, [image]));
     painted.catch(() => undefined);
     return { ...taken, settings, begin, painted };

@@ -7,7 +7,7 @@ import { listenToDrops, listenToKeys, listenToPicker, listenToSwipes } from "./g
 import type { Action } from "./keys";
 import { type Figures, Loop } from "./loop";
 import { download, fileName, Recording } from "./saving";
-import { COLORS, steppedStroke, steppedTenth } from "./settings";
+import { COLORS, steppedQuarter, steppedStroke, steppedTenth } from "./settings";
 import { Shelf } from "./shelf";
 import { listCameras, openCamera, openFile, openVideo, type Source } from "./sources";
 import { Stage } from "./stage";
@@ -149,7 +149,8 @@ async function preview(): Promise<void> {
   clip.close();
   const { width, height } = frame;
   const image = await createImageBitmap(frame);
-  const look = { stats: shelf.wanted(controls.settings), strength: 1, stabilise: false, mirror: false, exact: false };
+  const stats = shelf.wanted(controls.settings);
+  const look = { stats, strength: 1, sharpness: 0, stabilise: false, mirror: false, exact: false };
   const painted = await client.call("paint", { image, look, single: true }, [image]);
   if (loop.source) return;
   stage.show(frame, { ...painted, width, height }, controls.settings);
@@ -283,6 +284,8 @@ const ACTIONS: Record<Action, (key: string) => void> = {
   weaker: () => step("strength", -1),
   broader: () => controls.change({ stroke: steppedStroke(controls.settings.stroke, 1) }),
   finer: () => controls.change({ stroke: steppedStroke(controls.settings.stroke, -1) }),
+  sharper: () => controls.change({ sharpness: steppedQuarter(controls.settings.sharpness, 1) }),
+  softer: () => controls.change({ sharpness: steppedQuarter(controls.settings.sharpness, -1) }),
   moreMixed: () => step("share", -1),
   moreStyle: () => step("share", 1),
   fade: () => controls.change({ fade: controls.settings.fade ? 0 : 0.6 }),

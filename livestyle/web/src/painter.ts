@@ -2,6 +2,7 @@
 
 import type { Kind, Networks } from "./networks";
 import { Rest } from "./rest";
+import { sharpen } from "./sharpen";
 import { type Frame, moments, Stabilizer } from "./stabilizer";
 
 const FAINT_DEVIATION = 10;
@@ -12,6 +13,8 @@ export interface Look {
   stats: Float32Array<ArrayBuffer>;
   /** 0 (the frame as it is) to 1. */
   strength: number;
+  /** 0 to 1, of unsharp masking of the painting. */
+  sharpness: number;
   /** Whether the sequence is held still. */
   stabilise: boolean;
   /** Mirrored frames are another sequence. */
@@ -54,6 +57,7 @@ export class Painter {
     if (inputs !== this.inputs) this.stabilizer.resetStatistics();
     this.inputs = inputs;
     const painted = await this.stylize(frame, look, inputs);
+    sharpen({ ...frame, pixels: painted }, look.sharpness);
     fadeFaint(frame.pixels, painted);
     return painted;
   }

@@ -12,6 +12,7 @@ export interface Settings {
   share: number;
   strength: number;
   stroke: number;
+  sharpness: number;
   /** Whose colours: the style's, the content's own, or those of a style picture matched to the content's. */
   color: (typeof COLORS)[number];
   /** Seconds from style to style. */
@@ -23,11 +24,11 @@ export interface Settings {
 }
 
 export const DEFAULTS: Settings = {
-  style: "starry-night", mix: "", share: 0.5, strength: 1, stroke: 1, color: "style", fade: 0.6,
+  style: "starry-night", mix: "", share: 0.5, strength: 1, stroke: 1, sharpness: 0, color: "style", fade: 0.6,
   mirror: false, split: false, stabilise: true, exact: false,
 };
 
-const RANGES = { share: [0, 1], strength: [0, 1], stroke: [1, 4], fade: [0, 5] } as const;
+const RANGES = { share: [0, 1], strength: [0, 1], stroke: [1, 4], sharpness: [0, 1], fade: [0, 5] } as const;
 
 /** Settings of a link's hash; what is missing, misspelt or out of range is as in `DEFAULTS`. */
 export function readHash(hash: string, presets: readonly string[]): Settings {
@@ -69,6 +70,11 @@ export function writeHash(settings: Settings, presets: readonly string[]): strin
 export function steppedStroke(stroke: number, direction: 1 | -1): number {
   const others = STROKES.filter((other) => (other - stroke) * direction > 0);
   return others.length ? (direction > 0 ? Math.min(...others) : Math.max(...others)) : stroke;
+}
+
+/** Sharpness after a step of a quarter, kept in 0 to 1. */
+export function steppedQuarter(value: number, direction: 1 | -1): number {
+  return Math.min(1, Math.max(0, Math.round(4 * value + direction) / 4));
 }
 
 /** Strength or share after a step of tenths, kept in 0 to 1. */

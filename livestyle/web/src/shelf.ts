@@ -178,7 +178,8 @@ export class Shelf {
     try {
       const [width, height] = THUMBNAIL;
       const image = await createImageBitmap(frame, { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" });
-      const look: Look = { stats: this.stats.get(name)!, strength: 1, stabilise: false, mirror: false, exact: false };
+      const stats = this.stats.get(name)!;
+      const look: Look = { stats, strength: 1, sharpness: 0, stabilise: false, mirror: false, exact: false };
       const { rgba } = await this.client.call("paint", { image, look, single: true }, [image]);
       context(this.chips.get(name)!.querySelector("canvas")!).putImageData(new ImageData(rgba, width, height), 0, 0);
     } finally {

@@ -161,7 +161,7 @@ export class Stabilizer {
 }
 
 /** A number of at most 2^31 rounded to the nearest integer, halves to the even one, as the CPU adds. */
-function halfEven(value: number): number {
+export function halfEven(value: number): number {
   return value + 6755399441055744 - 6755399441055744;
 }
 
@@ -184,7 +184,8 @@ function boxSums(values: Uint8Array, width: number, height: number, sums: Uint16
   }
 }
 
-function reflected(place: number, size: number): number {
+/** A place beside an image, mirrored at the edge without its own pixel. */
+export function reflected(place: number, size: number): number {
   if (place < 0) return -place;
   return place < size ? place : 2 * size - 2 - place;
 }

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { matchColors } from "../src/color";
 import { toBgr, toRgba } from "../src/painter";
+import { sharpen } from "../src/sharpen";
 import vectors from "./vectors.json";
 
 const { width, height } = vectors;
@@ -14,6 +15,13 @@ test("a style picture takes on the colours that Python gives it", () => {
   // OpenCV's arithmetic is in fixed point.
   expect(found.every((level, i) => Math.abs(level - wanted[i]) <= 1)).toBe(true);
   expect(found.filter((level, i) => level !== wanted[i]).length).toBeLessThan(0.05 * wanted.length);
+});
+
+test("a painting is sharpened as Python does it", () => {
+  const pixels = Uint8Array.from(Buffer.from(vectors.colors.content, "base64"));
+  sharpen({ pixels, width, height }, 0.75);
+  const wanted = Buffer.from(vectors.sharpened, "base64");
+  expect(Buffer.from(pixels).equals(wanted)).toBe(true);
 });
 
 test("a style picture of one colour takes on the mean, and a grey content makes it grey", () => {

@@ -16,7 +16,7 @@ try {
       const bgr = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
       const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
       for (let i = 0; i < width * height; i++) for (let c = 0; c < 3; c++) rgba[4 * i + c] = bgr[3 * i + 2 - c];
-      const look = { stats: styles.get(style), strength, stabilise, mirror: false, exact };
+      const look = { stats: styles.get(style), strength, sharpness: 0, stabilise, mirror: false, exact };
       const answer = await client.call("paint", { image: { rgba, width, height }, look, single: !stabilise });
       let letters = "";
       for (let i = 0; i < width * height; i++) {

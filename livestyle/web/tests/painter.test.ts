@@ -10,7 +10,7 @@ import { modelFiles } from "../vite.config";
 
 const [WIDTH, HEIGHT] = [96, 64];
 const LOOK: Look = {
-  stats: Float32Array.from(presets["starry-night"]), strength: 1, stabilise: true, mirror: false, exact: false,
+  stats: Float32Array.from(presets["starry-night"]), strength: 1, sharpness: 0, stabilise: true, mirror: false, exact: false,
 };
 
 let networks: Networks;

@@ -9,7 +9,7 @@ const PRESETS = ["starry-night", "scream"];
 
 test("a link holds the settings", () => {
   const settings = {
-    ...DEFAULTS, style: "scream", mix: "starry-night", share: 0.7, strength: 0.4, stroke: 3, color: "content" as const, fade: 0,
+    ...DEFAULTS, style: "scream", mix: "starry-night", share: 0.7, strength: 0.4, stroke: 3, sharpness: 0.75, color: "content" as const, fade: 0,
     mirror: true, split: true, stabilise: false, exact: true,
   };
   expect(readHash(writeHash(settings, PRESETS), PRESETS)).toEqual(settings);
