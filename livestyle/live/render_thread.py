@@ -143,9 +143,8 @@ class RenderThread:
             self._error = error
         except BaseException as error:
             log.debug("painting has ended", exc_info=error)
-            reason = "there is not enough memory" if is_memory_error(error) else first_line(error)
             self._error = DeviceError(
-                f"painting has ended ({reason}): start it again, with another device or model",
+                f"painting has ended ({_reason(error)}): start it again, with another device or model",
                 setting=("device", "model"),
             )
         finally:
@@ -219,11 +218,11 @@ class RenderThread:
         log.debug("a frame could not be painted", exc_info=error)
         if seconds > FAILING_SECONDS:
             raise DeviceError(
-                f"painting has failed for {seconds:.0f} seconds ({first_line(error)}): "
+                f"painting has failed for {seconds:.0f} seconds ({_reason(error)}): "
                 "try another device or a smaller size",
                 setting=("device", "size"),
             ) from error
-        self.notice = f"painting fails ({first_line(error)}): trying again ..."
+        self.notice = f"painting fails ({_reason(error)}): trying again ..."
 
     def _publish(self, image: BgrImage, frame: Frame, look: Look, scale: float, start: float, when: float) -> None:
         end = time.monotonic()
@@ -246,3 +245,7 @@ class RenderThread:
         except Exception as error:
             # It is asked for again while the strip is shown.
             log.debug("there is no preview of %s", style.name, exc_info=error)
+
+
+def _reason(error: BaseException) -> str:
+    return "there is not enough memory" if is_memory_error(error) else first_line(error)

@@ -29,7 +29,7 @@ from livestyle.live.overlay import Overlay, draw
 from livestyle.live.settings import Settings
 from livestyle.media.capture.camera import Camera
 from livestyle.media.capture.timeouts import Timeouts
-from livestyle.media.sinks import mjpeg_server
+from livestyle.media.sinks import newest_jpeg
 from livestyle.media.sinks.mjpeg_server import MjpegServer
 from livestyle.media.sinks.recorder import Recorder
 from livestyle.media.sinks.virtual_camera import VirtualCamera
@@ -305,7 +305,7 @@ def test_a_recording_that_does_not_begin_ends_nothing(stage: Stage, monkeypatch:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_ends_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    breaking(stage, monkeypatch, mjpeg_server, "_encode")
+    breaking(stage, monkeypatch, newest_jpeg, "encode")
 
     def person(window: MemoryWindow) -> Person:
         yield from stage.begin(kind)

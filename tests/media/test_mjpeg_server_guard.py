@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from livestyle.errors import InputError, OutputError
-from livestyle.media.sinks import mjpeg_server
+from livestyle.media.sinks import mjpeg_server, newest_jpeg
 from livestyle.media.sinks.mjpeg_server import MjpegServer
 
 from .test_mjpeg_server import PATIENCE_SECONDS, Viewer, picture, port_of, wait
@@ -251,6 +251,13 @@ def test_each_request_gets_its_answer_and_the_connection_ends(
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/snapshot.jpg"])
+def test_a_refusal_of_head_has_no_body(guarded: MjpegServer, path: str) -> None:
+    head, _, body = talk(guarded, f"HEAD {path} HTTP/1.0\r\n\r\n".encode()).partition(b"\r\n\r\n")
+    assert b" 401 " in head
+    assert body == b""
+
+
 def test_several_requests_go_over_one_connection(server: MjpegServer) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE_SECONDS)) as connection:
         lengths = []
@@ -390,7 +397,7 @@ def test_an_image_that_cannot_be_encoded_is_said_and_ends_nobody_else(
     def fail(*_: object) -> bytes:
         raise ValueError("no memory")
 
-    monkeypatch.setattr(mjpeg_server, "_encode", fail)
+    monkeypatch.setattr(newest_jpeg, "encode", fail)
     server.write(picture(60), 1)
     assert get(server).status == 503 or get(server).status == 200
     with pytest.raises(OutputError, match=r"the server cannot encode the painting \(no memory\)"):

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
 from http import HTTPStatus
@@ -32,12 +31,11 @@ from .http_request import (
     make_token,
     read_request,
 )
+from .newest_jpeg import NewestJpeg
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
 
-QUALITY = 85
-"""JPEG quality, 0..100."""
 REPEAT_SECONDS = 1.0
 """An unchanged image is sent again this often (keep-alive), so that a broken connection is noticed."""
 MOST_STREAMS = 64
@@ -115,7 +113,7 @@ class MjpegServer(FrameSink):
         self._gate = Gate(self._host, token)
         self._repeat_seconds = repeat_seconds
         self._loop = asyncio.new_event_loop()
-        self._newest = _NewestJpeg(self._loop)
+        self._newest = NewestJpeg(self._loop)
         self._stop = asyncio.Event()
         self._error: OutputError | None = None
         self._connections = 0
@@ -226,8 +224,8 @@ class MjpegServer(FrameSink):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         # So that a write is over when the system has taken all of it.
         writer.transport.set_write_buffer_limits(high=0)
+        keeps, request = True, None
         try:
-            keeps = True
             while keeps:
                 async with asyncio.timeout(REQUEST_SECONDS):
                     request = await read_request(reader)
@@ -238,7 +236,7 @@ class MjpegServer(FrameSink):
                 await self._answer(request, reader, writer)
             await _part(reader, writer)
         except RequestError as error:
-            await self._refuse(reader, writer, error)
+            await self._refuse(reader, writer, error, request is not None and request.method == "HEAD")
 
     async def _answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         match request.path:
@@ -296,60 +294,14 @@ class MjpegServer(FrameSink):
             slowest.transport.abort()
         self._streams[writer] = now
 
-    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, error: RequestError) -> None:
+    async def _refuse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, error: RequestError, is_head: bool = False
+    ) -> None:
         body = f"{error}\n".encode()
         headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), "Connection": "close"}
-        await _write(writer, answer_head(error.status, {**headers, **error.headers}) + body)
+        head = answer_head(error.status, {**headers, **error.headers})
+        await _write(writer, head if is_head else head + body)
         await _part(reader, writer)
-
-
-class _NewestJpeg:
-    """The newest image with a serial number, encoded when a client first asks for it.
-
-    Args:
-        loop: of the server.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.error: OutputError | None = None
-        """Why the last image could not be encoded."""
-        self._loop = loop
-        self._newest: tuple[int, BgrImage | None] = (0, None)
-        self._encoded = (0, b"")
-        self._changed = asyncio.Event()
-        self._encoding = asyncio.Lock()
-        self._encoder = ThreadPoolExecutor(1, "jpeg")
-
-    def put(self, image: BgrImage) -> None:
-        self._newest = (self._newest[0] + 1, image)
-        with suppress(RuntimeError):
-            # The loop is closed.
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def close(self) -> None:
-        self._encoder.shutdown(wait=False, cancel_futures=True)
-
-    async def get(self, after: int = 0, timeout: float = 0) -> tuple[int, bytes]:
-        """Number and JPEG of the newest image, as soon as its number exceeds ``after``, or after ``timeout`` seconds.
-
-        The JPEG is empty while there is no image.
-        """
-        if self._newest[0] <= after:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    await self._changed.wait()
-        async with self._encoding:
-            number, image = self._newest
-            if image is not None and number != self._encoded[0]:
-                try:
-                    self._encoded = (number, await self._loop.run_in_executor(self._encoder, _encode, image))
-                except Exception as error:
-                    self.error = OutputError(f"the server cannot encode the painting ({error}): start it again")
-            return self._encoded
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -395,12 +347,6 @@ async def _streams(client: socket.socket) -> tuple[asyncio.StreamReader, asyncio
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     transport, _ = await loop.connect_accepted_socket(lambda: protocol, client)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-
-def _encode(image: BgrImage) -> bytes:
-    import cv2
-
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
