@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -202,6 +203,7 @@ class MjpegServer(FrameSink):
             task = asyncio.create_task(self._connected(client))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+            task.add_done_callback(partial(_close, client))
 
     async def _connected(self, client: socket.socket) -> None:
         reader, writer = await _streams(client)
@@ -338,6 +340,12 @@ def _listen(address: str, host: str, port: int) -> socket.socket:
             ) from error
         raise
     return listener
+
+
+def _close(client: socket.socket, task: asyncio.Task[None]) -> None:
+    """Close what a task has left that was cancelled before it began."""
+    if task.cancelled():
+        client.close()
 
 
 async def _streams(client: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
