@@ -12,10 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from livestyle import Look, Renderer, Style, Stylizer
 from livestyle.media.depth import dithered, eight_bits, sixteen_bits
+from livestyle.media.images.profiles import ADOBE_RGB, PRIMARIES, gamma_curve, make_profile, srgb_curve
 from livestyle.media.video import codecs
 from livestyle.render.color import keep_colors
 from tests.ffmpeg import Make, ask, stream
@@ -334,3 +335,31 @@ def test_light_of_renderers_has_more_than_8_bits(make: Make, tmp_path: Path) -> 
     # 8 bits have a quarter of the codes in this range.
     found = luma(tmp_path / "o.mkv")
     assert len(np.unique(found)) > (found.max() - found.min()) * 0.9
+
+
+@pytest.mark.parametrize("curve", ["power", "table", "parametric"])
+def test_16_bits_with_a_profile_are_converted_in_16(tmp_path: Path, curve: str) -> None:
+    profile = {
+        "power": make_profile(ADOBE_RGB, gamma_curve(2.2)),
+        "table": make_profile(PRIMARIES[12], srgb_curve),
+        "parametric": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+    }[curve]
+    if curve == "parametric":
+        # littleCMS's own sRGB has a parametric curve; with red and blue exchanged it is another profile.
+        profile = profile.replace(b"rXYZ", b"____").replace(b"bXYZ", b"rXYZ").replace(b"____", b"bXYZ")
+    across = np.linspace(3000, 62000, 512).astype(np.uint16)
+    values = np.dstack([np.tile(row, (64, 1)) for row in (across, across[::-1], np.full(512, 30000, np.uint16))])
+    data = cv2.imencode(".png", values)[1].tobytes()
+    block = b"p\0\0" + zlib.compress(profile)
+    chunk = struct.pack(">I", len(block)) + b"iCCP" + block + struct.pack(">I", zlib.crc32(b"iCCP" + block))
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+
+    paint(tmp_path / "a.png", "-o", tmp_path / "deep.png", verb="image")
+    paint(tmp_path / "a.png", "-o", tmp_path / "eight.png", "--bits", "8", verb="image")
+
+    deep, eight = imread(str(tmp_path / "deep.png")), imread(str(tmp_path / "eight.png"))
+    assert (deep.itemsize, eight.itemsize) == (2, 1)
+    # A level of 8 bits before the conversion is several behind it where it is dark.
+    difference = np.abs(deep / 257 - eight)
+    assert (difference.mean() < 0.6, difference.max() <= 4) == (True, True)
+    assert len(np.unique(deep[:, :, 1])) > 400

@@ -66,8 +66,8 @@ def decoded(opened: Any, data: bytes, purpose: Purpose) -> Picture:
     exif = parse_exif(raw)
     to_srgb, is_damaged = conversion(opened, data, exif)
     alpha: np.ndarray | None = None
-    wide = by_opencv(data, True) if purpose.is_deep and to_srgb is None and is_deep_file(opened, data) else (None, None)
-    if wide[0] is not None:
+    wide = _deep(opened, data, to_srgb) if purpose.is_deep and is_deep_file(opened, data) else None
+    if wide is not None:
         image, alpha = wide
     elif plain and to_srgb is None:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -90,6 +90,18 @@ def decoded(opened: Any, data: bytes, purpose: Purpose) -> Picture:
         left_out.append(f"{pages}{more} further picture{'s' if pages != 1 else ''}")
     converted = ("its colours as sRGB",) if to_srgb is not None else ()
     return Picture(image, alpha, metadata, tuple(left_out), converted, bits)
+
+
+def _deep(opened: Any, data: bytes, to_srgb: ToSrgb | None) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """16 bits over white and the alpha channel; None where they cannot be converted as such."""
+    image, alpha = by_opencv(data, True)
+    if image is None or to_srgb is None:
+        return None if image is None else (image, alpha)
+    from .shaper import Shaper
+
+    # The profile is that of the colours before they were laid over white.
+    shaper = None if alpha is not None or to_srgb.mode != "RGB" else Shaper.of(to_srgb)
+    return None if shaper is None else (shaper(image), None)
 
 
 def _raw_exif(opened: Any) -> bytes:

@@ -145,6 +145,7 @@ class ToSrgb:
     def __init__(self, profile: bytes) -> None:
         from PIL import Image, ImageCms
 
+        self.profile = profile
         try:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))
             self.mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}[source.profile.xcolor_space.strip()]

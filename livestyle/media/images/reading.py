@@ -40,7 +40,7 @@ def read_picture(path: Path, *, deep: bool = False) -> Picture:
 
     Args:
         path: of the file.
-        deep: give the 16 bits of a PNG, a TIFF and others as such, unless its colours are to be converted.
+        deep: give the 16 bits of a PNG, a TIFF and others as such, unless its colour profile has tables.
 
     Raises:
         InputError: there is no such file, it is no image, or it is too large.
