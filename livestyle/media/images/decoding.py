@@ -65,6 +65,7 @@ def decoded(opened: Any, data: bytes, purpose: Purpose) -> Picture:
     raw = raw or _raw_exif(opened)
     exif = parse_exif(raw)
     to_srgb, is_damaged = conversion(opened, data, exif)
+    image: Any
     alpha: np.ndarray | None = None
     wide = _deep(opened, data, to_srgb) if purpose.is_deep and is_deep_file(opened, data) else None
     if wide is not None:

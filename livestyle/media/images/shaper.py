@@ -84,8 +84,9 @@ def _curve(tag: bytes) -> Any:
     if tag[:4] != b"para":
         raise ValueError("another kind of curve")
     (kind,) = struct.unpack_from(">H", tag, 8)
-    g, *rest = (value / 65536 for value in struct.unpack_from(f">{(1, 3, 4, 5, 7)[kind]}i", tag, 12))
-    a, b, c, d, e, f = (*rest, *(1.0, 0.0, 0.0, 0.0, 0.0, 0.0)[len(rest) :])
+    found = [value / 65536 for value in struct.unpack_from(f">{(1, 3, 4, 5, 7)[kind]}i", tag, 12)]
+    unsaid = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    g, a, b, c, d, e, f = found + unsaid[len(found) :]
     if kind in (1, 2):
         # Below -b / a it is c, to which all is added.
         return np.where(codes >= -b / a, np.maximum(a * codes + b, 0) ** g, 0) + (c if kind == 2 else 0)
