@@ -23,6 +23,7 @@ import numpy as np
 from livestyle import __version__
 from livestyle.engine.constant import RENEWAL_FRAMES, SETTLING_FRAMES
 from livestyle.errors import InputError
+from livestyle.media.depth import eight_bits
 from livestyle.media.frames import Frame
 from livestyle.media.mask import Mask
 from livestyle.media.resize import resize
@@ -264,6 +265,7 @@ def paint_piece(shared: Shared, piece: Piece, place: Place) -> PaintedPiece:
         video_only=True,
         deinterlace=shared.deinterlace,
         tone_map=shared.tone_map,
+        deep=shared.info.bits > 8,
     ) as video:
         for number, frame in enumerate(_frames(video, shared, piece)):
             if frame.time >= piece.begin and not times:
@@ -292,8 +294,8 @@ def paint_piece(shared: Shared, piece: Piece, place: Place) -> PaintedPiece:
         place.name,
         stylizer.form,
         stylizer.device.text,
-        None if before is None else before.copy(),
-        None if last is None else last.copy(),
+        None if before is None else eight_bits(before).copy(),
+        None if last is None else eight_bits(last).copy(),
         concealed,
         tuple(notes),
         perf_counter() - started,

@@ -23,7 +23,7 @@ from livestyle.media.mask import Mask
 from livestyle.media.video.codecs import Encoding
 from livestyle.scheduling.scheduler import WorkerError
 from tests.batches import H264, lavfi, names, paint_video
-from tests.ffmpeg import Make, packets, pixels, probe, times
+from tests.ffmpeg import Make, ask, packets, pixels, probe, times
 from tests.workers import Here
 
 LOSSLESS = Encoding("h264", 0)
@@ -292,3 +292,16 @@ def test_an_image_that_fails_leaves_the_others(
             identity, [Look(dusk)], distribution=Distribution(Here(), "cpu")
         )
     assert names(tmp_path / "out") == ["picture.png"]
+
+
+def test_10_bits_of_several_workers_are_those_of_one(
+    make: Make, tmp_path: Path, identity: Stylizer, dusk: Style
+) -> None:
+    ramp = "color=black:s=1024x64:r=25:d=1.6,format=yuv420p10le,geq=lum='64+X*876/1023':cb=512:cr=512"
+    source = make("ten.mkv", "-f", "lavfi", "-i", ramp, "-c:v", "libx264", "-qp", "0", "-g", "15")
+
+    distribute(source, tmp_path / "o.mkv", identity, dusk, options=VideoOptions(encoding=LOSSLESS), strength=0.0)
+
+    raw = ("-f", "rawvideo", "-pix_fmt", "yuv420p10le", "-")
+    shown = [ask(path, "ffmpeg", "-v", "error", "-i", "{}", *raw) for path in (source, tmp_path / "o.mkv")]
+    assert shown[0] == shown[1]
