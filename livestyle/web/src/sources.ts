@@ -22,14 +22,28 @@ export interface Source {
 export class SourceError extends Error {}
 
 function videoSource(kind: Source["kind"], video: HTMLVideoElement, close: () => void): Source {
+  let seen = -1;
   return {
     kind,
     image: video,
     width: () => video.videoWidth,
     height: () => video.videoHeight,
     next(done) {
-      if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(done);
-      else requestAnimationFrame(done);
+      // TypeScript knows no browser without it.
+      if (typeof (video as Partial<HTMLVideoElement>).requestVideoFrameCallback === "function") {
+        video.requestVideoFrameCallback(done);
+        return;
+      }
+      // The screen's frames, of which several show the same one.
+      const look = () => {
+        if (video.currentTime === seen) {
+          requestAnimationFrame(look);
+          return;
+        }
+        seen = video.currentTime;
+        done();
+      };
+      requestAnimationFrame(look);
     },
     pause(paused) {
       if (paused) video.pause();

@@ -356,6 +356,12 @@ test("what could not be downloaded is tried again with the next click", async ({
   expect(faults.splice(0).every((fault) => fault.includes("ERR_FAILED"))).toBe(true);
 });
 
+test("a browser that does not tell of a video's frames paints them", async ({ page }) => {
+  await page.addInitScript(() => Reflect.deleteProperty(HTMLVideoElement.prototype, "requestVideoFrameCallback"));
+  await demo(page);
+  await painted(page, 3);
+});
+
 test("a browser that blocks storage paints all the same", async ({ page }) => {
   await page.addInitScript(() => {
     const blocked = () => Promise.reject(new DOMException("blocked", "SecurityError"));
