@@ -110,7 +110,8 @@ class VideoJob:
         """
         if self.options.dry_run:
             return self._plan()
-        if self.path == STDIO:
+        # /dev/stdout and its like are each process's own.
+        if self.path == STDIO or (is_pipe(self.path) and self.path.is_symlink()):
             return self._paint(stylizer, display, cancelled)
         numbered = Numbered.parse(self.path)
         with locked(self.path if numbered is None else numbered.path):
