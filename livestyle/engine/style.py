@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livestyle.errors import StyleError
+from livestyle.limits import Limit
 from livestyle.media.resize import resize
 
 from .model import STYLE_LONG_SIDE, STYLE_SIDE
@@ -39,6 +40,9 @@ class StyleStats:
         return self
 
 
+WEIGHT = Limit(0, 10**30)
+
+
 def mix(styles: Sequence[StyleStats], weights: Sequence[float]) -> StyleStats:
     """Weighted mean of style statistics (interpolation between styles, Huang & Belongie 2017).
 
@@ -51,13 +55,12 @@ def mix(styles: Sequence[StyleStats], weights: Sequence[float]) -> StyleStats:
     Raises:
         StyleError: the weights do not fit, or the styles are of different models.
     """
-    total = sum(weights)
     if len(styles) != len(weights) or not styles:
         raise StyleError(f"a mix takes one weight a style, not {len(weights)} for {len(styles)}")
     if len({style.values.shape for style in styles}) > 1:
         raise StyleError("the styles of a mix are of one model, and these have different numbers of statistics")
-    if min(weights) < 0 or not 0 < total < float("inf"):
-        raise StyleError("the weights of a mix are 0 or more, and not all 0")
+    if not all(map(WEIGHT.takes, weights)) or not sum(weights) > 0:
+        raise StyleError("the weights of a mix are numbers, 0 or more, and not all 0")
     return StyleStats(np.average([s.values for s in styles], axis=0, weights=weights))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from livestyle.engine.stylizer import check_image
 from livestyle.errors import stage
 from livestyle.media.depth import eight_bits, is_deep, sixteen_bits
 from livestyle.media.frames import Frame
@@ -47,11 +48,12 @@ def stylize_image(image: np.ndarray, look: Look, stylizer: Stylizer) -> np.ndarr
         InputError: ``image`` is no such array.
         StyleError: the style belongs to another model, or its colours are to be matched and it has no image.
     """
-    look = match_look(look, eight_bits(image) if isinstance(image, np.ndarray) else image, stylizer)
+    check_image(image, "a picture", deep=True)
+    look = match_look(look, eight_bits(image), stylizer)
     # It does all that a renderer asks of a stylizer.
     renderer = Renderer(cast("Stylizer", TiledStylizer(stylizer)))
     # A frame, of which the renderer keeps no copy.
-    return renderer.render(image if not isinstance(image, np.ndarray) else Frame(image, 0), look)
+    return renderer.render(Frame(image, 0), look)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 
 from livestyle.errors import OutputError, stage
 from livestyle.files import atomic_write, hidden_path, open_archive, read_json, read_stored
+from livestyle.limits import exact
 from livestyle.media.frames import FrameSource, VideoSink
 from livestyle.media.images.numbered import Numbered
 from livestyle.media.video.codecs import Encoding
@@ -106,7 +107,7 @@ class SegmentStore:
     def recorded(self) -> dict[str, Any]:
         """Source and options of an earlier run, as far as they can be read; empty where there was none."""
         try:
-            found = json.loads((self.folder / "job.json").read_text("utf-8"))
+            found = read_json(self.folder / "job.json")
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -208,8 +209,8 @@ class SegmentStore:
             OutputError: they are damaged.
         """
         try:
-            found = json.loads(self._times(index).read_text("utf-8"))["times"]
-            return [(Fraction(time), Fraction(duration)) for time, duration in found]
+            found = read_json(self._times(index))["times"]
+            return [(exact(time), exact(duration)) for time, duration in found]
         except (OSError, ValueError, TypeError, LookupError, ZeroDivisionError) as error:
             raise self._damaged() from error
 
@@ -442,7 +443,7 @@ def is_begun(target: Path) -> bool:
     if not _segments(folder) and not is_half_named(target):
         return False
     try:
-        return bool(json.loads((folder / _COMPLETE).read_bytes()) != _version(target))
+        return bool(read_json(folder / _COMPLETE) != _version(target))
     except (OSError, ValueError):
         return True
 

@@ -18,6 +18,7 @@ from av.codec.context import Flags
 from av.codec.hwaccel import HWAccel
 
 from livestyle.errors import InputError, OutputError
+from livestyle.limits import Limit, shown
 from livestyle.media.depth import check_mode
 from livestyle.media.images import DEEP, WRITABLE, is_writable
 from livestyle.media.images.numbered import Numbered
@@ -90,20 +91,20 @@ class Encoding:
     def __post_init__(self) -> None:
         check_mode(self.bits)
         if self.codec not in (None, *CODECS):
-            raise InputError(f"there is no codec {self.codec}: choose one of {', '.join(CODECS)}")
+            raise InputError(f"there is no codec {shown(self.codec)}: choose one of {', '.join(CODECS)}")
         presets = PROFILES if self.codec == "prores" else PRESETS
         if self.preset is not None and self.preset not in presets:
             if self.codec is None and self.preset in PROFILES:
                 raise InputError(f"the preset {self.preset} is one of prores: add the codec prores")
             name = f"{self.codec} has" if self.codec else "h264 and vp9 have"
-            raise InputError(f"{name} no preset {self.preset}: choose one of {', '.join(presets)}")
+            raise InputError(f"{name} no preset {shown(self.preset)}: choose one of {', '.join(presets)}")
         if self.crf is not None:
             if self.codec == "prores":
                 raise InputError(f"prores has no crf: choose its quality with a preset, one of {', '.join(PROFILES)}")
             highest = _HIGHEST_CRF[self.codec] if self.codec else max(_HIGHEST_CRF.values())
-            if not 0 <= self.crf <= highest:
+            if not Limit(0, highest, is_whole=True).takes(self.crf):
                 name = self.codec or "a video"
-                raise InputError(f"the crf of {name} is between 0 (best) and {highest}, not {self.crf}")
+                raise InputError(f"the crf of {name} is between 0 (best) and {highest}, not {shown(self.crf)}")
 
     def within(self, container: str) -> Encoding:
         """The same with the default codec of a container, one of the values of `FORMATS`, filled in.
