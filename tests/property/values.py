@@ -10,7 +10,24 @@ import numpy as np
 from hypothesis import strategies as st
 
 NUMBERS = (0, 1, -1, 2**31, 2**63, -(10**30), 10**400, 0.0, -0.0, 0.5, 1.5, 1e-320, 1e308, float("inf"), float("nan"))
-OTHERS = (None, True, False, "", " ", "x", "0.5", "nan", b"1", 1j, [], {}, (), (1, 2), object, Decimal("1e999999"))
+OTHERS: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    "",
+    " ",
+    "x",
+    "0.5",
+    "nan",
+    b"1",
+    1j,
+    [],
+    {},
+    (),
+    (1, 2),
+    object,
+    Decimal("1e999999"),
+)
 EXACT = (Fraction(1, 3), Fraction(10**400, 7), Fraction(1, 10**400), Decimal("nan"), np.float32("nan"), np.int64(3))
 WRONG = (
     *("", " ", "-1", "0", "1", "0.5", "2", "1e999", "1e999999999", "nan", "-inf", "9" * 400, "9" * 5000, "x" * 300),

@@ -91,13 +91,13 @@ class Encoding:
     def __post_init__(self) -> None:
         check_mode(self.bits)
         if self.codec not in (None, *CODECS):
-            raise InputError(f"there is no codec {shown(self.codec)}: choose one of {', '.join(CODECS)}")
+            raise InputError(f"there is no codec {str(self.codec)[:50]}: choose one of {', '.join(CODECS)}")
         presets = PROFILES if self.codec == "prores" else PRESETS
         if self.preset is not None and self.preset not in presets:
             if self.codec is None and self.preset in PROFILES:
                 raise InputError(f"the preset {self.preset} is one of prores: add the codec prores")
             name = f"{self.codec} has" if self.codec else "h264 and vp9 have"
-            raise InputError(f"{name} no preset {shown(self.preset)}: choose one of {', '.join(presets)}")
+            raise InputError(f"{name} no preset {str(self.preset)[:50]}: choose one of {', '.join(presets)}")
         if self.crf is not None:
             if self.codec == "prores":
                 raise InputError(f"prores has no crf: choose its quality with a preset, one of {', '.join(PROFILES)}")
