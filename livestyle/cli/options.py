@@ -48,8 +48,8 @@ ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite,
 MaskOption = Annotated[
     Path | None,
     typer.Option(
-        help="A picture or a video whose white, or whose opaque part, is the foreground: only that is painted in the "
-        "style. It is stretched over the frames."
+        help="A picture, a video or numbered pictures whose white, or whose opaque part, is the foreground: only that "
+        "is painted in the style. It is stretched over the frames."
     ),
 ]
 BackgroundOption = Annotated[

@@ -305,7 +305,7 @@ def _check_inputs(
         return
     read: dict[object, str] = {}
     for what, place in others:
-        for file in _files_in(place):
+        for file in _files_in(place) or files_at(place):
             read.setdefault(_identity(file), what)
     read |= {_identity(file): "the source itself" for source in sources for file in files_at(source)}
     if STDIO in sources:

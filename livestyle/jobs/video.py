@@ -131,7 +131,7 @@ class VideoJob:
         started, path = perf_counter(), self.path
         look = self.matched_look(stylizer)
         stylizer.settle_form()
-        with self.open() as video, reopened(look.mask, self.options.start or 0) as mask:
+        with self.open() as video, reopened(look.mask, self.options.start or 0, video.info.rate) as mask:
             look = replace(look, mask=mask)
             info = self.info(video.info)
             written = replace(info, width=2 * info.width) if look.side_by_side else info

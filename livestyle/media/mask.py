@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 from livestyle.errors import InputError
 
 from .images import is_image, read_mask
+from .images.numbered import Numbered
 
 if TYPE_CHECKING:
     from .frames import BgrImage, Frame, GreyImage
     from .video.reader import VideoReader
+    from .video.sequence_reader import SequenceReader
 
 T = TypeVar("T")
 
@@ -48,37 +50,44 @@ class Mask:
     the luma does. White, or opaque, is the foreground. The mask is stretched over frames of any size.
 
     Args:
-        path: an image, which never changes, or a video.
+        path: an image, which never changes, a video, or a numbered image sequence.
         start: seconds of the mask's video that lie at time 0.
+        rate: frames per second of an image sequence, those of what it is laid over; None is its own default.
 
     Raises:
         InputError: there is no such file, or it cannot be read.
     """
 
-    def __init__(self, path: str | Path, start: Fraction | float = 0) -> None:
+    def __init__(self, path: str | Path, start: Fraction | float = 0, rate: Fraction | None = None) -> None:
         # PyAV is not needed for the mask of a camera, which is an image.
         from .video.animation import is_animated
         from .video.reader import VideoReader
 
         self.path = path = Path(path)
         self.start = start
-        self._video: VideoReader | None = None
+        self._video: VideoReader | SequenceReader | None = None
         self._frames: Iterator[Frame] = iter(())
         self._next: Frame | None = None
         try:
-            if not path.is_file():
+            numbered = None if path.is_file() else Numbered.parse(path)
+            if not path.is_file() and (numbered is None or not numbered.numbers()):
                 raise InputError(
                     f"there is no mask {path}: name a picture or a video, in which white is the foreground"
                 )
         except OSError as error:
             raise InputError(f"cannot read the mask {path}: {error.strerror or error}") from error
-        self.is_still = (is_image(path) or path.suffix.lower() == ".gif") and not is_animated(path)
+        self.is_still = numbered is None and (is_image(path) or path.suffix.lower() == ".gif") and not is_animated(path)
         """Whether it is the same at all times."""
         if self.is_still:
             self.shown = StillMask(read_mask(path))
             """The mask as it was at the last time that was asked for."""
         else:
-            self._video = VideoReader(path, video_only=True)
+            if numbered is None:
+                self._video = VideoReader(path, video_only=True)
+            else:
+                from .video.sequence_reader import SequenceReader
+
+                self._video = SequenceReader(numbered, rate)
             self._frames = iter(self._video)
             self.shown = StillMask(_luma(next(self._frames).image))
             self._next = next(self._frames, None)
@@ -119,18 +128,19 @@ class Mask:
 
 
 @contextmanager
-def reopened(mask: T, start: Fraction | float = 0) -> Iterator[T | Mask]:
+def reopened(mask: T, start: Fraction | float = 0, rate: Fraction | None = None) -> Iterator[T | Mask]:
     """Context manager for a mask of a job's own, read from its beginning: a video's position is shared with nobody.
 
     Args:
         mask: a `Mask`, which is opened once more; anything else, None too, is given back.
         start: seconds by which it starts later than ``mask``.
+        rate: see `Mask`.
 
     Raises:
         InputError: the file cannot be read any more.
     """
     if isinstance(mask, Mask):
-        with Mask(mask.path, mask.start + start) as own:
+        with Mask(mask.path, mask.start + start, rate) as own:
             yield own
     else:
         yield mask

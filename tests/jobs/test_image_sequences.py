@@ -335,3 +335,32 @@ def test_a_film_as_one_picture_is_refused_with_a_way_out(make: Make, tmp_path: P
     source = make("a.mp4", *lavfi(), *H264)
 
     assert "frame_%04d.png" in paint(source, "-o", tmp_path / "frame.png", code=1)
+
+
+def test_a_mask_may_be_a_sequence_that_runs_with_its_film(ffmpeg: str, make: Make, tmp_path: Path) -> None:
+    source = make("a.mkv", "-f", "lavfi", "-i", "testsrc2=s=80x64:r=10:d=0.6", "-c:v", "ffv1", "-pix_fmt", "bgr0")
+    (tmp_path / "m").mkdir()
+    for number in range(6):
+        Image.new("L", (80, 64), 255 * (number % 2)).save(tmp_path / "m" / f"{number}.png")
+
+    done = livestyle(
+        *("video", source, "-o", tmp_path / "g_%d.png", "--mask", tmp_path / "m" / "%d.png"),
+        *("--model", IDENTITY, "--style", "dusk", "--device", "cpu"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    before = pixels(ffmpeg, source, 80, 64)
+    for number in range(6):
+        with Image.open(tmp_path / f"g_{number + 1}.png") as image:
+            assert np.array_equal(np.asarray(image), before[number]) == (number % 2 == 0)
+
+
+def test_a_mask_of_numbered_pictures_is_not_replaced(tmp_path: Path) -> None:
+    draw(tmp_path / "f", range(1, 4))
+    draw(tmp_path / "m", range(1, 4))
+    target = tmp_path / "m" / "f_%03d.png"
+
+    said = paint(tmp_path / "f", "-o", target, "--mask", tmp_path / "m" / "f_%d.png", "--force", code=1)
+
+    assert "no mask" in said
+    assert "is the mask" in paint(tmp_path / "f", "-o", target, "--mask", target, "--force", code=1)
