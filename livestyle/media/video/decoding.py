@@ -48,11 +48,11 @@ class FrameDecoder:
     Args:
         context: of the codec.
         clock: of the stream.
-        has_no_pts: the container has no presentation timestamps. Without it, this is found out, but for the packed
-            bitstreams of MPEG-4 ASP (DivX, XviD), for which FFmpeg guesses timestamps in the order of no frames at all.
+        is_packed: it may be a packed bitstream of MPEG-4 ASP (DivX, XviD in AVI), in which an empty packet follows each
+            one of two frames: FFmpeg guesses timestamps for it that fit no frames at all.
     """
 
-    def __init__(self, context: Any, clock: Timestamps, *, has_no_pts: bool = False) -> None:
+    def __init__(self, context: Any, clock: Timestamps, *, is_packed: bool = False) -> None:
         self.errors = 0
         """Packets that could not be decoded."""
         self._context = context
@@ -65,7 +65,8 @@ class FrameDecoder:
         self._newest: int | None = None
         # Until a timestamp of a packet goes back, as those of B-frames do.
         self._increasing = True
-        self._sorts = has_no_pts
+        self._is_packed = is_packed
+        self._sorts = is_packed
         self._aspect: Fraction | None = None
         self._captions: dict[int, bytes] = {}
 
@@ -91,7 +92,7 @@ class FrameDecoder:
             if self._sorts and self._waiting:
                 heapq.heappop(self._waiting)
         else:
-            if not frames and packet is not None and self._sorts and self._good and self._context.name == "mpeg4":
+            if not frames and packet is not None and self._is_packed and self._good is not None:
                 # A frame that its encoder has dropped (N-VOP): the one before stays on the screen.
                 self._waiting = [item for item in self._waiting if item[0] != packet.pts]
                 heapq.heapify(self._waiting)

@@ -390,7 +390,8 @@ class VideoReader(VideoSource, Accompaniment):
         Args:
             skips: decode nothing that lies before the last key frame before the start.
         """
-        decoder = FrameDecoder(self._context, self._clock, has_no_pts=self._container.format.name == "avi")
+        is_asp = self._container.format.name == "avi" and self._context.name == "mpeg4"
+        decoder = FrameDecoder(self._context, self._clock, is_packed=is_asp)
         held: list[Any] = []
         for packet in self._packets():
             if packet is not None and packet.stream is not self._video:
