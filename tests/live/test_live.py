@@ -36,6 +36,7 @@ from livestyle.live.settings import Settings, load_settings
 from livestyle.live.window import require_display, show_video
 from livestyle.media.video.reader import VideoReader
 from tests.media.clock_picture import free_port
+from tests.media.test_mjpeg_server_guard import listen_everywhere
 from tests.program import IDENTITY
 
 from .conftest import CLIP_SIZE, PATIENCE, Terminal, distance, wait_for, write_clip
@@ -117,6 +118,25 @@ def test_a_token_from_the_environment_guards_what_is_served(
         urlopen(url.partition("?")[0], timeout=PATIENCE)
     with urlopen(url, timeout=PATIENCE) as answer:
         assert answer.status == 200
+
+
+def test_a_server_for_the_network_prints_a_link_that_is_ready(
+    still: Path, settings_file: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livestyle.media.sinks.mjpeg_server._listen", listen_everywhere)
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        sinks = SinkOptions(window=False, serve="0.0.0.0:8080")
+        program = pool.submit(run_webcam, Settings(camera=str(still)), None, "cpu", IDENTITY, sinks, stop)
+        try:
+            wait_for(terminal.shows("in place of localhost)"), "the link")
+            link = terminal.text.rpartition("serving at ")[2].split()[0]
+            assert "/?token=" in link
+            with urlopen(link, timeout=PATIENCE) as answer:
+                assert answer.status == 200
+        finally:
+            stop.set()
+        program.result(PATIENCE)
 
 
 def test_a_token_is_in_no_error(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

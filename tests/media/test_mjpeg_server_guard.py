@@ -51,7 +51,8 @@ class _Everywhere(socket.socket):
         return ("0.0.0.0", super().getsockname()[1])
 
 
-def _listen_everywhere(*_: object) -> socket.socket:
+def listen_everywhere(*_: object) -> socket.socket:
+    """In place of `mjpeg_server._listen`."""
     listener = _Everywhere()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -137,7 +138,7 @@ def test_a_server_of_this_machine_needs_no_token(server: MjpegServer) -> None:
 
 
 def test_a_server_for_the_network_makes_a_token_and_answers_to_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mjpeg_server, "_listen", _listen_everywhere)
+    monkeypatch.setattr(mjpeg_server, "_listen", listen_everywhere)
     links = set()
     for _ in range(2):
         with MjpegServer("0.0.0.0:0") as server:
