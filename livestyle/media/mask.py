@@ -71,9 +71,8 @@ class Mask:
         try:
             numbered = None if path.is_file() else Numbered.parse(path)
             if not path.is_file() and (numbered is None or not numbered.numbers()):
-                raise InputError(
-                    f"there is no mask {path}: name a picture or a video, in which white is the foreground"
-                )
+                what = f"the mask {path} is no file" if path.exists() else f"there is no mask {path}"
+                raise InputError(f"{what}: name a picture or a video, in which white is the foreground")
         except OSError as error:
             raise InputError(f"cannot read the mask {path}: {error.strerror or error}") from error
         self.is_still = numbered is None and (is_image(path) or path.suffix.lower() == ".gif") and not is_animated(path)

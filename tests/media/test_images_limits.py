@@ -202,7 +202,7 @@ def test_what_is_no_picture_is_refused_at_once(
             read(path)
     with pytest.raises(StyleError, match=kind):
         identity_library.from_image(path)
-    with pytest.raises(InputError, match=rf"{kind}|there is no mask"):
+    with pytest.raises(InputError, match=rf"{kind}|the mask a\.png is no file"):
         Mask(path)
 
 

@@ -33,7 +33,7 @@ def bits_of(opened: Any, data: bytes) -> int:
     """
     if data.startswith(PNG_HEADER):
         return max(8, data[24])
-    if found := re.match(rb"P[2356](?:\s+|#[^\n]*\n)+\d+\s+\d+\s+(\d+)\s", data[:4096]):
+    if found := re.match(rb"P[2356](?:\s|#[^\n]*\n)+\d+\s+\d+\s+(\d+)\s", data[:4096]):
         return max(8, int(found[1]).bit_length())
     if data.startswith((EXR, _RADIANCE)):
         return 16
