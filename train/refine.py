@@ -34,6 +34,9 @@ SECONDS = 100.0
 """Time after which the steps end, wherever they are; about 20 more go into networks and features."""
 STYLE_WEIGHT = 8.0
 """Weight of the style loss; that of the content loss is 1."""
+MOST_CONTENT = 1.1
+"""Content loss that refined statistics may have on the held-out crops, as a multiple of the encoder's: the optimum of
+harsh styles costs faces more than it gains."""
 LEARNING_RATE = 0.05
 ZOOM = (0.5, 1.6)
 
@@ -127,10 +130,23 @@ class Refiner:
         with torch.inference_mode():
             values = self._joined(mean + deviation * change[0], deviation * change[1].exp())
             before, after = (self._held_out(v, target) for v in (first, values))
+            values, after = self._limited(first, values, before, after, target)
         # Negated, so that NaN is no gain.
         if not STYLE_WEIGHT * after[0] + after[1] < STYLE_WEIGHT * before[0] + before[1]:
             values, after = first, before
         return Refined(values.cpu().numpy(), (before[0], after[0]), (before[1], after[1]))
+
+    def _limited(
+        self, first: Tensor, last: Tensor, before: tuple[float, float], after: tuple[float, float], target: Tensor
+    ) -> tuple[Tensor, tuple[float, float]]:
+        """Statistics as far on the way from ``first`` to ``last`` as `MOST_CONTENT` allows, and their losses."""
+        values, share = last, 1.0
+        while after[1] > MOST_CONTENT * before[1] and share > 0.1:
+            # Linear interpolation, and a little less, so that few rounds are enough.
+            share *= max(0.5, 0.95 * (MOST_CONTENT - 1) * before[1] / (after[1] - before[1]))
+            values = torch.lerp(first, last, share)
+            after = self._held_out(values, target)
+        return values, after
 
     def _parts(self, stats: Tensor) -> tuple[Tensor, Tensor]:
         """Style statistics as the means of all sites, and their deviations."""

@@ -51,6 +51,24 @@ def test_statistics_that_became_worse_are_not_taken(
 
 
 @pytest.mark.usefixtures("quick")
+def test_the_content_is_kept_whatever_the_style_would_gain(
+    exported: Path, images: Path, loss_network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = 255 - read_image(exported / "image.png")
+    free = {"MOST_CONTENT": 100.0, "STYLE_WEIGHT": 100.0}
+    for name, value in free.items():
+        monkeypatch.setattr(train.refine, name, value)
+    refiner = Refiner(exported / "tiny", loss_network, [images], "cpu")
+    unlimited = refiner.refine(image)
+    least = 1 + (unlimited.content[1] / unlimited.content[0] - 1) / 3
+    assert least > 1
+    monkeypatch.setattr(train.refine, "MOST_CONTENT", least)
+    limited = refiner.refine(image)
+    assert limited.content[1] <= least * limited.content[0]
+    assert unlimited.style[1] < limited.style[1] < limited.style[0]
+
+
+@pytest.mark.usefixtures("quick")
 def test_the_time_ends_refining_too(exported: Path, images: Path, loss_network: Path) -> None:
     shares: list[float] = []
     Refiner(exported / "tiny", loss_network, [images], "cpu").refine(
