@@ -8,10 +8,11 @@ makes presets.json of a model folder anew, and leaves its networks as they are.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,39 +26,50 @@ from livestyle.errors import LivestyleError
 from livestyle.media.images import decode_image
 from train.data import ImageFile, find_images
 
+log = logging.getLogger(__name__)
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def read_presets(table: Path, files: Sequence[ImageFile]) -> dict[str, np.ndarray]:
-    """The images of a table of presets, uint8 [H, W, 3] BGR, by the preset's name.
+@dataclass(frozen=True)
+class Preset:
+    """An entry of the table: its image, uint8 [H, W, 3] BGR, and whether it ships refined."""
+
+    image: np.ndarray
+    refined: bool
+
+
+def read_presets(table: Path, files: Sequence[ImageFile]) -> dict[str, Preset]:
+    """The presets of a table, by name, with images that are looked up by their files' names.
 
     Raises:
         LivestyleError: the table cannot be read, or an image of it is not among the files.
     """
     by_name = {Path(file.name).name: file for file in files}
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Preset] = {}
     try:
         entries = [
-            (entry["name"], entry["file"]) for entry in tomllib.loads(table.read_text(encoding="utf-8"))["preset"]
+            (entry["name"], entry["file"], bool(entry.get("refined")))
+            for entry in tomllib.loads(table.read_text(encoding="utf-8"))["preset"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LivestyleError(f"{table} is not a table of presets with a name and a file each: {error}") from error
-    for name, file in entries:
+    for name, file, refined in entries:
         if file not in by_name:
             raise LivestyleError(f"the picture {file} of the preset {name} is in none of --pictures")
-        found[name] = decode_image(by_name[file].read_bytes(), Path(file))
+        found[name] = Preset(decode_image(by_name[file].read_bytes(), Path(file)), refined)
     return found
 
 
 def write_presets(
-    images: dict[str, np.ndarray], folder: Path, refine: Callable[[np.ndarray], np.ndarray] | None = None
+    entries: dict[str, Preset], folder: Path, refine: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> None:
     """Write presets.json of a model folder.
 
     Args:
-        images: as `read_presets` gives them.
-        folder: with style.onnx.
-        refine: from an image to its style statistics; None encodes it by style.onnx.
+        entries: as `read_presets` gives them.
+        folder: with style.onnx, which encodes those that are not refined.
+        refine: from an image to its refined statistics; None encodes all of them.
     """
     session = create_session(folder / STYLE, "cpu")
 
@@ -65,7 +77,12 @@ def write_presets(
         values: np.ndarray = session.run(None, {"image": scale_style_image(image)})[0]
         return values
 
-    presets = {name: [float(f"{value:.5g}") for value in (refine or encode)(image)] for name, image in images.items()}
+    if refine is None and any(entry.refined for entry in entries.values()):
+        log.warning("presets that ship refined are encoded only: python -m export.presets --refine refines them")
+    presets: dict[str, list[float]] = {}
+    for name, entry in entries.items():
+        stats = refine(entry.image) if refine is not None and entry.refined else encode(entry.image)
+        presets[name] = [float(f"{value:.5g}") for value in stats]
     (folder / PRESETS).write_text(json.dumps(presets) + "\n", encoding="utf-8")
 
 
@@ -78,14 +95,17 @@ def presets(
     ],
     refine: Annotated[
         list[Path] | None,
-        typer.Option(help="Refine each preset on these photographs, a folder or tar file; may be repeated."),
+        typer.Option(
+            help="Refine the presets that the table calls refined on these photographs, a folder or tar file; "
+            "may be repeated."
+        ),
     ] = None,
     vgg_weights: Annotated[Path | None, typer.Option(help="Loss network for --refine, as for training.")] = None,
 ) -> None:
     """Make the presets of a model folder anew."""
     loaded = Model.load(model)
     folder, manifest = loaded.folder, loaded.manifest
-    images = read_presets(table, find_images(pictures))
+    entries = read_presets(table, find_images(pictures))
     if refine:
         from train.refine import Refiner
 
@@ -96,15 +116,16 @@ def presets(
             print("style loss {:.3f} to {:.3f}, content {:.3f} to {:.3f}".format(*found.style, *found.content))
             return found.values
 
-        write_presets(images, folder, refined)
+        write_presets(entries, folder, refined)
     else:
-        write_presets(images, folder)
+        write_presets(entries, folder)
     replace(manifest, files={**manifest.files, PRESETS: checksum(folder / PRESETS)}).write(folder)
-    print(f"{folder / PRESETS}: {len(images)} presets")
+    print(f"{folder / PRESETS}: {len(entries)} presets")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         app(argv)
     except LivestyleError as error:

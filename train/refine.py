@@ -19,9 +19,10 @@ from livestyle.errors import LivestyleError
 
 from .checkpoints import load_model
 from .data import CropSource, find_images, random_crop, to_float
-from .losses import content_loss, style_loss
+from .losses import content_loss, noisy_window, stillness_loss, style_loss
 from .networks import CompactModel
 from .options import choose_device
+from .training_step import NOISE
 from .vgg import LossNetwork, statistics_vector
 
 CROP = 192
@@ -32,8 +33,8 @@ BATCH_SIZE = 4
 STEPS = 100
 SECONDS = 100.0
 """Time after which the steps end, wherever they are; about 20 more go into networks and features."""
-STYLE_WEIGHT = 8.0
-"""Weight of the style loss; that of the content loss is 1."""
+STYLE_WEIGHT, STILLNESS_WEIGHT = 8.0, 70.0
+"""Weights of the style loss and of flicker, see `stillness_loss`; that of the content loss is 1."""
 MOST_CONTENT = 1.1
 """Content loss that refined statistics may have on the held-out crops, as a multiple of the encoder's: the optimum of
 harsh styles costs faces more than it gains."""
@@ -119,9 +120,14 @@ class Refiner:
             picks = torch.randint(TRAINED, (BATCH_SIZE,), generator=random)
             # Relative to its deviation, each statistic has the same scale.
             values = self._joined(mean + deviation * change[0], deviation * change[1].exp())
-            styled, kept = self._losses(values, target, picks)
+            stylized = self._paint(self.contents[picks], values)
+            styled, kept = self._losses(stylized, target, picks)
+            window, place = noisy_window(
+                self.contents[picks], NOISE, random, self.model.stylizer.multiple, BATCH_SIZE, first=0
+            )
+            flicker = stillness_loss(stylized, self._paint(window, values), place)
             optimizer.zero_grad(set_to_none=True)
-            (STYLE_WEIGHT * styled + kept).backward()
+            (STYLE_WEIGHT * styled + kept + STILLNESS_WEIGHT * flicker).backward()
             optimizer.step()
             step += 1
             done = min(1.0, max(step / STEPS, (time.perf_counter() - start) / seconds))
@@ -157,17 +163,22 @@ class Refiner:
         means, deviations = (part.split(self.model.site_channels) for part in (mean, deviation))
         return torch.cat([part for pair in zip(means, deviations, strict=True) for part in pair])
 
-    def _losses(self, stats: Tensor, target: Tensor, picks: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean style and content loss of some of the content crops."""
+    def _paint(self, frames: Tensor, stats: Tensor) -> Tensor:
         with self._autocast():
-            stylized = self.model.stylizer(self.contents[picks], stats, torch.ones(len(picks), device=self.device))[0]
+            stylized: Tensor = self.model.stylizer(frames, stats, torch.ones(len(frames), device=self.device))[0]
+        return stylized.float()
+
+    def _losses(self, stylized: Tensor, target: Tensor, picks: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean style and content loss of content crops, stylized."""
+        with self._autocast():
             taps = self.network(stylized.clamp(0, 1))
         styled = style_loss(taps, target.expand(len(picks), -1))
         return styled.mean(), content_loss(taps["relu4_1"], self.features[picks]).mean()
 
     def _held_out(self, stats: Tensor, target: Tensor) -> tuple[float, float]:
         losses = [
-            self._losses(stats, target, picks) for picks in torch.arange(TRAINED, TRAINED + HELD_OUT).split(BATCH_SIZE)
+            self._losses(self._paint(self.contents[picks], stats), target, picks)
+            for picks in torch.arange(TRAINED, TRAINED + HELD_OUT).split(BATCH_SIZE)
         ]
         style, content = torch.tensor(losses).mean(0).tolist()
         return style, content
