@@ -63,6 +63,17 @@ def test_an_animation_that_fills_the_memory_is_refused(tmp_path: Path, monkeypat
         animation.read_webp(tmp_path / "a.webp")
 
 
+@pytest.mark.parametrize("length", [13, 17, 20, 21, 30, 40])
+def test_an_animation_that_is_cut_off_is_no_video(tmp_path: Path, length: int) -> None:
+    for kind in ("WEBP", "GIF"):
+        Image.new("RGB", (9, 9)).save(
+            tmp_path / "a", kind, save_all=True, append_images=[Image.new("RGB", (9, 9), (9, 9, 9))], loop=3
+        )
+        (tmp_path / "cut").write_bytes((tmp_path / "a").read_bytes()[:length])
+        with pytest.raises(InputError, match="cut"):
+            VideoReader(tmp_path / "cut")
+
+
 def test_the_depth_of_an_image_is_found_at_once(tmp_path: Path) -> None:
     # A regular expression with a repetition in a repetition would take for ever (ReDoS).
     (tmp_path / "a.ppm").write_bytes(b"P6" + b" " * 60 + b"1 #\n1 255\n" + bytes(3))

@@ -77,14 +77,14 @@ def read_plays(path: Path) -> int | None:
                 file.seek(at)
                 if label == _GIF_APPLICATION and file.read(13) == b"\x0bNETSCAPE2.0\x03":
                     file.seek(at + 14)
-                    repeats = struct.unpack("<H", file.read(2))[0]
+                    repeats = int.from_bytes(file.read(2), "little")
                     return repeats + 1 if repeats else 0
             return 1
         if head[:4] == b"RIFF" and head[8:] == b"WEBP":
             for name, at, _ in _webp_chunks(file):
                 if name == b"ANIM":
                     file.seek(at + 4)
-                    return int(struct.unpack("<H", file.read(2))[0])
+                    return int.from_bytes(file.read(2), "little")
             return 1
     return None
 
@@ -110,7 +110,7 @@ def is_animated_webp(path: Path) -> bool:
     """Whether a file is a WebP of several frames, which PyAV cannot decode."""
     with open_regular(path) as file:
         head = file.read(21)
-    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+    return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def read_webp(path: Path) -> list[av.VideoFrame]:
