@@ -25,10 +25,10 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     def leave_out(codec: str) -> None:
         find = codecs.find_encoder
 
-        def find_others(container: str, encoding: Encoding, width: int, height: int) -> Encoder:
+        def find_others(container: str, encoding: Encoding, width: int, height: int, bits: int = 8) -> Encoder:
             if encoding.codec == codec:
                 raise OutputError(f"this PyAV has no encoder for {codec}: choose another codec")
-            return find(container, encoding, width, height)
+            return find(container, encoding, width, height, bits)
 
         monkeypatch.setattr("livestyle.media.video.encoder.find_encoder", find_others)
 
