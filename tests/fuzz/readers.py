@@ -139,8 +139,7 @@ def _resume(data: bytes, folder: Path) -> None:
     kind, data = data[:1], data[1:]
     good = '{"source": [1, 2], "style": "a"}'
     (store.folder / "job.json").write_bytes(data if kind == b"j" else good.encode())
-    if kind == b"p":
-        (store.folder / "00000.packets").write_bytes(data)
+    (store.folder / "00000.packets").write_bytes(data if kind == b"p" else b"")
     store.resume()
     if kind == b"n":
         store.finished = 1
