@@ -33,7 +33,7 @@ BATCH_SIZE = 4
 STEPS = 100
 SECONDS = 100.0
 """Time after which the steps end, wherever they are; about 20 more go into networks and features."""
-STYLE_WEIGHT, STILLNESS_WEIGHT = 8.0, 70.0
+STYLE_WEIGHT, STILLNESS_WEIGHT = 8.0, 220.0
 """Weights of the style loss and of flicker, see `stillness_loss`; that of the content loss is 1."""
 MOST_CONTENT = 1.1
 """Content loss that refined statistics may have on the held-out crops, as a multiple of the encoder's: the optimum of
