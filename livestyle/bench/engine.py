@@ -77,8 +77,15 @@ def precision_of(stylizer: Stylizer) -> str:
     return "int8" if STYLIZE_INT8 in stylizer.model.manifest.files and not stylizer.device.exact else "float32"
 
 
-def network_inputs(model: Model, frame: BgrImage) -> tuple[Path, dict[str, np.ndarray]]:
-    """File of a model's float32 network, and inputs for one frame by the contract of `livestyle.engine.model`."""
+def network_inputs(model: Model, frame: BgrImage, precision: str = "float32") -> tuple[Path, dict[str, np.ndarray]]:
+    """File of a model's network, and inputs for one frame by the contract of `livestyle.engine.model`.
+
+    Args:
+        model: that it belongs to.
+        frame: uint8 [H, W, 3].
+        precision: ``int8`` is the 8-bit network, which leaves out channels that never fire; else the float32 one, whose
+            work is that of the float16 one too.
+    """
     manifest = model.manifest
     inputs = {
         "frames": frame[None],
@@ -87,4 +94,6 @@ def network_inputs(model: Model, frame: BgrImage) -> tuple[Path, dict[str, np.nd
         "content_state": np.ones(manifest.state_size, np.float32),
         "momentum": np.float32(0),
     }
-    return model.file(STYLIZE), {name: np.asarray(value) for name, value in inputs.items()}
+    return model.file(STYLIZE_INT8 if precision == "int8" else STYLIZE), {
+        name: np.asarray(value) for name, value in inputs.items()
+    }

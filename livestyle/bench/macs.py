@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+_WEIGHTS = {"Conv": 1, "QLinearConv": 3}
+"""Number of the input that has the weights, by operator."""
+
+
 def count_macs(path: Path, inputs: Mapping[str, np.ndarray]) -> int:
     """Multiply-accumulates of all convolutions of a network for these inputs; 0 where it has none or cannot run.
 
     The shapes are those that onnxruntime's profiler writes down while the graph runs once, as it is in the file.
 
     Args:
-        path: of an ONNX file with float32 convolutions.
+        path: of an ONNX file with convolutions in float32, or of 8-bit integers (``QLinearConv``).
         inputs: by name.
     """
     import onnxruntime as ort
@@ -38,7 +42,7 @@ def count_macs(path: Path, inputs: Mapping[str, np.ndarray]) -> int:
             # Without fusion a network takes more memory than it does when it is measured.
             return 0
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return sum(_macs(event["args"]) for event in events if event.get("args", {}).get("op_name") == "Conv")
+    return sum(_macs(event["args"]) for event in events if event.get("args", {}).get("op_name") in _WEIGHTS)
 
 
 def _macs(node: Mapping[str, Any]) -> int:
@@ -49,5 +53,6 @@ def _macs(node: Mapping[str, Any]) -> int:
         [shape for tensor in node[side] for shape in tensor.values()]
         for side in ("input_type_shape", "output_type_shape")
     ]
-    (_, weights, *_), (output, *_) = shapes
+    inputs, (output, *_) = shapes
+    weights = inputs[_WEIGHTS[node["op_name"]]]
     return math.prod(output) * math.prod(weights[1:])

@@ -101,7 +101,7 @@ class _Bench:
         self._plan = plan
         self._entries = entries
         self._say = say
-        self._gmacs: dict[tuple[Path, Size], float] = {}
+        self._gmacs: dict[tuple[Path, Size, str], float] = {}
 
     def measure(self, folder: Path) -> Iterator[Measurement]:
         """All measurements; clips are written to ``folder``."""
@@ -180,11 +180,11 @@ class _Bench:
         )
 
     def _gmac_of(self, entry: _Entry, size: Size) -> float:
-        """Work of a model's float32 network for a frame, in GMAC; the other networks compute the same."""
+        """Work of a model's network for a frame, in GMAC."""
         model = Model.load(entry.model)
-        place = model.folder, size
+        place = model.folder, size, entry.precision
         if place not in self._gmacs:
-            self._gmacs[place] = count_macs(*network_inputs(model, noisy_frames(*size)[0])) / 1e9
+            self._gmacs[place] = count_macs(*network_inputs(model, noisy_frames(*size)[0], entry.precision)) / 1e9
         return self._gmacs[place]
 
     def _ceiling(self, precision: str) -> float | None:

@@ -48,3 +48,9 @@ def test_the_work_of_the_shipped_model_grows_with_the_frame() -> None:
 
 def test_a_network_without_convolutions_has_no_work() -> None:
     assert count_macs(*network_inputs(Model.load(IDENTITY), noisy_frames(96, 64)[0])) == 0
+
+
+def test_the_8_bit_network_of_a_shipped_model_does_no_more_than_its_float32_one() -> None:
+    model, frame = Model.load("lite"), noisy_frames(128, 128)[0]
+    exact, integers = (count_macs(*network_inputs(model, frame, precision)) for precision in ("float32", "int8"))
+    assert 0.2 * exact < integers <= exact
