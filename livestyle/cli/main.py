@@ -253,7 +253,7 @@ def video(
     ray: RayOption = None,
     ray_storage: RayStorageOption = None,
     run_in: Annotated[
-        int | None, typer.Option(help="On a cluster: frames painted before each piece, to settle. (default: 60)")
+        int | None, typer.Option(help="On a cluster: frames painted before each piece, to settle. (default: 75)")
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -86,6 +86,10 @@ class Rest:
             self._paint, self._settled = None, 0
         return None
 
+    def expire(self) -> None:
+        """Let the computed form give new constants with the next frame."""
+        self._paint, self._settled = None, SETTLING_FRAMES
+
     @property
     def wants_constants(self) -> bool:
         """Whether the computed form is to give the constants of the frame that it paints next."""

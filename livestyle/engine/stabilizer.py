@@ -90,6 +90,11 @@ class Stabilizer:
         self.values = self.rest = None
         self.frames_since = 0
 
+    def renew_constants(self) -> None:
+        """Let the constant form of the network, if one is used, take its values from the next frame."""
+        if self.rest is not None:
+            self.rest.expire()
+
     @property
     def next_momentum(self) -> float:
         """Momentum for the next frame's statistics; less where they have not been updated for some frames."""

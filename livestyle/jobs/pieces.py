@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 import numpy as np
 
 from livestyle import __version__
-from livestyle.engine.constant import RENEWAL_FRAMES, SETTLING_FRAMES
+from livestyle.engine.constant import RENEWAL_FRAMES
 from livestyle.errors import InputError
 from livestyle.media.depth import eight_bits
 from livestyle.media.frames import Frame
@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
     from livestyle.render.look import Look
 
-RUN_IN_FRAMES = 60
-"""Least length of a run-in. The running statistics forget within 20 frames; the constant form of the network takes its
-values every `RENEWAL_FRAMES`."""
+RUN_IN_FRAMES = 75
+"""Length of a run-in, in frames. The running statistics and the noise reduction forget within 30; every
+`RENEWAL_FRAMES` all workers take new constants (`livestyle.engine.constant`), at the same frames of the video. Two or
+three of these lie in each run-in: from there on the piece before and this one are painted alike."""
 VISIBLE_SEAM = 1.0
 """Grey levels on average between two paintings of one frame, from which on a border between pieces may be seen."""
 _REPORT_FRAMES = 10
@@ -77,7 +78,7 @@ def plan_spans(
         count: number of frames.
         keys: indices of the frames that are key frames.
         length: number of frames that a piece is to have, about.
-        run_in: least number of frames before each piece but the first, as far as there are as many.
+        run_in: number of frames before each piece but the first, as far as the piece before it has as many.
         begins: first frames of the pieces, as an earlier run has recorded them; anything else is ignored.
     """
     if not _are_begins(begins, count):
@@ -91,7 +92,7 @@ def plan_spans(
     spans = []
     before = 0
     for begin, end in zip(begins, ends, strict=True):
-        spans.append(Span(begin - min(before, _aligned(before, run_in)), begin, end))
+        spans.append(Span(begin - min(before, run_in), begin, end))
         before = end - begin
     return spans
 
@@ -101,20 +102,6 @@ def _are_begins(value: object, count: int) -> TypeGuard[list[int]]:
     if not isinstance(value, list) or not all(type(number) is int for number in value):
         return False
     return value[:1] == [0] and value[-1] < count and all(a < b for a, b in pairwise(value))
-
-
-def _aligned(before: int, least: int) -> int:
-    """Length of a run-in after a piece of ``before`` frames.
-
-    Such that its constants are taken at the same frames as in the piece before (`livestyle.engine.constant`), where
-    nothing drifts: the same constants give the same painting.
-    """
-    first, every = SETTLING_FRAMES - 1, RENEWAL_FRAMES + 1
-    since_last = before - first - (before - first - 1) // every * every if before > first else 0
-    length = first + since_last
-    while length < least:
-        length += every
-    return length
 
 
 def portable(look: Look) -> Look:
@@ -267,11 +254,15 @@ def paint_piece(shared: Shared, piece: Piece, place: Place) -> PaintedPiece:
         tone_map=shared.tone_map,
         deep=shared.info.bits > 8,
     ) as video:
+        interval = RENEWAL_FRAMES / (shared.fps or shared.rate)
+        reached = -1
         for number, frame in enumerate(_frames(video, shared, piece)):
             if frame.time >= piece.begin and not times:
-                # As at the end of a segment: the constant form starts anew.
-                renderer.snapshot()
                 begun = perf_counter()
+            if frame.time // interval > reached:
+                # By the clock of the video, so that all workers do it at the same frames.
+                reached = int(frame.time // interval)
+                renderer.renew_constants()
             painted = renderer.render(frame, shared.look)
             if frame.time < piece.begin:
                 before = painted

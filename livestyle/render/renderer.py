@@ -133,6 +133,13 @@ class Renderer:
         self._stabilizer.reset()
         self._is_mirrored = self._network_inputs = self._last = None
 
+    def renew_constants(self) -> None:
+        """Let the constant form of the network take its values from the next frame.
+
+        Two renderers that do so at the same frame paint alike from there on, whatever came long before.
+        """
+        self._stabilizer.renew_constants()
+
     def snapshot(self) -> dict[str, np.ndarray]:
         """State for `restore`, to go on from here in another process: arrays by name.
 
