@@ -23,7 +23,7 @@ LONG = "ä" * 121 + ".mp4"
 
 @pytest.fixture
 def clip(make: Make) -> Path:
-    return make("in.mp4", *lavfi(6), *H264)
+    return make("in.mp4", *lavfi(12), *H264)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,8 @@ def test_an_interrupted_film_of_a_long_name_is_resumed(
     def interrupted(*arguments: object, **more: object) -> object:
         nonlocal count
         count += 1
-        if count == 5:
+        # Frames wait to be encoded, six at most: a segment is complete by then.
+        if count == 9:
             raise KeyboardInterrupt
         return paint(*arguments, **more)  # type: ignore[arg-type]
 
