@@ -53,7 +53,7 @@ def test_a_name_is_a_name(clip: Path, tmp_path: Path, identity: Stylizer, dusk: 
     assert result.path == target
     assert names(target.parent) == [name]
     shutil.copyfile(target, tmp_path / "out.mp4")
-    assert stream(tmp_path / "out.mp4")["nb_frames"] == "6"
+    assert stream(tmp_path / "out.mp4")["nb_frames"] == "12"
 
 
 def test_subtitles_before_a_start_are_found_in_such_a_file(
@@ -104,9 +104,9 @@ def test_an_interrupted_film_of_a_long_name_is_resumed(
 
     (result,) = paint_video(clip, target, identity, [dusk], 1.0, VideoOptions(segment_frames=2, resume=True))
 
-    # The segment behind may have been on its way to the encoder still.
-    assert result.resumed in (2, 4)
-    assert result.frames == 6
+    # Some segments may have been on their way to the encoder still.
+    assert result.resumed in (2, 4, 6, 8)
+    assert result.frames == 12
     assert names(tmp_path) == sorted(["in.mp4", LONG])
 
 
