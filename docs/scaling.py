@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import Any
 
 from livestyle import Look, StyleLibrary, Stylizer
+from livestyle.engine.devices import default_threads
 from livestyle.jobs.batch import VideoBatch
 from livestyle.jobs.distributed import LEAST_FRAMES, MOST_FRAMES, Distribution
 from livestyle.jobs.pieces import RUN_IN_FRAMES
@@ -45,7 +46,7 @@ class Timed(Scheduler):
     def run(self, work: Any, shared: Any, tasks: Any, _progress: Any, _cancelled: Event) -> Any:
         for key, task in tasks:
             self.sent += len(task.data)
-            done = work(shared, task, Place("here", 0, "cpu"))
+            done = work(shared, task, Place("here", default_threads(), "cpu"))
             self.pieces.append((len(task.times), done))
             yield key, done
 
