@@ -154,6 +154,7 @@ def run_distributed(
                 with closing(results):
                     for number, painted in results:
                         gathered.take(number, painted)
+                        shelf.drop(number)
                         bars.report(painted.worker, number, len(painted.times))
             store.finished = len(spans)
             count, path = _join(job, video, written, store)
@@ -252,7 +253,7 @@ class _Cut:
             yield (
                 number,
                 Piece(
-                    shelf.put(data),
+                    shelf.put(number, data),
                     tuple((frame.time, frame.duration) for frame in frames[span.run_in : span.end]),
                     self.video.clock.at(pts) - self.zero,
                     # A first frame that is rounded down to a constant rate may begin earlier.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -54,7 +55,6 @@ def outcomes_of_images(
     program = distribution.program(stylizer)
     shared = _Shared(program, packed_model(stylizer.model))
     shelf = Shelf(distribution.storage)
-    waiting: dict[int, bytes | str] = {}
     unreadable: list[Failure] = []
 
     def tasks() -> Iterator[tuple[int, _Task]]:
@@ -65,12 +65,13 @@ def outcomes_of_images(
                 reason = InputError(f"cannot read {job.source}: {error.strerror or error}")
                 unreadable.append(Failure(job.source, job.path, style_name(job.look), reason))
                 continue
-            waiting[number] = shelf.put(data)
-            yield number, _Task(replace(job, look=portable(job.look)), waiting[number])
+            yield number, _Task(replace(job, look=portable(job.look)), shelf.put(number, data))
 
-    try:
-        for number, done in distribution.scheduler.run(_paint_image, shared, tasks(), lambda *_: None, cancelled):
-            shelf.drop(waiting.pop(number))
+    results = distribution.scheduler.run(_paint_image, shared, tasks(), lambda *_: None, cancelled)
+    # The workers end before what they read is deleted.
+    with closing(shelf), closing(results):
+        for number, done in results:
+            shelf.drop(number)
             job = jobs[number]
             if isinstance(done, LivestyleError):
                 yield Failure(job.source, job.path, style_name(job.look), done)
@@ -86,8 +87,6 @@ def outcomes_of_images(
                 notes = (*result.notes, *renamed(job.path, path))
                 yield replace(result, source=job.source, path=path, notes=notes)
         yield from unreadable
-    finally:
-        shelf.close()
 
 
 def _paint_image(shared: _Shared, task: _Task, place: Place) -> tuple[Result, bytes] | LivestyleError:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from livestyle.engine.model import MANIFEST, Model, shipped_name
 from livestyle.errors import OutputError
 from livestyle.files import atomic_write
 from livestyle.scheduling.scheduler import WorkerError
+
+log = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -26,42 +28,40 @@ class Shelf:
 
     def __init__(self, address: str | None) -> None:
         self._folder = None if address is None else f"{address.rstrip('/')}/livestyle-{uuid.uuid4().hex[:12]}"
-        self._count = 0
+        self._paths: dict[int, str] = {}
+        self._is_begun = False
 
-    def put(self, data: bytes) -> bytes | str:
-        """What a worker is to be given for some data, see `fetch`.
+    def put(self, number: int, data: bytes) -> bytes | str:
+        """Keep the data of a task; what its worker is to be given, see `fetch`.
+
+        Args:
+            number: of the task, for `drop`.
+            data: for the worker.
 
         Raises:
             OutputError: it cannot be written at the address.
         """
         if self._folder is None:
             return data
-        self._count += 1
-        path = f"{self._folder}/{self._count:06}.mkv"
+        path = f"{self._folder}/{number:06}"
         try:
             with _open(path, "wb") as file:
+                self._is_begun = True
                 file.write(data)
         except Exception as error:  # each store has errors of its own
             raise OutputError(f"cannot write {path}: {error}", setting="ray_storage") from error
+        self._paths[number] = path
         return path
 
-    def drop(self, kept: bytes | str) -> None:
-        """Delete what a worker has painted."""
-        if isinstance(kept, str):
-            import fsspec
-
-            with suppress(Exception):
-                files, path = fsspec.core.url_to_fs(kept)
-                files.rm(path)
+    def drop(self, number: int) -> None:
+        """Delete the data of a task that is done."""
+        if number in self._paths:
+            _delete(self._paths.pop(number))
 
     def close(self) -> None:
-        """Delete what is left."""
-        if self._folder is not None and self._count:
-            import fsspec
-
-            with suppress(Exception):
-                files, path = fsspec.core.url_to_fs(self._folder)
-                files.rm(path, recursive=True)
+        """Delete the folder with what is left."""
+        if self._folder is not None and self._is_begun:
+            _delete(self._folder)
 
 
 def fetch(kept: bytes | str) -> bytes:
@@ -81,6 +81,18 @@ def fetch(kept: bytes | str) -> bytes:
             f"a worker cannot read {kept} ({type(error).__name__}): all nodes need the same folder or the same rights",
             setting="ray_storage",
         ) from error
+
+
+def _delete(path: str) -> None:
+    """Delete a file or a folder; one that stays is named in the log, since the painting itself is done."""
+    try:
+        import fsspec
+
+        files, place = fsspec.core.url_to_fs(path)
+        if files.exists(place):
+            files.rm(place, recursive=True)
+    except Exception as error:  # each store has errors of its own
+        log.warning("cannot delete %s: %s", path, error)
 
 
 def _open(path: str, mode: str) -> Any:

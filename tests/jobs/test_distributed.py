@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -241,6 +241,19 @@ def test_pieces_wait_in_a_folder_that_all_share(make: Make, identity: Stylizer, 
     distribute(source, target, identity, dusk, storage=str(shared))
     assert target.read_bytes() == plain.read_bytes()
     assert names(shared) == []
+
+
+def test_a_piece_that_is_painted_waits_no_longer(make: Make, identity: Stylizer, dusk: Style, tmp_path: Path) -> None:
+    class Watched(Here):
+        def run(self, *arguments: Any) -> Generator[tuple[Any, Any]]:
+            for done in super().run(*arguments):
+                yield done
+                left.append(sum(1 for path in shared.rglob("*") if path.is_file()))
+
+    source, shared, left = make("video.mp4", *lavfi(60), *H264, "-g", "15"), tmp_path / "shared", list[int]()
+    shared.mkdir()
+    distribute(source, tmp_path / "out.mp4", identity, dusk, storage=str(shared), scheduler=Watched())
+    assert left == [3, 2, 1, 0][-len(left) :]
 
 
 def test_a_mask_travels_with_the_pieces(make: Make, identity: Stylizer, dusk: Style, tmp_path: Path) -> None:
