@@ -313,7 +313,8 @@ class _Gathered:
         """Of these, damaged ones that were replaced."""
         self._job = job
         self._store = store
-        self._edges: dict[int, tuple[BgrImage | None, BgrImage | None, Fraction]] = {}
+        self._lasts: dict[int, BgrImage] = {}
+        self._firsts: dict[int, tuple[BgrImage, Fraction]] = {}
         self._seams: list[tuple[float, Fraction]] = []
         self._notes: dict[str, None] = {}
 
@@ -324,12 +325,15 @@ class _Gathered:
         self.frames += len(painted.times)
         self.concealed += painted.concealed
         self._notes |= dict.fromkeys(painted.notes)
-        self._edges[number] = painted.before, painted.last, painted.times[0][0]
+        if painted.last is not None:
+            self._lasts[number] = painted.last
+        if painted.before is not None:
+            self._firsts[number] = painted.before, painted.times[0][0]
+        # Images are large: each is kept until its neighbour has come.
         for before, after in ((number - 1, number), (number, number + 1)):
-            if before in self._edges and after in self._edges:
-                last, first, time = self._edges[before][1], self._edges[after][0], self._edges[after][2]
-                if last is not None and first is not None:
-                    self._seams.append((float(np.abs(last.astype(np.int16) - first).mean()), time))
+            if before in self._lasts and after in self._firsts:
+                last, (first, time) = self._lasts.pop(before), self._firsts.pop(after)
+                self._seams.append((float(np.abs(last.astype(np.int16) - first).mean()), time))
 
     @property
     def worst_seam(self) -> tuple[float, Fraction]:
