@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # What an installation follows from: it is repeated only when one of these has changed.
 SETUP := pyproject.toml constraints.txt
-EVERYTHING := .[dev,docs,ray,train,virtualcam]
+EVERYTHING := .[dev,docs,jxl,ray,train,virtualcam]
 
 # OpenCV's windows need libraries of the system that a machine without a desktop may lack; nothing else here does.
 define install
