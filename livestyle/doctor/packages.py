@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from itertools import takewhile
 
+from livestyle.errors import first_line
+
 from .finding import Finding, Section, State
 
 LEAST_PYTHON = (3, 11)
@@ -88,7 +90,7 @@ def _package(name: str, module: str, packages: dict[str, str]) -> Finding:
         loaded = importlib.import_module(module)
     # Not ImportError alone: extension modules for another numpy, or damaged ones, fail in ways of their own.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         library = next((command for lib, command in LIBRARIES.items() if lib in reason), "")
         return Finding(Section.INSTALL, name, State.BROKEN, f"{shown} does not load ({reason})", library or mend)
     if len(own) == 1 and not _fits(packages[own[0]], requirement(name)):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from livestyle.errors import LivestyleError
+from livestyle.errors import LivestyleError, first_line
 
 from .finding import Finding, Section, State
 
@@ -120,7 +120,7 @@ def _guarded(section: Section, check: Callable[[], Iterator[Finding]]) -> Iterat
         # Its sentence says what mends it.
         yield Finding(section, str(section), broken, str(error), f"do that, then livestyle doctor {section}")
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         text = f"not checked to its end ({type(error).__name__}: {reason})"
         mend = "if nothing above explains it, report it with this page"
         yield Finding(section, str(section), broken, text, mend)

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from livestyle.errors import DeviceError
+from livestyle.errors import DeviceError, first_line
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -117,7 +117,7 @@ def _register(plugin: Plugin) -> None:
             ort.register_execution_provider_library(f"livestyle {plugin.name}", library)
         except Exception as error:
             # "[ONNXRuntimeError] : 1 : FAIL : Failed to load library PATH with error: REASON"
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rpartition("with error: ")[2]
+            reason = first_line(error).rpartition("with error: ")[2]
             raise failure(plugin, f"its plug-in cannot be loaded, {reason}") from error
         _registered.add(plugin.name)
 
@@ -171,7 +171,7 @@ def check_painting(plugin: Plugin, start: Callable[[str], Any]) -> None:
     try:
         painted, state = session.run(["stylized", "next_content_state"], values)
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise failure(plugin, f"it fails with {reason}") from error
     expected = reference.run(["stylized"], values)[0]
     ratio = psnr(painted, expected) if painted.shape == expected.shape else 0.0

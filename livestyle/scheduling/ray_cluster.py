@@ -10,7 +10,7 @@ from itertools import islice
 from threading import Event
 from typing import Any
 
-from livestyle.errors import LivestyleError
+from livestyle.errors import LivestyleError, first_line
 
 from .scheduler import TRIES, Place, Progress, Scheduler, Work, WorkerError
 
@@ -50,7 +50,7 @@ class RayCluster(Scheduler):
             ray.init(address, **begun, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, OSError, ValueError) as error:
             raise WorkerError(
-                f"there is no Ray cluster at {address} ({_first_line(error)}): begin one with ray start --head, "
+                f"there is no Ray cluster at {address} ({first_line(error)}): begin one with ray start --head, "
                 "or take local",
                 setting="ray",
             ) from error
@@ -120,7 +120,7 @@ class RayCluster(Scheduler):
         except self._ray.exceptions.GetTimeoutError:
             log.debug("the board does not answer yet")
         except self._ray.exceptions.RayError as error:
-            log.debug("the board is gone: %s", _first_line(error))
+            log.debug("the board is gone: %s", first_line(error))
             return None
         return board
 
@@ -135,10 +135,10 @@ class RayCluster(Scheduler):
                 raise WorkerError(
                     f"a worker lacks {error.cause.name}: install the same livestyle on every node of the Ray cluster"
                 ) from error
-            raise WorkerError(f"a worker failed: {_first_line(error.cause)}") from error
+            raise WorkerError(f"a worker failed: {first_line(error.cause)}") from error
         except ray.exceptions.RayError as error:
             raise WorkerError(
-                f"a worker of the Ray cluster died {TRIES} times over one piece ({_first_line(error)}): "
+                f"a worker of the Ray cluster died {TRIES} times over one piece ({first_line(error)}): "
                 "it may need more memory than its node has"
             ) from error
 
@@ -178,7 +178,3 @@ def check_address(address: str) -> None:
     """Raise a `WorkerError` for what is no address of a Ray cluster."""
     if address not in ("auto", "local") and not address.startswith("ray://"):
         raise WorkerError(f"a Ray cluster is auto, local or ray://HOST:PORT, not {address!r}", setting="ray")
-
-
-def _first_line(error: BaseException | None) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
