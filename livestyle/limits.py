@@ -1,7 +1,7 @@
 """Limits of what a person can ask for in numbers and texts: one table, which all ways in read.
 
-Numbers are looked at before anything is computed with them: exact arithmetic with ``1e999999999`` takes all memory, and
-comparing whole numbers of thousands of digits, or showing them, takes minutes.
+Numbers are looked at before anything is computed with them: exact arithmetic with a large exponent takes all memory,
+and comparing whole numbers of thousands of digits, or showing them, takes minutes.
 """
 
 from __future__ import annotations

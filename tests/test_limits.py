@@ -26,7 +26,7 @@ HUGE = "9" * 5000
 
 @pytest.mark.parametrize(
     "text",
-    ["9" * 400, "1e999999999", "1e-999999999", "1/" + "9" * 400, HUGE, "1" * 400 + "/3", "nan", "inf", "-1", "0", "1/0",
+    ["9" * 400, "1e99999", "1e-99999", "1/" + "9" * 400, HUGE, "1" * 400 + "/3", "nan", "inf", "-1", "0", "1/0",
      "1e99", "1001", "1_0", "", " ", "0x10", "\u0661/\u0660"],
 )  # fmt: skip
 def test_an_absurd_rate_is_refused_in_a_sentence(text: str) -> None:
@@ -37,8 +37,8 @@ def test_an_absurd_rate_is_refused_in_a_sentence(text: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [10**400, Fraction(10**400, 3), Fraction(1, 10**400), float("nan"), np.inf, Decimal("1e999999999"), Decimal("nan"),
-     "1e999999999", True, [1], b"1", 1j, ""],
+    [10**400, Fraction(10**400, 3), Fraction(1, 10**400), float("nan"), np.inf, Decimal("1e99999"), Decimal("nan"),
+     "1e99999", True, [1], b"1", 1j, ""],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["fps", "start", "end"])
 def test_an_absurd_number_of_a_program_is_refused(name: str, value: Any) -> None:
@@ -135,7 +135,7 @@ def test_absurd_settings_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("verb", "options"),
     [
-        ("video", ("--fps", "1e999999999")),
+        ("video", ("--fps", "1e99999")),
         ("video", ("--fps", "9" * 400)),
         ("video", ("--start", "9" * 400)),
         ("video", ("--style", f"dusk@0,moss@{'9' * 400}")),
