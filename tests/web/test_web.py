@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from livestyle import Stylizer
-from livestyle.cli.web import PAGE, page_server
+from livestyle.cli.page_server import PAGE, page_server
 from livestyle.engine.stabilizer import Stabilizer
 from livestyle.engine.style import StyleStats
 from livestyle.errors import LivestyleError
@@ -95,7 +95,7 @@ def test_pages_of_other_sites_get_nothing(server: ThreadingHTTPServer, headers: 
 
 
 def test_more_clients_than_places_are_told_that_it_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livestyle.cli.web.MOST_CLIENTS", 2)
+    monkeypatch.setattr("livestyle.cli.page_server.MOST_CLIENTS", 2)
     for server in _served(folder):
         silent = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(2)]
         answer = _get(server, "/")
@@ -105,7 +105,7 @@ def test_more_clients_than_places_are_told_that_it_is_full(folder: Path, monkeyp
 
 
 def test_whoever_says_nothing_is_dropped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livestyle.cli.web._Handler.timeout", 0.2)
+    monkeypatch.setattr("livestyle.cli.page_server._Handler.timeout", 0.2)
     for server in _served(folder):
         with socket.create_connection(("127.0.0.1", server.server_port), timeout=60) as connection:
             assert connection.recv(1) == b""
@@ -138,7 +138,7 @@ def test_a_checkout_without_the_page_says_how_to_build_it(tmp_path: Path) -> Non
 
 
 def test_a_taken_port_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livestyle.cli.web.page_server", lambda port: page_server(port, folder))
+    monkeypatch.setattr("livestyle.cli.page_server.page_server", lambda port: page_server(port, folder))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = livestyle("web", "--port", taken.getsockname()[1])
     assert result.returncode == 1
