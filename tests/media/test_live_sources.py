@@ -586,7 +586,8 @@ def test_a_sender_needs_the_key_and_a_stranger_does_not_end_the_wait(ffmpeg: str
 def test_who_waits_for_a_sender_closes_at_once_and_frees_the_address() -> None:
     port = free_port()
     for _ in range(2):
-        camera = Camera(f"rtmp://127.0.0.1:{port}/live?listen")
+        # A busy machine may need more than the usual second for it.
+        camera = Camera(f"rtmp://127.0.0.1:{port}/live?listen", timeouts=Timeouts(close=PATIENCE))
         time.sleep(0.1)
         camera.close()
         assert not any(thread.name == "camera" for thread in threading.enumerate())
