@@ -11,8 +11,8 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -297,13 +297,8 @@ _PARSERS: tuple[Callable[[str], object], ...] = (
 
 def _values(data: bytes, _: Path) -> None:
     if data:
-        with suppress(ValueError) if _PARSERS[data[0] % len(_PARSERS)] is exact else _nothing():
+        with suppress(ValueError) if _PARSERS[data[0] % len(_PARSERS)] is exact else nullcontext():
             _PARSERS[data[0] % len(_PARSERS)](_text(data[1:]))
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _streams(data: bytes, _: Path) -> None:

@@ -22,7 +22,9 @@ def needs(name: str) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_takes_its_seeds_and_survives_its_corpus(name: str, tmp_path: Path) -> None:
     needs(name)
-    assert all(check(name, data, tmp_path) for data in READERS[name].seeds() if name not in ("animation",))
+    taken = [check(name, data, tmp_path) for data in READERS[name].seeds()]
+    # The decoder's stand-in refuses all animations.
+    assert all(taken) or name == "animation"
     for data in inputs(name):
         check(name, data, tmp_path)
 
