@@ -35,9 +35,8 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-
-
 _CHUNK = 1 << 22
+"""Bytes of one read."""
 
 
 def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
