@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
-from pathlib import Path
 from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -157,16 +156,22 @@ def run_distributed(
                         shelf.drop(number)
                         bars.report(painted.worker, number, len(painted.times))
             store.finished = len(spans)
-            count, path = _join(job, video, written, store)
+            count, sink = _join(job, video, written, store)
         except BaseException as error:
             store.finished = len(gathered.done)
             store.stop()
             job.explain_rest(gathered.frames, error)
             raise
-        notes = [*gathered.notes(video), *renamed(job.path, path)]
+        # Of the frames, which others have decoded.
+        video.decoded, video.concealed = len(cut.frames), gathered.concealed
+        notes = gathered.notes()
+        for text in (*notes, video.damage):
+            if text is not None:
+                log.warning("%s", text)
+        notes = [*([sink.warning] if sink.warning else []), *notes, *renamed(job.path, sink.path)]
     return Result(
         job.source,
-        path,
+        sink.path,
         style_name(job.look),
         written.width,
         written.height,
@@ -174,6 +179,7 @@ def run_distributed(
         perf_counter() - started,
         resumed=kept,
         concealed=gathered.concealed,
+        damage=video.damage,
         notes=tuple(notes),
     )
 
@@ -340,8 +346,8 @@ class _Gathered:
         """Grey levels on average by which two paintings of one frame at a border differ at most, and when."""
         return max(self._seams, default=(0.0, Fraction(0)))
 
-    def notes(self, video: VideoReader) -> list[str]:
-        """What is to be said of the result, each said as a warning too."""
+    def notes(self) -> list[str]:
+        """Sentences on what was repaired or changed, and on a seam that may be seen."""
         found = [*self._notes]
         seam, time = self.worst_seam
         log.debug("the worst seam of %s: %.2f grey levels at %.1f s", self._job.path, seam, float(time))
@@ -350,15 +356,11 @@ class _Gathered:
                 f"where two pieces meet the painting of {self._job.path} changes by up to {seam:.1f} grey levels, most "
                 f"at {float(time):.1f} seconds: its content needs a longer run-in"
             )
-        if video.damage is not None:
-            found.append(video.damage)
-        for text in found:
-            log.warning("%s", text)
         return found
 
 
-def _join(job: VideoJob, video: VideoReader, written: VideoInfo, store: SegmentStore) -> tuple[int, Path]:
-    """Remux all pieces with what accompanies the images, and return the number of frames and where the video is."""
+def _join(job: VideoJob, video: VideoReader, written: VideoInfo, store: SegmentStore) -> tuple[int, SegmentedWriter]:
+    """Remux all pieces with what accompanies the images, and return the number of frames and the closed sink."""
     blank = np.zeros((written.height, written.width, 3), np.uint8)
     count = 0
     coming = video.skim()
@@ -374,4 +376,4 @@ def _join(job: VideoJob, video: VideoReader, written: VideoInfo, store: SegmentS
             sink.end_segment({})
         for _ in coming:
             pass
-    return count, sink.path
+    return count, sink

@@ -244,6 +244,7 @@ def paint_piece(shared: Shared, piece: Piece, place: Place) -> PaintedPiece:
     packets = io.BytesIO()
     times: list[tuple[Fraction, Fraction]] = []
     before = last = None
+    concealed = earlier = 0
     stamp: int | None = None
     begun = started
     with VideoReader(
@@ -265,20 +266,20 @@ def paint_piece(shared: Shared, piece: Piece, place: Place) -> PaintedPiece:
                 renderer.renew_constants()
             painted = renderer.render(frame, shared.look)
             if frame.time < piece.begin:
-                before = painted
+                before, earlier = painted, video.concealed
             else:
                 pts = round(Fraction(frame.time) / base)
                 stamp = pts if stamp is None else max(pts, stamp + 1)
                 ticks = max(1, round((frame.duration or 1 / shared.written.rate) / base))
                 write_packets(packets, encoder.encode(painted, stamp, ticks))
                 times.append((Fraction(frame.time), Fraction(frame.duration)))
-                last = painted
+                last, concealed = painted, video.concealed - earlier
             if number % _REPORT_FRAMES == 0:
                 place.report(len(times))
         write_packets(packets, encoder.flush())
         if not times:
             raise _unlike(shared)
-        concealed, notes = video.concealed, video.notes
+        notes = video.notes
     return PaintedPiece(
         packets.getvalue(),
         tuple(times),

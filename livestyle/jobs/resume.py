@@ -107,7 +107,7 @@ class SegmentStore:
     def recorded(self) -> dict[str, Any]:
         """Source and options of an earlier run, as far as they can be read; empty where there was none."""
         try:
-            found = read_json(self.folder / "job.json")
+            found = read_json(self.folder / _JOB)
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

@@ -306,7 +306,10 @@ class VideoReader(VideoSource, Accompaniment):
             if total - reached > max(Fraction(1, 2), total / 50):
                 return f"{self.path} ends at {float(reached):.1f} of {float(total):.1f} seconds: {kept}"
         count = max(self._errors, self._places)
-        return f"{self.path} is damaged in {count} place{'s' if count != 1 else ''}: {kept}" if count else None
+        if count:
+            return f"{self.path} is damaged in {count} place{'s' if count != 1 else ''}: {kept}"
+        # Of pieces that others have decoded the number of places is unknown.
+        return f"{self.path} is damaged: {kept}" if self.concealed else None
 
     @property
     def is_captioned(self) -> bool:
