@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from livestyle.engine.forms import form_cache
 from livestyle.engine.model import MANIFEST, Model, shipped_name
 from livestyle.errors import OutputError
 from livestyle.files import atomic_write
@@ -110,15 +110,25 @@ def packed_model(model: Model) -> str | dict[str, bytes]:
 
 
 def unpacked_model(files: Mapping[str, bytes]) -> Path:
-    """Folder with the files of a model: written once on each machine, and known by its checksum.
+    """Folder with the files of a model, in the user's cache: written once on each machine.
 
-    `livestyle.engine.model.Model.load` verifies the checksum of each file.
+    Its name is the checksum of the manifest, which has those of all other files; `livestyle.engine.model.Model.load`
+    verifies them.
+
+    Raises:
+        WorkerError: it cannot be written.
     """
-    digest = hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:32]
-    folder = Path(tempfile.gettempdir()) / f"livestyle-model-{digest}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for name, data in files.items():
-        if not (folder / name).exists():
-            with atomic_write(folder / name) as file:
-                file.write(data)
+    # Not in the temporary folder, where another user may have made one of that name before.
+    folder = form_cache().parent / "models" / hashlib.sha256(files[MANIFEST]).hexdigest()[:32]
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, data in files.items():
+            if not (folder / name).exists():
+                with atomic_write(folder / name) as file:
+                    file.write(data)
+    except OSError as error:
+        raise WorkerError(
+            f"a worker cannot keep the model in {folder} ({error.strerror or error}): let LIVESTYLE_CACHE name a "
+            "folder on its node that can be written"
+        ) from error
     return folder

@@ -14,16 +14,18 @@ import pytest
 
 import livestyle.jobs.pieces
 from livestyle import Look, Style, Stylizer, VideoOptions
+from livestyle.engine.model import MANIFEST, Model
 from livestyle.errors import InputError
 from livestyle.jobs.batch import ImageBatch, VideoBatch
 from livestyle.jobs.distributed import Distribution
 from livestyle.jobs.pieces import Span, plan_spans
 from livestyle.jobs.report import Result
+from livestyle.jobs.shelf import unpacked_model
 from livestyle.media.mask import Mask
 from livestyle.media.video.codecs import Encoding
 from livestyle.scheduling.scheduler import WorkerError
 from tests.batches import H264, lavfi, names, paint_video
-from tests.ffmpeg import Make, ask, packets, pixels, probe, times
+from tests.ffmpeg import Make, ask, damage, packets, pixels, probe, times
 from tests.workers import Here
 
 LOSSLESS = Encoding("h264", 0)
@@ -241,6 +243,34 @@ def test_pieces_wait_in_a_folder_that_all_share(make: Make, identity: Stylizer, 
     distribute(source, target, identity, dusk, storage=str(shared))
     assert target.read_bytes() == plain.read_bytes()
     assert names(shared) == []
+
+
+def test_what_is_damaged_and_left_out_is_said_as_of_one_machine(
+    make: Make, identity: Stylizer, dusk: Style, tmp_path: Path
+) -> None:
+    source = make("harmed.mp4", *lavfi(50), *SOUND, *H264, "-g", "1", "-c:a", "aac", "-shortest")
+    # In the run-in of the second piece: it counts once.
+    damage(source, 17)
+    alone = paint_video(source, tmp_path / "alone.webm", identity, [dusk])[0]
+    together = distribute(source, tmp_path / "together.webm", identity, dusk)
+    assert alone.concealed == together.concealed == 1
+    assert (together.damage or "").partition(":")[2] == (alone.damage or "").partition(":")[2] != ""
+    assert [note.replace("together", "alone") for note in together.notes] == list(alone.notes) != []
+
+
+def test_a_model_of_ones_own_waits_in_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identity: Stylizer
+) -> None:
+    files = {name: identity.model.file(name).read_bytes() for name in (MANIFEST, *identity.model.manifest.files)}
+    monkeypatch.setenv("LIVESTYLE_CACHE", str(tmp_path / "cache"))
+    folder = unpacked_model(files)
+    assert folder.is_relative_to(tmp_path / "cache")
+    assert Model.load(folder).manifest == identity.model.manifest
+    assert unpacked_model(files) == folder
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("LIVESTYLE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(WorkerError, match="a worker cannot keep the model"):
+        unpacked_model(files)
 
 
 def test_a_piece_that_is_painted_waits_no_longer(make: Make, identity: Stylizer, dusk: Style, tmp_path: Path) -> None:
