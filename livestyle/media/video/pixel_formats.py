@@ -199,9 +199,11 @@ def _full_scale(image: np.ndarray, shift: int) -> np.ndarray:
 def over_white(image: np.ndarray) -> np.ndarray:
     """uint8 or uint16 [H, W, 4] BGRA composited over white as [H, W, 3] BGR."""
     top = int(np.iinfo(image.dtype).max)
-    alpha = image[:, :, 3:].astype(np.uint32)
+    alpha = image[:, :, 3:]
     if alpha.min() == top:
         return np.ascontiguousarray(image[:, :, :3])
+    # The smallest type that holds top * top + top // 2.
+    alpha = alpha.astype(np.uint16 if image.itemsize == 1 else np.uint32)
     return ((image[:, :, :3] * alpha + top * (top - alpha) + top // 2) // top).astype(image.dtype)
 
 
