@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
@@ -22,24 +23,24 @@ LEAST_SHORT_SIDE = 1024
 """Pixels of the short side that reducing leaves: twice as many as style images are encoded at."""
 _CHECKED_BYTES = 64 << 20
 """Images that take less are read without asking how much memory is free."""
-_PLUGINS: tuple[tuple[str, str, str], ...] = (
-    (r"\xff\xd8\xff", "PIL.JpegImagePlugin", "JpegImageFile"),
-    (r"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin", "PngImageFile"),
-    (r"RIFF....WEBP", "PIL.WebPImagePlugin", "WebPImageFile"),
-    (r"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile"),
-    (r"II\*\0|MM\0\*|II\+\0|MM\0\+", "PIL.TiffImagePlugin", "TiffImageFile"),
-    (r"BM", "PIL.BmpImagePlugin", "BmpImageFile"),
-    (r"....ftypavi[fs]", "PIL.AvifImagePlugin", "AvifImageFile"),
-    (r"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", "pillow_heif", "HeifImageFile"),
-    (r"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", "pillow_jxl.JpegXLImagePlugin", "JXLImageFile"),
-    (r"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", "PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
-    (r"P[1-6fF]\s", "PIL.PpmImagePlugin", "PpmImageFile"),
-    (r"8BPS", "PIL.PsdImagePlugin", "PsdImageFile"),
-    (r"qoif", "PIL.QoiImagePlugin", "QoiImageFile"),
+_PLUGINS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"\xff\xd8\xff", "PIL.JpegImagePlugin", "JpegImageFile"),
+    (rb"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin", "PngImageFile"),
+    (rb"RIFF....WEBP", "PIL.WebPImagePlugin", "WebPImageFile"),
+    (rb"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile"),
+    (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "PIL.TiffImagePlugin", "TiffImageFile"),
+    (rb"BM", "PIL.BmpImagePlugin", "BmpImageFile"),
+    (rb"....ftypavi[fs]", "PIL.AvifImagePlugin", "AvifImageFile"),
+    (rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", "pillow_heif", "HeifImageFile"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", "pillow_jxl.JpegXLImagePlugin", "JXLImageFile"),
+    (rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", "PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
+    (rb"P[1-6fF]\s", "PIL.PpmImagePlugin", "PpmImageFile"),
+    (rb"8BPS", "PIL.PsdImagePlugin", "PsdImageFile"),
+    (rb"qoif", "PIL.QoiImagePlugin", "QoiImageFile"),
 )
 """Pattern of a format's first bytes, and the class that opens it. Not by `PIL.Image.open`, whose limit of pixels is one
 for the whole process, and which tries every format that anybody has registered."""
-_OTHERS = (r"#\?", r"P7\n", r"\x59\xa6\x6a\x95", r"v/1\x01")
+_OTHERS = (rb"#\?", rb"P7\n", rb"\x59\xa6\x6a\x95", rb"v/1\x01")
 """First bytes of what OpenCV and FFmpeg read beside them: Radiance HDR, PAM, Sun raster, OpenEXR."""
 _EAGER = (rb"RIFF....WEBP", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", rb"v/1\x01")
 """Of those whose decoders allocate the whole image when they are opened."""
@@ -91,18 +92,22 @@ class Purpose:
 def is_known(head: bytes, path: Path) -> bool:
     """Whether a file begins as an image does; TGA has no mark of its own."""
     marks = (*(pattern for pattern, _, _ in _PLUGINS), *_OTHERS)
-    return path.suffix.lower() == ".tga" or any(re.match(mark, head.decode("latin-1"), re.DOTALL) for mark in marks)
+    return path.suffix.lower() == ".tga" or _begins(head, marks)
 
 
 def is_eager(data: bytes) -> bool:
     """Whether the decoder of such an image allocates all of it as soon as it is opened."""
-    return any(re.match(mark, data[:HEAD_BYTES], re.DOTALL) for mark in _EAGER)
+    return _begins(data, _EAGER)
+
+
+def _begins(data: bytes, marks: Iterable[bytes]) -> bool:
+    """Whether a file begins as one of some patterns says."""
+    return any(re.match(mark, data, re.DOTALL) for mark in marks)
 
 
 def open_lazily(data: bytes, path: Path) -> Any:
     """Pillow's image, whose pixels are not decoded yet; None where no class of Pillow takes it."""
-    head = data[:HEAD_BYTES].decode("latin-1")
-    found = next(((module, name) for pattern, module, name in _PLUGINS if re.match(pattern, head, re.DOTALL)), None)
+    found = next(((module, name) for pattern, module, name in _PLUGINS if _begins(data, [pattern])), None)
     if found is None and path.suffix.lower() == ".tga":
         found = _TGA
     if found is None:
