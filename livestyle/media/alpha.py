@@ -1,10 +1,27 @@
-"""Straight alpha of paintings: what was laid over white to be painted is taken off it again."""
+"""Straight alpha: images are laid over white to be painted, and their paintings taken off it again."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .depth import eight_bits, is_deep, sixteen_bits
+
+
+def laid_over_white(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Image composited over white.
+
+    Args:
+        colors: uint8 or uint16 [H, W, 3].
+        alpha: straight, of the same type, [H, W].
+
+    Returns:
+        The same type, [H, W, 3].
+    """
+    top = int(np.iinfo(colors.dtype).max)
+    # The smallest type that holds top * top + top // 2.
+    share = alpha[:, :, None].astype(np.uint32 if is_deep(colors) else np.uint16)
+    laid: np.ndarray = ((colors * share + top * (top - share) + top // 2) // top).astype(colors.dtype)
+    return laid
 
 
 def taken_off_white(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -142,6 +142,8 @@ def _over_white(opened: Any, to_srgb: ToSrgb | None, factor: int, is_grey: bool)
     import cv2
     import numpy as np
 
+    from livestyle.media.alpha import laid_over_white
+
     width, height = opened.size
     right, bottom = width // factor * factor, height // factor * factor
     size = (height // factor, width // factor)
@@ -156,8 +158,7 @@ def _over_white(opened: Any, to_srgb: ToSrgb | None, factor: int, is_grey: bool)
         colors = cv2.cvtColor(np.asarray(pixels), cv2.COLOR_RGB2BGR)
         place = slice(top // factor, top // factor + colors.shape[0] // factor)
         if alpha is not None and opacity is not None:
-            share = opacity[:, :, None].astype(np.uint16)
-            colors = ((colors * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+            colors = laid_over_white(colors, opacity)
             alpha[place] = reduced(opacity, factor)
         image[place] = reduced(colors, factor, is_grey)
     return image, alpha if alpha is not None and int(alpha.min()) < 255 else None

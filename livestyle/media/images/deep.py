@@ -126,6 +126,8 @@ def by_opencv(data: bytes, deep: bool = False) -> tuple[np.ndarray | None, np.nd
     import cv2
     import numpy as np
 
+    from livestyle.media.alpha import laid_over_white
+
     if not data:
         return None, None
     buffer = np.frombuffer(data, np.uint8)
@@ -145,9 +147,7 @@ def by_opencv(data: bytes, deep: bool = False) -> tuple[np.ndarray | None, np.nd
     if values.ndim == 2:
         values = values[:, :, None]
     colors = values[:, :, :3] if values.shape[2] >= 3 else np.repeat(values[:, :, :1], 3, 2)
-    top = int(np.iinfo(values.dtype).max)
-    if values.shape[2] != 4 or values[:, :, 3].min() == top:
+    if values.shape[2] != 4 or values[:, :, 3].min() == np.iinfo(values.dtype).max:
         return np.ascontiguousarray(colors), None
-    share = values[:, :, 3:].astype(np.uint32)
-    colors = ((colors * share + top * (top - share) + top // 2) // top).astype(values.dtype)
-    return colors, np.ascontiguousarray(values[:, :, 3])
+    alpha = np.ascontiguousarray(values[:, :, 3])
+    return laid_over_white(colors, alpha), alpha

@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from livestyle.media.alpha import laid_over_white
 from livestyle.media.depth import is_deep
 from livestyle.media.resize import fit_into, resize
 
@@ -132,7 +133,7 @@ class Unpacker:
         if self.is_deep and not frame.format.is_rgb:
             image = _full_scale(image, _missing_scale(frame.format, colors))
         if has_alpha:
-            image = over_white(image)
+            image = _over_white(image)
         if self._mirrored:
             image = image[::-1]
         stretch = (aspect or self._aspect) / self._aspect
@@ -196,15 +197,10 @@ def _full_scale(image: np.ndarray, shift: int) -> np.ndarray:
     return cv2.add(image, image >> shift)
 
 
-def over_white(image: np.ndarray) -> np.ndarray:
+def _over_white(image: np.ndarray) -> np.ndarray:
     """uint8 or uint16 [H, W, 4] BGRA composited over white as [H, W, 3] BGR."""
-    top = int(np.iinfo(image.dtype).max)
-    alpha = image[:, :, 3:]
-    if alpha.min() == top:
-        return np.ascontiguousarray(image[:, :, :3])
-    # The smallest type that holds top * top + top // 2.
-    alpha = alpha.astype(np.uint16 if image.itemsize == 1 else np.uint32)
-    return ((image[:, :, :3] * alpha + top * (top - alpha) + top // 2) // top).astype(image.dtype)
+    colors, alpha = image[:, :, :3], image[:, :, 3]
+    return np.ascontiguousarray(colors) if alpha.min() == np.iinfo(image.dtype).max else laid_over_white(colors, alpha)
 
 
 def _has_alpha(frame: av.VideoFrame) -> bool:
