@@ -11,7 +11,7 @@ from typing import Any
 
 from livestyle.engine.forms import form_cache
 from livestyle.engine.model import MANIFEST, Model, shipped_name
-from livestyle.errors import OutputError
+from livestyle.errors import LivestyleError, OutputError
 from livestyle.files import atomic_write
 from livestyle.scheduling.scheduler import WorkerError
 
@@ -40,6 +40,7 @@ class Shelf:
 
         Raises:
             OutputError: it cannot be written at the address.
+            WorkerError: fsspec is not installed.
         """
         if self._folder is None:
             return data
@@ -48,6 +49,8 @@ class Shelf:
             with _open(path, "wb") as file:
                 self._is_begun = True
                 file.write(data)
+        except LivestyleError:
+            raise
         except Exception as error:  # each store has errors of its own
             raise OutputError(f"cannot write {path}: {error}", setting="ray_storage") from error
         self._paths[number] = path
@@ -68,7 +71,7 @@ def fetch(kept: bytes | str) -> bytes:
     """Data that `Shelf.put` has taken, on a worker.
 
     Raises:
-        WorkerError: this worker does not reach it.
+        WorkerError: this worker does not reach it, or has no fsspec.
     """
     if isinstance(kept, bytes):
         return kept
@@ -76,6 +79,8 @@ def fetch(kept: bytes | str) -> bytes:
         with _open(kept, "rb") as file:
             data: bytes = file.read()
             return data
+    except LivestyleError:
+        raise
     except Exception as error:  # each store has errors of its own
         raise WorkerError(
             f"a worker cannot read {kept} ({type(error).__name__}): all nodes need the same folder or the same rights",

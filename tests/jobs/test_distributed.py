@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -20,7 +21,7 @@ from livestyle.jobs.batch import ImageBatch, VideoBatch
 from livestyle.jobs.distributed import Distribution
 from livestyle.jobs.pieces import Span, plan_spans
 from livestyle.jobs.report import Result
-from livestyle.jobs.shelf import unpacked_model
+from livestyle.jobs.shelf import Shelf, fetch, unpacked_model
 from livestyle.media.mask import Mask
 from livestyle.media.video.codecs import Encoding
 from livestyle.scheduling.scheduler import WorkerError
@@ -271,6 +272,14 @@ def test_a_model_of_ones_own_waits_in_the_users_cache(
     monkeypatch.setenv("LIVESTYLE_CACHE", str(tmp_path / "file"))
     with pytest.raises(WorkerError, match="a worker cannot keep the model"):
         unpacked_model(files)
+
+
+def test_a_missing_fsspec_is_named_and_no_folder_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(WorkerError, match="fsspec is not installed"):
+        Shelf(str(tmp_path)).put(0, b"piece")
+    with pytest.raises(WorkerError, match="fsspec is not installed"):
+        fetch(str(tmp_path / "piece"))
 
 
 def test_a_piece_that_is_painted_waits_no_longer(make: Make, identity: Stylizer, dusk: Style, tmp_path: Path) -> None:
