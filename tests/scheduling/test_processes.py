@@ -18,10 +18,22 @@ from tests.batches import H264, lavfi
 from tests.ffmpeg import Make, packets
 from tests.program import IDENTITY, livestyle
 
+PATIENCE = 60.0
+"""Seconds until workers count as never meeting."""
 
-def double(shared: int, task: int, place: Place) -> tuple[int, str]:
+
+def multiply(shared: int, task: int, place: Place) -> int:
     place.report(task)
-    return shared * task, place.device
+    return shared * task
+
+
+def meet(shared: str, _task: int, place: Place) -> str:
+    """Device of a worker that waits for another one, so that neither does both tasks."""
+    folder, end = Path(shared), time.monotonic() + PATIENCE
+    (folder / place.device).touch()
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    return place.device
 
 
 def fail(_shared: Any, _task: Any, _place: Place) -> None:
@@ -51,15 +63,19 @@ def run(processes: Processes, work: Any, shared: Any, tasks: list[Any], cancelle
     return sorted(found)
 
 
-def test_each_worker_has_a_device_of_its_own() -> None:
-    reports: list[Any] = []
+def test_each_worker_has_a_device_of_its_own(tmp_path: Path) -> None:
     with Processes(2, 1, ("cpu", "cpu-float32")) as processes:
-        found = list(
-            processes.run(double, 10, [(str(n), n) for n in range(8)], lambda *r: reports.append(r[1:]), Event())
-        )
-    assert {key: value[0] for key, value in found} == {str(n): 10 * n for n in range(8)}
-    assert {device for _, (_, device) in found} <= {"cpu", "cpu-float32"}
-    assert ("7", 7) in reports or len(reports) > 0
+        found = run(processes, meet, str(tmp_path), [0, 1])
+    assert {device for _, device in found} == {"cpu", "cpu-float32"}
+
+
+def test_every_task_is_done_once_and_reports() -> None:
+    reports: list[Any] = []
+    tasks = [(str(n), n) for n in range(8)]
+    with Processes(2, 1) as processes:
+        found = list(processes.run(multiply, 10, tasks, lambda *report: reports.append(report[1:]), Event()))
+    assert sorted(found) == [(str(n), 10 * n) for n in range(8)]
+    assert sorted(reports) == tasks
 
 
 def test_an_error_of_the_work_is_passed_on_with_its_setting() -> None:
