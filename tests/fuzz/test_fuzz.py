@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,9 @@ def test_a_reader_takes_its_seeds_and_survives_its_corpus(name: str, tmp_path: P
 def test_a_reader_refuses_what_is_mutated(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs(name)
     monkeypatch.chdir(tmp_path)
-    count, _ = run_plain(name, 10**9, SECONDS)
-    assert count > 100
+    # So many on the slowest machine.
+    run_plain(name, 101, inf)
+    run_plain(name, 10**9, SECONDS, seed=1)
 
 
 def test_the_corpus_is_small_and_of_readers_that_there_are() -> None:

@@ -142,7 +142,8 @@ def test_many_processes_that_want_one_target_get_it_one_at_a_time(tmp_path: Path
         from livestyle.errors import OutputError
         from livestyle.results import locked
         folder, got, end = Path(sys.argv[1]), 0, time.monotonic() + 1.5
-        while time.monotonic() < end:
+        # A busy machine may let one of them begin late.
+        while time.monotonic() < end or (not got and time.monotonic() < end + 60):
             try:
                 with locked(folder / "a.mp4"):
                     # Fails where another process is here too.
