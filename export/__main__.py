@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from livestyle.errors import LivestyleError
+from train.programs import run_program
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -48,27 +48,9 @@ def export(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        argv: the arguments after ``python -m export``; None takes those of this process.
-
-    Returns:
-        The exit code: 1 after a `LivestyleError`, which is reported in one sentence on stderr.
-    """
+    """Exit code of the command line; see `run_program`."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
-        app(argv)
-    except LivestyleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f'error: {error.name} is not installed: pip install -e ".[train]" brings it', file=sys.stderr)
-        return 1
-    except SystemExit as end:
-        # How Typer ends, always with a number.
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+    return run_program(app, argv)
 
 
 if __name__ == "__main__":

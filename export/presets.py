@@ -25,6 +25,7 @@ from livestyle.engine.style import scale_style_image
 from livestyle.errors import LivestyleError
 from livestyle.media.images import decode_image
 from train.data import ImageFile, find_images
+from train.programs import run_program
 
 log = logging.getLogger(__name__)
 
@@ -124,16 +125,9 @@ def presets(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Exit code of the command line; see `run_program`."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
-        app(argv)
-    except LivestyleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+    return run_program(app, argv)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import typer
 
 from livestyle.errors import LivestyleError
 
+from .programs import run_program
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 # Options that several commands share.
@@ -335,31 +337,11 @@ def _make_folder(path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        argv: the arguments after ``python -m train``; None takes those of this process.
-
-    Returns:
-        The exit code: 1 after a `LivestyleError`, which is reported in one sentence on stderr.
-    """
+    """Exit code of the command line; see `run_program`."""
     # Of several processes, only the first reports.
     is_first = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
     logging.basicConfig(level=logging.INFO if is_first else logging.ERROR, format="%(message)s")
-    try:
-        app(argv)
-    except LivestyleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f'error: {error.name} is not installed: pip install -e ".[train]" brings it', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except SystemExit as end:
-        # How Typer ends, always with a number.
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+    return run_program(app, argv)
 
 
 if __name__ == "__main__":
