@@ -80,12 +80,14 @@ class Stylizer:
         return "constant" if (self._speedup or 0.0) >= WORTHWHILE_SPEEDUP else "computed"
 
     def use_form(self, form: str) -> None:
-        """Take a form of the network however fast it is here, to compare them.
+        """Take a form of the network however fast it is here: to compare them, or as other machines have chosen.
+
+        A model or a device that has no constant form stays ``computed``, which `form` says.
 
         Args:
             form: ``constant`` or ``computed``.
         """
-        self._speedup = {"constant": float("inf"), "computed": 0.0}[form]
+        self._speedup = float("inf") if form == "constant" and self._network.form_key else 0.0
 
     def settle_form(self, wait: bool = True) -> None:
         """Measure which form of the network is faster on this machine, unless that is known; a second or less, once.
@@ -99,14 +101,6 @@ class Stylizer:
                 self._measure_forms()
             else:
                 Thread(target=self._measure_forms, name="measuring forms", daemon=True).start()
-
-    def take_form(self, form: str) -> None:
-        """Paint in a form that was chosen elsewhere, ``constant`` or ``computed``, whichever is faster here.
-
-        For the pieces of one video that several machines paint. A model or a device that has no constant form stays
-        ``computed``, which `form` says.
-        """
-        self._speedup = float("inf") if form == "constant" and self._network.form_key else 0.0
 
     def _measure_forms(self) -> None:
         try:

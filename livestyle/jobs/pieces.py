@@ -339,7 +339,7 @@ def _unlike(shared: Shared) -> InputError:
 def check_worker(program: Program, stylizer: Stylizer, place: Place) -> None:
     """Refuse a worker whose pixels would differ."""
     # The driver has measured which form is faster, and one video has one form.
-    stylizer.take_form(program.form)
+    stylizer.use_form(program.form)
     own = Program.of(stylizer)
     for name, here, there in zip(Program._fields, own, program, strict=True):
         if here != there:

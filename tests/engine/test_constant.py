@@ -180,6 +180,8 @@ def test_a_model_without_the_constant_form_paints_as_before(
 def test_float32_has_one_form(exact_stylizer: Stylizer) -> None:
     exact_stylizer.settle_form()
     assert exact_stylizer.form == "computed"
+    exact_stylizer.use_form("constant")
+    assert exact_stylizer.form == "computed"
 
 
 # -- which form is faster ----------------------------------------------------------------------------------------------
