@@ -12,8 +12,6 @@ from livestyle.errors import DeviceError, ModelError
 from .finding import Finding, Section, State
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from livestyle.engine.stylizer import Stylizer
     from livestyle.styles.library import Style
 
@@ -82,6 +80,7 @@ def check_painting(stylizer: Stylizer) -> Finding:
     """Finding on what the device paints, compared with the float32 network on the CPU, on a frame of an odd size."""
     import numpy as np
 
+    from livestyle.engine.plugins import psnr
     from livestyle.engine.stylizer import Stylizer
 
     height, width = PROBE_SIZE
@@ -118,11 +117,3 @@ def first_style(stylizer: Stylizer) -> Style:
     for name, values in stylizer.model.presets().items():
         return Style(name, StyleStats(values))
     return Style("plain", StyleStats(np.ones(stylizer.stats_size, np.float32)))
-
-
-def psnr(image: np.ndarray, other: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 images of one shape in dB; 99 where they are equal."""
-    import numpy as np
-
-    error = float(np.mean((image.astype(np.float32) - other.astype(np.float32)) ** 2))
-    return 99.0 if error == 0 else min(99.0, 10 * float(np.log10(255**2 / error)))
