@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from livestyle.engine.network_file import GIVEN
+
 CONVOLUTION = "QLinearConv"
 CUTS = {3: "weight", 4: "scale", 8: "bias"}
 """Inputs of a `QLinearConv` that the computed form computes for every frame, by their place."""
@@ -73,5 +75,5 @@ def _placeholder(name: str, value: np.ndarray) -> TensorProto:
     kind = helper.np_dtype_to_tensor_dtype(value.dtype)
     tensor = TensorProto(name=name, data_type=kind, data_location=TensorProto.EXTERNAL, dims=value.shape)
     # There is no such file: a session whose values are missing fails.
-    tensor.external_data.add(key="location", value="given-to-the-session")
+    tensor.external_data.add(key="location", value=GIVEN)
     return tensor
