@@ -114,6 +114,9 @@ const useDemo = () => use(openVideo("demo.mp4"));
 
 // --- the model and the GPU
 
+/** How long the files for working offline wait for the preview. */
+const PREVIEW_SECONDS = 10;
+
 let opening = false;
 
 async function open(): Promise<void> {
@@ -133,7 +136,8 @@ async function open(): Promise<void> {
   }
   loop.ready = true;
   loop.wake();
-  await preview().catch(() => undefined);
+  // Where the clip does not load, as in a tab that nobody sees, the preview never comes.
+  await Promise.race([preview().catch(() => undefined), new Promise((resolve) => setTimeout(resolve, PREVIEW_SECONDS * 1000))]);
   // Only then come the files for working offline, which a blocked storage does not take.
   await navigator.serviceWorker?.register("sw.js").catch(() => undefined);
 }

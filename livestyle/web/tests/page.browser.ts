@@ -437,6 +437,14 @@ base("it works without a connection after the first visit", async ({ baseURL }, 
   await context.close();
 });
 
+base("the files for working offline come where the demo clip does not load", async ({ page, baseURL }) => {
+  await page.addInitScript(() => {
+    Object.defineProperty(HTMLMediaElement.prototype, "src", { set: () => undefined });
+  });
+  await page.goto(baseURL!);
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null, null, { timeout: 60_000 });
+});
+
 base("a GPU is used after it has painted the same, and where it is lost WebAssembly goes on", async ({ baseURL }) => {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
