@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from livestyle.errors import InputError, ModelError, StyleError
+from livestyle.errors import InputError, LivestyleError, ModelError, StyleError
 from livestyle.limits import LIMITS, Limit, check, shown
 
 from .constant import Rest
@@ -95,12 +95,16 @@ class Stylizer:
         Args:
             wait: for the result, so that a sequence is painted from its beginning as it will be the next time;
                 otherwise another thread measures.
+
+        Raises:
+            ModelError: the constant form does not fit the model; where nobody waits, the computed one stays.
+            DeviceError: memory is short; the same.
         """
         if self._speedup is None and self._measuring.acquire(blocking=wait):
             if wait:
                 self._measure_forms()
             else:
-                Thread(target=self._measure_forms, name="measuring forms", daemon=True).start()
+                Thread(target=self._measure_unseen, name="measuring forms", daemon=True).start()
 
     def _measure_forms(self) -> None:
         try:
@@ -110,6 +114,13 @@ class Stylizer:
                 self._speedup = speedup
         finally:
             self._measuring.release()
+
+    def _measure_unseen(self) -> None:
+        try:
+            self._measure_forms()
+        except LivestyleError:
+            # Else each frame would try again.
+            self._speedup = 0.0
 
     def encode_style(self, image: BgrImage) -> StyleStats:
         """Style statistics of an image; worth keeping, for they are all that a style needs.

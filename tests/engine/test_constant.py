@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from concurrent.futures import Future
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from livestyle import Look, Renderer, Stabilizer, Style, StyleLibrary, Stylizer
 from livestyle.engine import forms
 from livestyle.engine.constant import QUICK_FRAMES, RENEWAL_FRAMES, SETTLING_FRAMES, Paint, Rest
 from livestyle.engine.model import MANIFEST, STYLIZE_CONSTANT, find_model
+from livestyle.errors import ModelError
 from livestyle.media.frames import Frame
 
 SIZE = (160, 96)
@@ -201,6 +203,27 @@ def test_the_forms_are_measured_once_and_remembered(monkeypatch: pytest.MonkeyPa
         stylizer.settle_form()
         assert stylizer.form == "constant"
     assert len(runs) == 1
+
+
+def test_a_constant_form_that_fails_is_tried_once_while_frames_are_painted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LIVESTYLE_CACHE", str(tmp_path))
+    tries = []
+
+    def fails(*_: object) -> float:
+        tries.append(1)
+        raise ModelError("it does not fit")
+
+    monkeypatch.setattr("livestyle.engine.session.measured_speedup", fails)
+    stylizer = Stylizer(device="cpu")
+    for _ in range(2):
+        stylizer.settle_form(wait=False)
+        for thread in threading.enumerate():
+            if thread.name == "measuring forms":
+                thread.join()
+    assert len(tries) == 1
+    assert stylizer.form == "computed"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{]", '{"key": "fast"}', '{"key": null}'])
