@@ -323,10 +323,22 @@ class _Gathered:
         self._firsts: dict[int, tuple[BgrImage, Fraction]] = {}
         self._seams: list[tuple[float, Fraction]] = []
         self._notes: dict[str, None] = {}
+        for number in sorted(done):
+            # The file may be an older version's, or anybody's.
+            origin = store.origin(number)
+            concealed, notes = origin.get("concealed"), origin.get("notes")
+            self.concealed += concealed if type(concealed) is int else 0
+            self._notes |= {note: None for note in notes if isinstance(note, str)} if isinstance(notes, list) else {}
 
     def take(self, number: int, painted: PaintedPiece) -> None:
         """Keep a piece."""
-        self._store.put(number, painted.packets, painted.times, {"worker": painted.worker, "device": painted.device})
+        origin = {
+            "worker": painted.worker,
+            "device": painted.device,
+            "concealed": painted.concealed,
+            "notes": painted.notes,
+        }
+        self._store.put(number, painted.packets, painted.times, origin)
         self.done.add(number)
         self.frames += len(painted.times)
         self.concealed += painted.concealed

@@ -174,7 +174,7 @@ class SegmentStore:
             file.write(json.dumps(_version(self.video)).encode())
 
     def put(
-        self, index: int, packets: bytes, times: Sequence[tuple[Fraction, Fraction]], origin: Mapping[str, str]
+        self, index: int, packets: bytes, times: Sequence[tuple[Fraction, Fraction]], origin: Mapping[str, Any]
     ) -> None:
         """Keep a segment that was encoded elsewhere; in any order.
 
@@ -182,7 +182,7 @@ class SegmentStore:
             index: of the segment.
             packets: as `write_packets` has them.
             times: time and duration of each frame in it.
-            origin: who made it, and how.
+            origin: who made it, and how, in values of JSON; see `origin`.
 
         Raises:
             OutputError: it cannot be written.
@@ -213,6 +213,14 @@ class SegmentStore:
             return [(exact(time), exact(duration)) for time, duration in found]
         except (OSError, ValueError, TypeError, LookupError, ZeroDivisionError) as error:
             raise self._damaged() from error
+
+    def origin(self, index: int) -> dict[str, Any]:
+        """What `put` was told of who made a segment, and how, as far as it can be read."""
+        try:
+            found = read_json(self._times(index))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def packets(self, index: int) -> Iterator[av.Packet[Any]]:
         """Encoded packets of a complete segment.

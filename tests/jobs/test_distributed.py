@@ -259,6 +259,17 @@ def test_what_is_damaged_and_left_out_is_said_as_of_one_machine(
     assert [note.replace("together", "alone") for note in together.notes] == list(alone.notes) != []
 
 
+def test_what_was_damaged_before_an_interruption_is_said_after_it(
+    make: Make, identity: Stylizer, dusk: Style, tmp_path: Path
+) -> None:
+    source, target = make("harmed.mp4", *lavfi(60), *H264, "-g", "1"), tmp_path / "out.mp4"
+    damage(source, 7)
+    with pytest.raises(KeyboardInterrupt):
+        distribute(source, target, identity, dusk, scheduler=Here(fails_at=1))
+    result = distribute(source, target, identity, dusk, options=VideoOptions(resume=True))
+    assert (result.resumed, result.concealed) == (20, 1)
+
+
 def test_a_model_of_ones_own_waits_in_the_users_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identity: Stylizer
 ) -> None:
