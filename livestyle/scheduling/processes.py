@@ -64,7 +64,7 @@ class Processes(Scheduler):
             while True:
                 # One more than there are workers, so that none waits for its next task.
                 for key, task in islice(coming, self._workers + 1 - len(running)):
-                    running[self._pool.submit(_execute, work, shared, key, task)] = key, task
+                    running[self._submit(work, shared, key, task)] = key, task
                 if not running:
                     return
                 # With a timeout, since Windows delivers Ctrl-C between two waits only.
@@ -95,10 +95,19 @@ class Processes(Scheduler):
                 again = list(running.values())
                 self._pool.shutdown(wait=False, cancel_futures=True)
                 self._pool = self._new_pool()
-                running = {self._pool.submit(_execute, work, shared, key, task): (key, task) for key, task in again}
+                running = {self._submit(work, shared, key, task): (key, task) for key, task in again}
         finally:
             for future in running:
                 future.cancel()
+
+    def _submit(self, *task: Any) -> Future[Any]:
+        try:
+            return self._pool.submit(_execute, *task)
+        except BrokenProcessPool as error:
+            # A worker died while the caller had the last result: found with the results, as other deaths are.
+            future: Future[Any] = Future()
+            future.set_exception(error)
+            return future
 
     def close(self) -> None:
         for process in list((self._pool._processes or {}).values()):  # no public name until Python 3.14

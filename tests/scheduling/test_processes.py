@@ -89,6 +89,20 @@ def test_the_task_of_a_worker_that_died_is_done_by_another(tmp_path: Path) -> No
         assert run(processes, die_once, str(tmp_path / "mark"), [0, 1, 2, 3]) == [(n, n) for n in range(4)]
 
 
+def test_workers_that_die_between_two_results_are_replaced() -> None:
+    with Processes(2, 1) as processes:
+        results = processes.run(multiply, 10, list(enumerate(range(8))), lambda *_: None, Event())
+        found = [next(results)]
+        pool = processes._pool
+        for process in list(pool._processes.values()):
+            process.kill()
+        deadline = time.monotonic() + 30
+        while not pool._broken and time.monotonic() < deadline:
+            time.sleep(0.01)
+        found += results
+    assert sorted(key for key, _ in found) == list(range(8))
+
+
 def test_workers_that_always_die_end_the_run() -> None:
     with Processes(1, 1) as processes, pytest.raises(WorkerError, match="died 3 times"):
         run(processes, die, None, [1])
