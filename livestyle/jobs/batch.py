@@ -22,7 +22,6 @@ from livestyle.styles.library import Style
 from livestyle.styles.matching import check_matching
 from livestyle.styles.timeline import Timeline
 
-from .distributed_images import outcomes_of_images
 from .file_plan import plan_images, plan_videos
 from .image import ImageJob
 from .options import VideoOptions, check_size
@@ -247,6 +246,8 @@ class ImageBatch:
 
         outcomes = None
         if distribution is not None and not self._dry_run:
+            from .distributed_images import outcomes_of_images
+
             outcomes = outcomes_of_images(jobs, distribution, stylizer, Event())
         try:
             return run_jobs(jobs, "pictures", plan.several, stylizer, self._workers, progress, note, outcomes)
