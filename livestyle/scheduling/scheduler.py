@@ -63,7 +63,7 @@ class Scheduler(Protocol):
 
         Args:
             work: what to do.
-            shared: what it needs for all tasks; it goes to each worker once.
+            shared: what it needs for all tasks.
             tasks: keys and tasks; the next one is taken when a worker is about to become free.
             progress: called now and then.
             cancelled: ends all of it.
