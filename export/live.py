@@ -55,7 +55,7 @@ def live_channels(greatest: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def measure_activity(stylizer: CompactStylizer, images: Iterable[np.ndarray]) -> Activity:
-    """What the encoder's ReLUs get in images, in their negatives, and in noise.
+    """Activity of the encoder's ReLUs in images, in their negatives, and in noise.
 
     Args:
         stylizer: the frame path.

@@ -39,7 +39,7 @@ Paint = Callable[[np.ndarray], np.ndarray]
 
 
 class Rest:
-    """How long a sequence has been at rest, and the constant form that is used while it is.
+    """State of a sequence at rest: for how long it has been, and the constant form that is used while it is.
 
     Args:
         styles: that the frames are painted in.

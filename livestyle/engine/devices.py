@@ -69,7 +69,7 @@ def cuda_index(kind: str) -> int | None:
 
 
 def buffer_device(kind: str) -> tuple[str, int]:
-    """Where the inputs and outputs of sessions on a kind of device are: its name and number for onnxruntime.
+    """Memory of the inputs and outputs of sessions on a kind of device: its name and number for onnxruntime.
 
     Plug-ins copy those of the CPU themselves.
     """

@@ -1,4 +1,4 @@
-"""Which form of the 8-bit network is faster here, measured once on each machine and remembered.
+"""Speedup of the constant form of the 8-bit network, measured once on each machine and remembered.
 
 The constant form is faster on most CPUs, but not where the computed one runs on matrix units that the direct
 convolution does not use (AMX). So both are timed in turns, on frames of noise, and the result is kept in the cache
@@ -21,9 +21,9 @@ ROUNDS = 7
 """Least number of timed runs of each form, after one that is not counted."""
 MAX_ROUNDS = 40
 MOST_SPEEDUP = 100.0
-"""What is kept beyond it was not measured."""
+"""Upper limit of a remembered speedup: what is kept beyond it was not measured."""
 SECONDS = 0.7
-"""How long runs are repeated: on a busy machine some fall into a quiet moment."""
+"""Duration of the timed runs: on a busy machine some fall into a quiet moment."""
 
 
 def form_cache() -> Path:
@@ -51,7 +51,7 @@ def cpu_name() -> str:
 
 
 def remembered_speedup(key: str) -> float | None:
-    """How many times as fast the constant form was when it was measured; None where it was not."""
+    """Speedup of the constant form as it was measured earlier; None where it was not."""
     try:
         found = float(read_json(form_cache())[key])
     except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError):
@@ -75,7 +75,7 @@ def remember_speedup(key: str, speedup: float) -> None:
 
 
 def measured_speedup(computed: Callable[[], object], constant: Callable[[], object]) -> float:
-    """How many times as fast ``constant`` is: ratio of the shortest times of runs in turns.
+    """Speedup of ``constant`` over ``computed``: ratio of the shortest times of runs in turns.
 
     The shortest, since other programs only ever add to a time, and what is found here is kept.
     """

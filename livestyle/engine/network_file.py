@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, read before onnxruntime runs it: the files it takes data from, and its operators.
+"""Metadata of an ONNX file, read before onnxruntime runs it: the files it takes data from, and its operators.
 
 The runtime does without the package ``onnx``. This walks the fields of the protobuf message that matter and skips all
 others, so that neither memory nor time depends on the weights.
@@ -59,7 +59,7 @@ def check_network(path: Path) -> None:
 
 @dataclass
 class NetworkFile:
-    """What a network says of itself.
+    """Metadata of a network.
 
     Attributes:
         locations: names of the files that hold its external data.
@@ -72,7 +72,7 @@ class NetworkFile:
 
     @classmethod
     def read(cls, path: Path) -> NetworkFile:
-        """What the network in a file says.
+        """Metadata of the network in a file.
 
         Raises:
             ModelError: it is no such file, too large, or has operators of unbounded time.

@@ -76,7 +76,7 @@ class NetworkSession:
         self._threads = threads
         self._constant_path = None
         self.form_key = ""
-        """What the speed of the constant form depends on, see `form_key`; empty where there is no constant form."""
+        """Key of the speedup of the constant form, see `form_key`; empty where there is no constant form."""
         if self.samples and STYLIZE_CONSTANT in model.manifest.files:
             self._constant_path = model.file(STYLIZE_CONSTANT)
             self._maker = ThreadPoolExecutor(1, "constant form")
@@ -93,7 +93,7 @@ class NetworkSession:
         return stylized, next_state, self._maker.submit(self._with_constants, found, frames.shape)
 
     def measured_speedup(self) -> float:
-        """How many times as fast the constant form is here, on small frames of noise; takes a second or less."""
+        """Speedup of the constant form on this machine, on small frames of noise; takes a second or less."""
         frames = np.random.default_rng(0).integers(0, 256, (1, *MEASURED_SIZE, 3), np.uint8)
         state = np.zeros(self._sizes["content_state"], np.float32)
         values = _inputs(frames, np.ones(self._sizes["stats"], np.float32), 1.0, state, 0.0)

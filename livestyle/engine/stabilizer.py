@@ -67,7 +67,7 @@ class Stabilizer:
         self.frames_since = 0
         """Frames painted since `values` were updated: the constant form leaves them as they are."""
         self.rest: Rest | None = None
-        """What the constant form of the network needs to know of the sequence, see `livestyle.engine.constant`."""
+        """State of the constant form of the network, see `livestyle.engine.constant`; None where it is not used."""
         self.is_flat = False
         """Whether the last frame given to `detect_scene_cut` has one colour: its statistics are rounding errors, which
         the moving average would amplify from frame to frame."""

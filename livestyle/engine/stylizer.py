@@ -73,7 +73,7 @@ class Stylizer:
 
     @property
     def form(self) -> str:
-        """How frames of a sequence at rest are painted: ``constant`` or ``computed``, see `livestyle.engine.constant`.
+        """Form of the network at rest: ``constant`` or ``computed``, see `livestyle.engine.constant`.
 
         ``computed`` also until it is known which of them is faster here, see `settle_form`.
         """

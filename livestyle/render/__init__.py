@@ -1,1 +1,1 @@
-"""How a frame is painted: the look that a person chooses, and the renderer that applies it."""
+"""Painting of a frame: the look that a person chooses, and the renderer that applies it."""
