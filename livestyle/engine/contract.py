@@ -88,7 +88,7 @@ def _shown(kind: str, shape: tuple[int | str | None, ...]) -> str:
 
 @contextmanager
 def explained_by(what: str) -> Iterator[None]:
-    """Context in which onnxruntime's errors become a `DeviceError` that names what was painted, ``a frame of 64x64``."""
+    """Context in which onnxruntime's errors become a `DeviceError` that names what was painted: ``a frame``."""
     try:
         yield
     except Exception as error:
