@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
 import pytest
 
-PATIENCE = 60.0
-"""Seconds until a condition counts as never coming true; these tests run on loaded machines."""
 CLIP_SIZE = (192, 108)
-
-T = TypeVar("T")
-
-
-def wait_for(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
-    """What ``condition`` gives as soon as it is true."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    pytest.fail(f"waited {patience:.0f} s in vain: {what}")
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:

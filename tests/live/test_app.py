@@ -25,8 +25,9 @@ from livestyle.media.capture.timeouts import Timeouts
 from livestyle.media.video.reader import VideoReader
 from tests.mjpeg import MjpegServer
 from tests.program import IDENTITY
+from tests.waiting import PATIENCE
 
-from .conftest import CLIP_SIZE, PATIENCE, Terminal, distance
+from .conftest import CLIP_SIZE, Terminal, distance
 
 SAME = 6.0
 """Mean difference of two images, in grey levels, below which they show one scene (clips are JPEGs inside)."""

@@ -14,8 +14,7 @@ from livestyle import ColorMode, Look, Style, StyleError, Timeline
 from livestyle.live.color_matcher import ColorMatcher
 from livestyle.live.controls import Controls
 from livestyle.live.keymap import Action, Press
-
-from .conftest import PATIENCE, wait_for
+from tests.waiting import PATIENCE, wait_for
 
 CONTENT = np.zeros((8, 8, 3), np.uint8)
 

@@ -38,8 +38,9 @@ from livestyle.styles.library import StyleLibrary
 from livestyle.styles.watched_folder import WatchedFolder
 from tests.ffmpeg import times
 from tests.program import IDENTITY
+from tests.waiting import PATIENCE
 
-from .conftest import PATIENCE, Terminal, write_clip
+from .conftest import Terminal, write_clip
 from .test_app import MemoryWindow, Person, until
 
 HANG_SECONDS = float(os.environ.get("LIVESTYLE_HANG_SECONDS", "0.7"))

@@ -38,8 +38,9 @@ from livestyle.media.video.reader import VideoReader
 from tests.media.clock_picture import free_port
 from tests.media.test_mjpeg_server_guard import listen_everywhere
 from tests.program import IDENTITY
+from tests.waiting import PATIENCE, wait_for
 
-from .conftest import CLIP_SIZE, PATIENCE, Terminal, distance, wait_for, write_clip
+from .conftest import CLIP_SIZE, Terminal, distance, write_clip
 
 PROGRAM = "from livestyle.cli.main import run_program; run_program()"
 SAME = 6.0

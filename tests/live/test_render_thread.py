@@ -16,8 +16,7 @@ from livestyle import InputError, Look, Style, Stylizer, stylize_image
 from livestyle.live.adaptive_resolution import LEAST_SIDE
 from livestyle.live.render_thread import PREVIEW_SIDE, Painting, RenderThread
 from livestyle.media.frames import Frame
-
-from .conftest import PATIENCE, wait_for
+from tests.waiting import PATIENCE, wait_for
 
 
 class Camera:

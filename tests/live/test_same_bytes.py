@@ -19,8 +19,7 @@ from livestyle.live.controls import Controls
 from livestyle.live.keymap import press_of
 from livestyle.live.render_thread import RenderThread
 from livestyle.media.capture.camera import Camera
-
-from .conftest import PATIENCE
+from tests.waiting import PATIENCE
 
 COUNT, SWITCH = 12, 6
 WIDTH, HEIGHT, RATE = 96, 72, 25

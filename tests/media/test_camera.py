@@ -25,9 +25,8 @@ from livestyle.media.frames import Frame
 from livestyle.media.video.reader import VideoReader
 from tests.ffmpeg import Make, damage
 from tests.mjpeg import MjpegServer, jpeg
+from tests.waiting import PATIENCE, wait_for
 
-PATIENCE = 60.0
-"""Seconds until a condition counts as never coming true; these tests run on loaded machines."""
 SAME = 6.0
 """Mean difference of two images, in grey levels, below which they show the same scene."""
 PATIENT = Timeouts(reconnect=0.05, longest_reconnect=0.2)
@@ -35,13 +34,6 @@ PATIENT = Timeouts(reconnect=0.05, longest_reconnect=0.2)
 HASTY = Timeouts(open=0.3, read=0.3, reconnect=0.05, longest_reconnect=0.2)
 """For sources that are silent."""
 Open = Callable[..., Camera]
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain: {what}"
-        time.sleep(0.05)
 
 
 def shows(frame: Frame | None, scene: np.ndarray) -> bool:

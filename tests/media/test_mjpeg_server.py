@@ -5,9 +5,8 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,8 +17,7 @@ import pytest
 
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.media.sinks.mjpeg_server import MjpegServer
-
-PATIENCE_SECONDS = 60.0
+from tests.waiting import PATIENCE, wait_for
 
 
 def picture(grey: int) -> np.ndarray:
@@ -32,13 +30,6 @@ def grey_of(jpeg: bytes) -> int:
     return round(float(image.mean()))
 
 
-def wait(condition: Callable[[], object]) -> None:
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while not condition() and time.monotonic() < patience:
-        time.sleep(0.01)
-    assert condition()
-
-
 def port_of(server: MjpegServer) -> int:
     port = urlsplit(server.url).port
     assert port
@@ -47,7 +38,7 @@ def port_of(server: MjpegServer) -> int:
 
 def ask(server: MjpegServer, path: str = "/", method: str = "GET", host: str | None = None) -> tuple[int, bytes]:
     """Status and body of an answer."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE_SECONDS)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE)) as connection:
         connection.request(method, path, headers={} if host is None else {"Host": host})
         answer = connection.getresponse()
         return answer.status, answer.read()
@@ -57,7 +48,7 @@ class Viewer:
     """Reads the stream picture by picture, as a browser does."""
 
     def __init__(self, server: MjpegServer) -> None:
-        self._answer = urllib.request.urlopen(f"{server.url}stream.mjpg", timeout=PATIENCE_SECONDS)
+        self._answer = urllib.request.urlopen(f"{server.url}stream.mjpg", timeout=PATIENCE)
         self.kind: str = self._answer.headers["Content-Type"]
         assert self._answer.readline() == b"--frame\r\n"
 
@@ -90,12 +81,12 @@ def server(capfd: pytest.CaptureFixture[str]) -> Iterator[MjpegServer]:
     before = set(threading.enumerate())
     with MjpegServer("0", repeat_seconds=0.1) as server:
         yield server
-    wait(lambda: set(threading.enumerate()) <= before)
+    wait_for(lambda: set(threading.enumerate()) <= before, "the threads to end")
     assert capfd.readouterr().err == ""
 
 
 def test_the_page_shows_the_stream(server: MjpegServer) -> None:
-    with urllib.request.urlopen(server.url, timeout=PATIENCE_SECONDS) as answer:
+    with urllib.request.urlopen(server.url, timeout=PATIENCE) as answer:
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert b'<img src="stream.mjpg"' in answer.read()
     assert server.url.startswith("http://127.0.0.1:")
@@ -214,7 +205,7 @@ def test_viewers_that_break_off_leave_no_thread(server: MjpegServer) -> None:
         if number == 0:
             # The encoder's thread begins with the first one.
             before = set(threading.enumerate())
-    wait(lambda: set(threading.enumerate()) <= before)
+    wait_for(lambda: set(threading.enumerate()) <= before, "the threads to end")
 
 
 def test_nonsense_does_no_harm(server: MjpegServer) -> None:
@@ -233,7 +224,7 @@ def test_closing_ends_viewers_that_read_and_viewers_that_do_not() -> None:
         reading.read()
         server.close()
         assert reading.rest() == b""
-        wait(lambda: set(threading.enumerate()) <= before)
+        wait_for(lambda: set(threading.enumerate()) <= before, "the threads to end")
     server.close()
 
 
@@ -266,5 +257,5 @@ def test_a_port_is_free_again_after_closing() -> None:
 def test_an_ipv6_address_works() -> None:
     with MjpegServer("[::1]:0") as server:
         assert server.url == f"http://[::1]:{port_of(server)}/"
-        with urllib.request.urlopen(server.url, timeout=PATIENCE_SECONDS) as answer:
+        with urllib.request.urlopen(server.url, timeout=PATIENCE) as answer:
             assert answer.status == 200

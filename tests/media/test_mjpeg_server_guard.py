@@ -21,8 +21,9 @@ import pytest
 from livestyle.errors import InputError, OutputError
 from livestyle.media.sinks import mjpeg_server, newest_jpeg
 from livestyle.media.sinks.mjpeg_server import MjpegServer
+from tests.waiting import PATIENCE, wait_for
 
-from .test_mjpeg_server import PATIENCE_SECONDS, Viewer, picture, port_of, wait
+from .test_mjpeg_server import Viewer, picture, port_of
 
 TOKEN = "correct-horse-battery"
 BASIC = base64.b64encode(f"anybody:{TOKEN}".encode()).decode()
@@ -64,7 +65,7 @@ def get(
     server: MjpegServer, path: str = "/snapshot.jpg", method: str = "GET", **headers: str
 ) -> http.client.HTTPResponse:
     """The answer, read to its end."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE_SECONDS)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE)) as connection:
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         answer.body = answer.read()  # type: ignore[attr-defined]
@@ -73,7 +74,7 @@ def get(
 
 def talk(server: MjpegServer, data: bytes) -> bytes:
     """All that comes back for these bytes."""
-    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=PATIENCE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=PATIENCE) as connection:
         connection.sendall(data)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -152,7 +153,7 @@ def test_a_server_for_the_network_makes_a_token_and_answers_to_any_name(monkeypa
 
 
 def test_the_page_asks_for_the_stream_with_the_token(guarded: MjpegServer) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", port_of(guarded), timeout=PATIENCE_SECONDS)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(guarded), timeout=PATIENCE)) as connection:
         connection.request("GET", f"/?token={TOKEN}")
         assert f'<img src="stream.mjpg?token={TOKEN}"'.encode() in connection.getresponse().read()
 
@@ -160,7 +161,7 @@ def test_the_page_asks_for_the_stream_with_the_token(guarded: MjpegServer) -> No
 def test_ffmpeg_gives_the_token_as_a_password(guarded: MjpegServer, ffmpeg: str) -> None:
     address = f"http://livestyle:{TOKEN}@127.0.0.1:{port_of(guarded)}/stream.mjpg"
     command = [ffmpeg, "-v", "error", "-f", "mpjpeg", "-i", address, "-frames:v", "1", "-f", "rawvideo", "-"]
-    assert subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS).stdout
+    assert subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE).stdout
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ def test_a_refusal_of_head_has_no_body(guarded: MjpegServer, path: str) -> None:
 
 
 def test_several_requests_go_over_one_connection(server: MjpegServer) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE_SECONDS)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE)) as connection:
         lengths = []
         for method in ("HEAD", "GET", "GET"):
             connection.request(method, "/snapshot.jpg")
@@ -285,7 +286,7 @@ async def _status(port: int, path: str) -> int:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        line = await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS)
+        line = await asyncio.wait_for(reader.readline(), PATIENCE)
         # It stays until all others have been answered.
         await asyncio.sleep(0.5)
         writer.close()
@@ -346,13 +347,17 @@ def test_a_viewer_takes_the_place_of_one_who_never_reads(server: MjpegServer, mo
     monkeypatch.setattr(mjpeg_server, "STALLED_SECONDS", 0.2)
     server.write(np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8), 0)
     silent = [connect(server, STREAM) for _ in range(3)]
-    wait(lambda: get(server, "/stream.mjpg", "HEAD").status == 200 and is_let_in(server))
+    for connection in silent:
+        # The head of the answer: each has its place.
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    assert get(server, "/stream.mjpg", "HEAD").status == 200
+    wait_for(lambda: is_let_in(server), "a place")
     for connection in silent:
         connection.close()
 
 
 def is_let_in(server: MjpegServer) -> bool:
-    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=PATIENCE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=PATIENCE) as connection:
         connection.sendall(STREAM)
         return connection.recv(12) == b"HTTP/1.1 200"
 
@@ -367,7 +372,7 @@ def test_who_says_nothing_or_never_reads_is_dropped(
     monkeypatch.setattr(mjpeg_server, limit, 0.2)
     server.write(np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8), 0)
     with connect(server, data) as connection:
-        connection.settimeout(PATIENCE_SECONDS)
+        connection.settimeout(PATIENCE)
         time.sleep(1)
         ended = False
         while not ended:
@@ -408,6 +413,6 @@ def test_an_image_that_cannot_be_encoded_is_said_and_ends_nobody_else(
 def test_a_server_that_dies_says_so(server: MjpegServer) -> None:
     loop: Callable[[], object] = server._loop.stop
     server._loop.call_soon_threadsafe(loop)
-    wait(lambda: not any(thread.name == "stream server" for thread in threading.enumerate()))
+    wait_for(lambda: not any(thread.name == "stream server" for thread in threading.enumerate()), "the threads to end")
     with pytest.raises(OutputError, match="has stopped"):
         server.write(picture(70), 2)

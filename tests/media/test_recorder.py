@@ -18,9 +18,9 @@ import pytest
 from livestyle.errors import OutputError
 from livestyle.media.sinks.recorder import QUEUE, Recorder
 from tests.ffmpeg import duration, stream, times
+from tests.waiting import PATIENCE
 
 SIZE = (96, 64)
-PATIENCE_SECONDS = 60.0
 
 WRITE = """
 import sys, time
@@ -121,7 +121,7 @@ def test_a_picture_that_stays_gets_to_the_disk(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", WRITE, str(path), "20"], stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"written\n"
-        size, patience = path.stat().st_size, time.monotonic() + PATIENCE_SECONDS
+        size, patience = path.stat().st_size, time.monotonic() + PATIENCE
         while path.stat().st_size == size and time.monotonic() < patience:
             time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
@@ -226,7 +226,7 @@ def test_on_a_full_disk_what_was_recorded_stays(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_deleted_is_reported(tmp_path: Path) -> None:
-    path, patience = tmp_path / "film.mp4", time.monotonic() + PATIENCE_SECONDS
+    path, patience = tmp_path / "film.mp4", time.monotonic() + PATIENCE
     recorder = Recorder(path, *SIZE)
     recorder.write(picture(100), time.monotonic())
     path.unlink()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ import pyvirtualcam
 
 from livestyle.errors import DeviceError
 from livestyle.media.sinks.virtual_camera import VirtualCamera
-
-PATIENCE_SECONDS = 60.0
+from tests.waiting import wait_for
 
 
 class Device:
@@ -59,13 +57,6 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     return device
 
 
-def wait(condition: Callable[[], object]) -> None:
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while not condition() and time.monotonic() < patience:
-        time.sleep(0.01)
-    assert condition()
-
-
 def picture(*colour: int) -> np.ndarray:
     return np.full((64, 96, 3), colour, np.uint8)
 
@@ -73,7 +64,7 @@ def picture(*colour: int) -> np.ndarray:
 def test_the_camera_shows_the_picture_in_its_colours(device: Device) -> None:
     with VirtualCamera(96, 64) as camera:
         camera.write(picture(30, 90, 220), 0)
-        wait(lambda: device.sent and device.sent[-1].any())
+        wait_for(lambda: device.sent and device.sent[-1].any(), "a picture")
     assert (device.sent[-1] == (30, 90, 220)).all()
     assert device.options["fourcc"] == int.from_bytes(b"24BG", "little")
 
@@ -81,7 +72,7 @@ def test_the_camera_shows_the_picture_in_its_colours(device: Device) -> None:
 def test_a_picture_is_sent_again_at_the_rate(device: Device) -> None:
     with VirtualCamera(96, 64, rate=50) as camera:
         camera.write(picture(200), 0)
-        wait(lambda: len(device.sent) > 5)
+        wait_for(lambda: len(device.sent) > 5, "pictures")
         start, before = time.monotonic(), len(device.sent)
         time.sleep(0.4)
         sent, passed = len(device.sent) - before, time.monotonic() - start
@@ -91,7 +82,7 @@ def test_a_picture_is_sent_again_at_the_rate(device: Device) -> None:
 
 def test_the_camera_is_black_until_there_is_a_picture(device: Device) -> None:
     with VirtualCamera(96, 64):
-        wait(lambda: device.sent)
+        wait_for(lambda: device.sent, "a picture")
     assert device.sent[0].shape == (64, 96, 3)
     assert not device.sent[0].any()
 
@@ -100,14 +91,14 @@ def test_a_newer_picture_takes_the_place_of_one_that_was_not_sent(device: Device
     with VirtualCamera(96, 64, rate=5) as camera:
         for grey in range(1, 201):
             camera.write(picture(grey), 0)
-        wait(lambda: device.sent and device.sent[-1].max() == 200)
+        wait_for(lambda: device.sent and device.sent[-1].max() == 200, "the newest picture")
     assert len(device.sent) < 100
 
 
 def test_pictures_of_another_size_are_fitted_in(device: Device) -> None:
     with VirtualCamera(96, 64) as camera:
         camera.write(np.full((200, 100, 3), 200, np.uint8), 0)
-        wait(lambda: device.sent and device.sent[-1].any())
+        wait_for(lambda: device.sent and device.sent[-1].any(), "a picture")
     shown = device.sent[-1]
     assert (shown[:, :32] == 0).all()
     assert (shown[:, 32:64] == 200).all()
@@ -119,7 +110,7 @@ def test_the_device_keeps_its_size_and_rate_whatever_it_is_given(device: Device)
         for height, width in ((360, 640), (180, 320), (720, 1280), (1080, 1920), (640, 360)):
             before = len(device.sent)
             camera.write(np.full((height, width, 3), 200, np.uint8), 0)
-            wait(lambda before=before: len(device.sent) > before + 2)  # type: ignore[misc]
+            wait_for(lambda before=before: len(device.sent) > before + 2, "more pictures")  # type: ignore[misc]
             shown = device.sent[-1]
             assert shown.shape == (720, 1280, 3)
             assert (shown[:, 640] == 200).all()
@@ -130,7 +121,7 @@ def test_the_device_keeps_its_size_and_rate_whatever_it_is_given(device: Device)
 def test_an_odd_size_gets_one_more_row_and_column(device: Device, frame: np.ndarray) -> None:
     with VirtualCamera(frame.shape[1], frame.shape[0]) as camera:
         camera.write(frame, 0)
-        wait(lambda: device.sent and device.sent[-1].any())
+        wait_for(lambda: device.sent and device.sent[-1].any(), "a picture")
     shown = device.sent[-1]
     assert shown.shape == (122, 204, 3)
     assert (shown[:121, :203] == frame).all()
@@ -148,9 +139,9 @@ def test_closing_leaves_neither_camera_nor_thread(device: Device) -> None:
 
 def test_a_camera_that_breaks_down_is_reported(device: Device) -> None:
     camera = VirtualCamera(96, 64)
-    wait(lambda: device.sent)
+    wait_for(lambda: device.sent, "a picture")
     device.broken = "unplugged"
-    wait(lambda: device.closed)
+    wait_for(lambda: device.closed, "the end")
     with pytest.raises(DeviceError, match=r"virtual camera first has stopped \(unplugged\)"):
         camera.write(picture(200), 0)
     with pytest.raises(DeviceError, match="unplugged"):

@@ -17,16 +17,9 @@ from livestyle.styles import watched_folder as module
 from livestyle.styles.library import Style
 from livestyle.styles.watched_folder import THUMB, WatchedFolder
 from tests.program import IDENTITY
+from tests.waiting import PATIENCE, wait_for
 
-PATIENCE = 60.0
 Open = Callable[..., WatchedFolder]
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain: {what}"
-        time.sleep(0.02)
 
 
 def names(watched: WatchedFolder) -> list[str]:

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.live.conftest import PATIENCE, wait_for
 from tests.program import IDENTITY
+from tests.waiting import PATIENCE, wait_for
 
 SCREEN = (1024, 768)
 

@@ -16,8 +16,9 @@ import pytest
 
 from livestyle import StyleLibrary, Stylizer
 from livestyle.live.app import NOTICE_SECONDS
-from tests.live.conftest import CLIP_SIZE, distance, wait_for
+from tests.live.conftest import CLIP_SIZE, distance
 from tests.mjpeg import MjpegServer
+from tests.waiting import wait_for
 
 from .conftest import Display, Program
 
