@@ -102,15 +102,20 @@ def presets(
         ),
     ] = None,
     vgg_weights: Annotated[Path | None, typer.Option(help="Loss network for --refine, as for training.")] = None,
+    crop: Annotated[int, typer.Option(min=64, help="For --refine: side of the photographs' crops in pixels.")] = 192,
+    batch_size: Annotated[int, typer.Option(min=1, help="For --refine: crops of a step.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="For --refine: steps for each preset.")] = 100,
 ) -> None:
     """Make the presets of a model folder anew."""
     loaded = Model.load(model)
     folder, manifest = loaded.folder, loaded.manifest
     entries = read_presets(table, find_images(pictures))
     if refine:
-        from train.refine import Refiner
+        from train.refine import Effort, Refiner
 
-        refiner = Refiner(folder, vgg_weights, refine)
+        # However long it takes: presets are made once.
+        effort = Effort(crop, batch_size, steps, seconds=float("inf"))
+        refiner = Refiner(folder, vgg_weights, refine, effort=effort)
 
         def refined(image: np.ndarray) -> np.ndarray:
             found = refiner.refine(image)

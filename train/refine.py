@@ -25,14 +25,6 @@ from .options import choose_device
 from .training_step import NOISE
 from .vgg import LossNetwork, statistics_vector
 
-CROP = 192
-"""Side of the content crops in pixels."""
-TRAINED, HELD_OUT = 40, 8
-"""Content crops that the statistics are optimised on, and those that the gain is measured on."""
-BATCH_SIZE = 4
-STEPS = 100
-SECONDS = 100.0
-"""Time after which the steps end, wherever they are; about 20 more go into networks and features."""
 STYLE_WEIGHT, STILLNESS_WEIGHT = 8.0, 220.0
 """Weights of the style loss and of flicker, see `stillness_loss`; that of the content loss is 1."""
 MOST_CONTENT = 1.1
@@ -43,6 +35,27 @@ ZOOM = (0.5, 1.6)
 
 Progress = Callable[[float], None]
 """Called with the share that is done, 0..1."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a refinement may cost.
+
+    Attributes:
+        crop: side of the content crops in pixels.
+        batch_size: crops of a step.
+        steps: of the optimiser, at most.
+        seconds: after which the steps end, wherever they are; about 20 more go into networks and features.
+        trained: crops that the statistics are optimised on.
+        held_out: crops that the gain is measured on.
+    """
+
+    crop: int = 192
+    batch_size: int = 4
+    steps: int = 100
+    seconds: float = 100.0
+    trained: int = 40
+    held_out: int = 8
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,7 @@ class Refiner:
         vgg_weights: see `LossNetwork`.
         content: folders or tar files of photographs; none takes the bundled clip.
         device: ``auto``, ``cpu`` or ``cuda``.
+        effort: that each style is worth.
 
     Raises:
         LivestyleError: a file cannot be read, or the model's statistics are those of the loss network itself
@@ -77,31 +91,37 @@ class Refiner:
     """
 
     def __init__(
-        self, model: Path, vgg_weights: Path | None = None, content: Sequence[Path] = (), device: str = "auto"
+        self,
+        model: Path,
+        vgg_weights: Path | None = None,
+        content: Sequence[Path] = (),
+        device: str = "auto",
+        effort: Effort | None = None,
     ) -> None:
+        self.effort = effort or Effort()
         self.device = choose_device(device)
         network = LossNetwork(vgg_weights)
         loaded, _ = load_model(model, network.divisor)
         if not isinstance(loaded, CompactModel):
             raise LivestyleError("a style of this architecture is the statistics of VGG-19: there is nothing to refine")
         self.model = loaded.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)
-        crops = to_float(torch.stack(content_crops(content)), self.device)
+        crops = to_float(torch.stack(content_crops(content, self.effort)), self.device)
         if vgg_weights is None:
             network.normalize(crops)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.contents = crops
         with torch.inference_mode(), self._autocast():
-            self.features = torch.cat([self.network(crop)["relu4_1"] for crop in crops.split(BATCH_SIZE)])
+            self.features = torch.cat([self.network(crop)["relu4_1"] for crop in crops.split(self.effort.batch_size)])
 
-    def refine(self, image: np.ndarray, progress: Progress | None = None, seconds: float = SECONDS) -> Refined:
+    def refine(self, image: np.ndarray, progress: Progress | None = None) -> Refined:
         """Refined statistics of a style image; never worse than the encoder's on the held-out crops.
 
         Args:
             image: uint8 [H, W, 3] BGR, of any size.
-            progress: told how far it is.
-            seconds: time limit; the learning rate falls to zero until then, or within `STEPS`.
+            progress: told how far it is; the learning rate falls to zero until the end.
         """
         pixels = torch.from_numpy(np.ascontiguousarray(scale_style_image(image)[:, :, ::-1]))
+        effort = self.effort
         style_image = to_float(pixels.permute(2, 0, 1)[None], self.device)
         with torch.inference_mode():
             first = self.model.encode_style(style_image)[0].float().cpu()
@@ -117,20 +137,20 @@ class Refiner:
         while done < 1:
             for group in optimizer.param_groups:
                 group["lr"] = LEARNING_RATE * (1 - done)
-            picks = torch.randint(TRAINED, (BATCH_SIZE,), generator=random)
+            picks = torch.randint(effort.trained, (effort.batch_size,), generator=random)
             # Relative to its deviation, each statistic has the same scale.
             values = self._joined(mean + deviation * change[0], deviation * change[1].exp())
             stylized = self._paint(self.contents[picks], values)
             styled, kept = self._losses(stylized, target, picks)
             window, place = noisy_window(
-                self.contents[picks], NOISE, random, self.model.stylizer.multiple, BATCH_SIZE, first=0
+                self.contents[picks], NOISE, random, self.model.stylizer.multiple, effort.batch_size, first=0
             )
             flicker = stillness_loss(stylized, self._paint(window, values), place)
             optimizer.zero_grad(set_to_none=True)
             (STYLE_WEIGHT * styled + kept + STILLNESS_WEIGHT * flicker).backward()
             optimizer.step()
             step += 1
-            done = min(1.0, max(step / STEPS, (time.perf_counter() - start) / seconds))
+            done = min(1.0, max(step / effort.steps, (time.perf_counter() - start) / effort.seconds))
             if progress is not None:
                 progress(done)
         with torch.inference_mode():
@@ -176,9 +196,11 @@ class Refiner:
         return styled.mean(), content_loss(taps["relu4_1"], self.features[picks]).mean()
 
     def _held_out(self, stats: Tensor, target: Tensor) -> tuple[float, float]:
+        effort = self.effort
+        crops = torch.arange(effort.trained, effort.trained + effort.held_out)
         losses = [
             self._losses(self._paint(self.contents[picks], stats), target, picks)
-            for picks in torch.arange(TRAINED, TRAINED + HELD_OUT).split(BATCH_SIZE)
+            for picks in crops.split(effort.batch_size)
         ]
         style, content = torch.tensor(losses).mean(0).tolist()
         return style, content
@@ -188,16 +210,16 @@ class Refiner:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bf16)
 
 
-def content_crops(paths: Sequence[Path]) -> list[Tensor]:
-    """Content crops, uint8 [3, CROP, CROP] RGB: `TRAINED` to optimise on, and then `HELD_OUT` of other pictures.
+def content_crops(paths: Sequence[Path], effort: Effort) -> list[Tensor]:
+    """Content crops, uint8 [3, crop, crop] RGB: ``trained`` to optimise on, and then ``held_out`` of other pictures.
 
     Without paths they are of the bundled clip, with colours exchanged, and the last ones are of its last frames.
     """
     if paths:
         images = find_images(paths)
-        last = max(1, len(images) * HELD_OUT // (TRAINED + HELD_OUT))
-        parts = [(images[:-last] or images, TRAINED), (images[-last:], HELD_OUT)]
-        return [c for some, count in parts for c in CropSource(some, CROP, ZOOM, seed=1).crops(range(count), 2)]
+        last = max(1, len(images) * effort.held_out // (effort.trained + effort.held_out))
+        parts = [(images[:-last] or images, effort.trained), (images[-last:], effort.held_out)]
+        return [c for some, count in parts for c in CropSource(some, effort.crop, ZOOM, seed=1).crops(range(count), 2)]
     capture = cv2.VideoCapture(str(package_folder("assets") / "demo.mp4"))
     frames: list[np.ndarray] = []
     while (read := capture.read())[0]:
@@ -206,7 +228,7 @@ def content_crops(paths: Sequence[Path]) -> list[Tensor]:
         raise LivestyleError("the bundled clip cannot be read: name a folder of photographs", setting="contents")
     rng = np.random.default_rng(1)
     crops: list[Tensor] = []
-    for place in np.linspace(0, len(frames) - 1, TRAINED + HELD_OUT):
-        crop = random_crop(Image.fromarray(frames[int(place)]), CROP, rng, ZOOM)
+    for place in np.linspace(0, len(frames) - 1, effort.trained + effort.held_out):
+        crop = random_crop(Image.fromarray(frames[int(place)]), effort.crop, rng, ZOOM)
         crops.append(crop[torch.from_numpy(rng.permutation(3))] if rng.random() < 0.5 else crop)
     return crops

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 
-import train.refine
 from export.presets import main
 from livestyle import Model, Stylizer
 from livestyle.media.images import read_image
@@ -47,14 +46,12 @@ def test_presets_are_refined_on_photographs(
     model: Path,
     images: Path,
     loss_network: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in {"CROP": 64, "STEPS": 6, "TRAINED": 8, "HELD_OUT": 4}.items():
-        monkeypatch.setattr(train.refine, name, value)
     assert make(model) == 0
     encoded = Model.load(model).presets()
-    assert make(model, "--refine", images, "--vgg-weights", loss_network) == 0
+    refine = ("--refine", images, "--vgg-weights", loss_network, "--crop", 64, "--batch-size", 2, "--steps", 6)
+    assert make(model, *refine) == 0
     assert capsys.readouterr().out.count("style loss") == 1
     refined = Model.load(model).presets()
     assert not np.allclose(refined["light"], encoded["light"])
