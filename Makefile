@@ -18,12 +18,14 @@ $(PIP) --editable $(1)
 }
 endef
 
-.PHONY: help demo test test-all lint format docs clean
+.PHONY: help demo test test-all coverage mutants lint format docs clean
 
 help:
 	@echo "make demo     install livestyle into $(VENV) and stylize the bundled clip"
 	@echo "make test     install everything for developers (some 6 GB, most of it PyTorch) and run all checks and tests"
 	@echo "make test-all the same with the slow tests, as before a release"
+	@echo "make coverage the lines of livestyle/ that no test reaches"
+	@echo "make mutants  changes of the code that no test notices (takes hours)"
 	@echo "make lint     only the checks: ruff, mypy and the layers of imports"
 	@echo "make format   lay the code out as the checks want it"
 	@echo "make web      build the page that paints in a browser (needs Node 20); make test-web tests it"
@@ -38,13 +40,26 @@ demo: $(VENV)/demo.stamp
 	@echo "next: $(BIN)/livestyle webcam; or once . $(BIN)/activate, and livestyle by itself from then on"
 
 # Whoever has nothing left to do takes tests from the others.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+TESTS := pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+PYTEST := $(BIN)/python -m $(TESTS)
 
 test: lint
 	$(PYTEST) -m "not slow"
 
 test-all: lint
 	$(PYTEST)
+
+coverage: $(VENV)/test.stamp
+	$(PIP) coverage
+	$(BIN)/coverage erase
+	mkdir -p build/coverage
+	$(BIN)/coverage run -m $(TESTS) -m "not slow"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --show-missing --fail-under 92
+
+mutants: $(VENV)/test.stamp
+	$(PIP) mutmut
+	for part in render engine styles resume; do $(BIN)/python -m tests.mutants $$part || exit; done
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
@@ -60,7 +75,7 @@ format: $(VENV)/test.stamp
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist mutants
 	rm -rf livestyle/web/node_modules livestyle/web/dist livestyle/web/test-results
 
 $(VENV)/demo.stamp: $(SETUP) | $(BIN)/python

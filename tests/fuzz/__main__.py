@@ -1,6 +1,6 @@
 """Fuzz a reader: ``python -m tests.fuzz READER [--runs N] [--seconds S] [--corpus DIR]``.
 
-With atheris (``pip install atheris``, which has wheels for Linux) it is guided by coverage, and what finds new paths is
+With atheris (in the extra ``dev`` on Linux) it is guided by coverage, and what finds new paths is
 kept in ``--corpus``; without, or with ``--plain``, valid input and the corpus are mutated at random. What fails is
 written to ``crash-...`` in this folder, and goes into a test of the reader once it is understood: the committed corpus
 has nothing that crashes outside software.
