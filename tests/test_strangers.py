@@ -182,6 +182,16 @@ def test_a_snapshot_of_other_arrays_is_damaged(store: SegmentStore, identity: St
         store.restore(Renderer(identity))
 
 
+@pytest.mark.parametrize("data", [npz(mean=np.array([None, "x"])), claiming("(999999999999,)")])
+def test_an_array_that_says_it_is_larger_than_its_file_is_not_begun_with(
+    store: SegmentStore, identity: Stylizer, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store.folder / "00000.npz").write_bytes(data)
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("it was reached"))
+    with pytest.raises(OutputError, match="is damaged"):
+        store.restore(Renderer(identity))
+
+
 def test_a_packet_that_says_it_is_long_is_damaged(store: SegmentStore) -> None:
     header = b"\0" * 24 + b"\xff\xff\xff\xff" + b"\1"
     (store.folder / "00000.packets").write_bytes(header + bytes(10))

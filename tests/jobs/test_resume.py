@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import OutputError
 from livestyle.jobs.options import VideoOptions
 from livestyle.jobs.report import print_json
+from livestyle.jobs.resume import SegmentStore
 from livestyle.media.video.codecs import Encoding
 from livestyle.media.video.pixel_formats import Packer, Unpacker
 from livestyle.styles.library import Style, StyleLibrary
@@ -366,9 +368,10 @@ def test_damaged_segments_are_not_mixed_into_a_video(
     path = begun.with_name(STORE) / name
     path.write_bytes(path.read_bytes()[:-5])
 
-    with pytest.raises(OutputError, match=r"cannot be resumed, since .* is damaged"):
+    with pytest.raises(OutputError, match=r"cannot be resumed, since .* is damaged") as raised:
         paint_video(begun.with_name("video.mp4"), begun, identity, [dusk], options=RESUME)
 
+    assert raised.value.settings == ("force",)
     assert not begun.exists()
     assert not caplog.records
 
@@ -440,3 +443,27 @@ def test_a_folder_of_a_run_that_was_killed_before_it_began_is_no_hindrance(
 
     assert (result.frames, result.resumed) == (10, 0)
     assert names(tmp_path) == ["clip.mp4", "out.mp4"]
+
+
+def test_all_that_is_kept_is_flushed_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By their inodes: files have other names before they are complete.
+    flushed = set()
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.add(os.fstat(file).st_ino))
+    store = SegmentStore(tmp_path / "out.mp4", {"source": 1})
+    store.prepare()
+    store.begin()
+    store.finish({"frames_since": np.array(0)})
+    store.put(1, b"packets", [(Fraction(0), Fraction(1, 25))], {})
+    store.video.touch()
+    store.mark_complete()
+
+    kept = {path.name for path in store.folder.iterdir() if path.stat().st_ino in flushed}
+    assert kept == {"job.json", "00000.npz", "00000.packets", "00001.json", "00001.packets", "complete.json"}
+
+
+def test_a_file_where_segments_are_to_be_kept_is_an_error_in_a_sentence(
+    clip: Path, tmp_path: Path, identity: Stylizer, dusk: Style
+) -> None:
+    (tmp_path / STORE).touch()
+    with pytest.raises(OutputError, match=r"^cannot write .*out\.mp4: File exists$"):
+        paint_video(clip, tmp_path / "out.mp4", identity, [dusk], options=RESUME)

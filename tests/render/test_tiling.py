@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -64,6 +67,33 @@ def test_two_regions_in_tiles(exact_stylizer: Stylizer, style: Style, photo: np.
     tiled = TiledStylizer(exact_stylizer, 0).stylize(photo, style.stats, 1.0, **arguments)  # type: ignore[arg-type]
 
     assert np.abs(tiled - whole).mean() <= 2
+
+
+def recording(paint: Callable[..., Any], sizes: list[int]) -> Callable[..., Any]:
+    """The same function, which also notes how large its pictures are."""
+
+    def record(image: np.ndarray, *rest: Any, **more: Any) -> Any:
+        sizes.append(image.size)
+        return paint(image, *rest, **more)
+
+    return record
+
+
+@pytest.mark.usefixtures("_small_tiles")
+@pytest.mark.parametrize(
+    ("one_pass_pixels", "strength", "in_tiles"), [(605 * 903 - 1, 1.0, True), (605 * 903, 1.0, False), (0, 0.0, False)]
+)
+def test_a_large_picture_is_painted_in_tiles_alone(
+    identity: Stylizer, dusk: Style, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch,
+    one_pass_pixels: int, strength: float, in_tiles: bool,
+) -> None:  # fmt: skip
+    sizes: list[int] = []
+    for name in ("stylize", "stylize_with_statistics"):
+        monkeypatch.setattr(identity, name, recording(getattr(identity, name), sizes))
+
+    TiledStylizer(identity, one_pass_pixels).stylize(photo, dusk.stats, strength)
+
+    assert (max(sizes) < photo.size) == in_tiles
 
 
 @pytest.mark.parametrize(("height", "width"), [(605, 903), (64, 4000), (5000, 20000), (1281, 1279)])

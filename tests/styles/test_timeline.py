@@ -113,7 +113,7 @@ def test_images_can_be_in_it_even_with_an_at_in_their_name(
     [
         ("{0}@1,{1}@2", "begin at @0"),
         ("{0}@0,{1}@2,{2}@2", "out of order"),
-        ("{0}@0,{1}", "has no time"),
+        ("{0}@0,{1}", "^'{1}' in '{0}@0,{1}' has no time"),
         ("{0}@0,", "has no time"),
         ("{0}@0,no-such-style@2", "there is no style 'no-such-style'"),
         ("{0}@0,{1}@1:2:3:4", "is not a time"),
@@ -126,8 +126,9 @@ def test_images_can_be_in_it_even_with_an_at_in_their_name(
     ],
 )
 def test_what_cannot_be_read_is_refused(library: StyleLibrary, presets: list[Style], text: str, words: str) -> None:
-    with pytest.raises(StyleError, match=words):
-        read_styles(library, text.format(*(style.name for style in presets)))
+    names = [style.name for style in presets]
+    with pytest.raises(StyleError, match=words.format(*names)):
+        read_styles(library, text.format(*names))
 
 
 def test_a_folder_is_no_single_style(library: StyleLibrary, image_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -331,6 +332,28 @@ def test_closing_does_not_wait_for_the_images_that_are_left(watch: Open, slow: S
     watched.close()
 
 
+def test_closing_does_not_wait_for_a_drive_that_hangs(
+    watch: Open, library: StyleLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.01)
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def scan(_: Path) -> dict[str, tuple[int, int]]:
+        hangs.set()
+        goes_on.wait(PATIENCE)
+        return {}
+
+    monkeypatch.setattr(module, "_versions", scan)
+    watched = watch(library)
+    assert hangs.wait(PATIENCE)
+    try:
+        watched.close()
+        assert any(thread.name == "watched folder" for thread in threading.enumerate())
+    finally:
+        goes_on.set()
+    wait_for(lambda: not any(thread.name == "watched folder" for thread in threading.enumerate()), "the thread's end")
+
+
 def test_the_styles_given_are_all_there_is_without_a_folder(
     library: StyleLibrary, presets: list[Style], image_path: Path
 ) -> None:
@@ -342,17 +365,19 @@ def test_the_styles_given_are_all_there_is_without_a_folder(
         assert watched.thumbnail(presets[0]) is None
 
 
-def test_a_thumbnail_is_the_middle_of_the_image(watch: Open, folder: Path) -> None:
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_thumbnail_is_the_middle_of_the_image(watch: Open, folder: Path, turned: bool) -> None:
     image = np.zeros((200, 600, 3), np.uint8)
     image[:, 200:300] = (255, 0, 0)
     image[:, 300:400] = (0, 0, 255)
-    cv2.imwrite(str(folder / "halves.png"), image)
+    cv2.imwrite(str(folder / "halves.png"), image.swapaxes(0, 1) if turned else image)
     watched = watch()
     wait_for(lambda: names(watched) == ["halves"], "a style")
     thumbnail = watched.thumbnail(watched.styles[0])
     assert thumbnail is not None
-    assert (thumbnail[:, : THUMB // 2 - 1] == (255, 0, 0)).all()
-    assert (thumbnail[:, THUMB // 2 + 1 :] == (0, 0, 255)).all()
+    lying = thumbnail.swapaxes(0, 1) if turned else thumbnail
+    assert (lying[:, : THUMB // 2 - 1] == (255, 0, 0)).all()
+    assert (lying[:, THUMB // 2 + 1 :] == (0, 0, 255)).all()
     assert thumbnail.shape == (THUMB, THUMB, 3)
     assert watched.thumbnail(watched.styles[0]) is thumbnail
 
