@@ -40,7 +40,8 @@ def usage(name: str, command: Any) -> str:
 
 
 def _shown(argument: Any) -> str:
-    return str(argument.metavar or argument.name.upper())
+    name = str(argument.metavar or argument.name.upper()) + ("" if argument.nargs == 1 else "...")
+    return name if argument.required else f"[{name}]"
 
 
 def _of(command: Any, kind: str) -> list[Any]:
@@ -48,13 +49,15 @@ def _of(command: Any, kind: str) -> list[Any]:
 
 
 def option_names(option: Any) -> str:
-    kind = "" if option.is_flag else " " + (option.metavar or option.display_type(None).strip("<>[]").upper())
+    kind = "" if option.is_flag else " " + (option.metavar or option.display_type(None))
     names = [f"`{name}{kind}`" for name in option.opts]
     return ", ".join(names) + "".join(f" / `{name}`" for name in option.secondary_opts)
 
 
 def default_of(option: Any) -> str:
     value = option.default
+    if option.required:
+        return "needed"
     if value is None or value is False or callable(value) or not isinstance(value, str | int | float | Path):
         return ""
     return "on" if value is True else str(value)
@@ -66,11 +69,12 @@ def section(name: str, command: Any) -> str:
         lines += [f"* `{_shown(argument)}`: {argument.help}"] if getattr(argument, "help", None) else []
     if _of(command, "argument"):
         lines.append("")
-    lines += ["| option | does | default |", "|---|---|---|"]
-    for option in _of(command, "option"):
+    options = _of(command, "option")
+    lines += ["| option | does | default |", "|---|---|---|"] if options else []
+    for option in options:
         cells = option_names(option), " ".join((option.help or "").split()), default_of(option)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |".replace("  |", " |"))
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def reference() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -11,6 +12,7 @@ import typer
 from livestyle.bench.plan import SECONDS, SIZES, Plan, Scope
 from livestyle.engine.model import DEFAULT_MODEL
 
+from .completion import complete_device, complete_model
 from .options import ForceOption
 from .run import inputs_of
 
@@ -20,19 +22,27 @@ T = TypeVar("T")
 def bench(
     scopes: Annotated[
         list[Scope] | None,
-        typer.Argument(metavar="[engine|video|live]...", help="What to measure; without any, all three."),
+        typer.Argument(metavar="SCOPE", help=f"What to measure: {', '.join(Scope)}. Without any, all three."),
     ] = None,
     size: Annotated[
         list[str] | None,
-        typer.Option(help="Frames of this size; repeatable. (default: 320x180, 640x360, 1280x720)"),
+        typer.Option(metavar="WxH", help="Frames of this size; repeatable. (default: 320x180, 640x360, 1280x720)"),
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="A model that ships (lite, full), or a model folder; repeatable. (default: lite)"),
+        typer.Option(
+            metavar="MODEL",
+            autocompletion=complete_model,
+            help="A model that ships (lite, full), or a model folder; repeatable. (default: lite)",
+        ),
     ] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="As --device of the other verbs takes it; repeatable. (default: auto)"),
+        typer.Option(
+            metavar="DEVICE",
+            autocompletion=complete_device,
+            help="As --device of the other verbs takes it; repeatable. (default: auto)",
+        ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Of the CPU. (default: every core)")] = None,
     peer: Annotated[
@@ -61,6 +71,7 @@ def bench(
 ) -> None:
     """Measure how fast livestyle is on this machine: its engine, a video and the live loop, beside peers."""
     from rich.console import Console
+    from rich.progress import Progress
 
     from livestyle.bench.plot import require_matplotlib, write_plot
     from livestyle.bench.report import Report
@@ -92,8 +103,11 @@ def bench(
     check_taken([target for target, _ in targets if target is not None], [], force, inputs)
     if plot is not None:
         require_matplotlib()
-    with Console(stderr=True).status("starting") as status:
-        report = run_bench(plan, lambda text: status.update(f"{text} ..."))
+    console, begun = Console(stderr=True), count()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        # Each step is told of when it begins: the models, then each size of each scope.
+        task = bars.add_task("starting", total=1 + len(plan.scopes) * len(plan.sizes))
+        report = run_bench(plan, lambda text: bars.update(task, description=text, completed=next(begun)))
     print_report(report)
     if json is not None:
         report.write(json, replace=force)

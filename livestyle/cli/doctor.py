@@ -15,7 +15,7 @@ def doctor(
     sections: Annotated[
         list[Section] | None,
         typer.Argument(
-            metavar="[SECTION]...",
+            metavar="SECTION",
             help=f"What to examine: {', '.join(Section)}. Without any, all of it.",
         ),
     ] = None,

@@ -51,6 +51,7 @@ from .options import (
 from .process import finish_streams, ignore_signals, prepare_streams, raise_on_signals, silence_in_video
 from .run import distribution_of, inputs_of, is_folder_of_styles, load, looks_of, open_mask, reporter
 from .styles import styles_app
+from .verb import Group, Verb
 from .web import web
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ GREETING = """livestyle turns a webcam, a video or a picture into a painting, li
   livestyle --help      all there is                          livestyle webcam --camera demo    no camera at hand"""
 
 app = typer.Typer(
+    cls=Group,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -95,7 +97,7 @@ def livestyle(
         print(GREETING)
 
 
-@app.command()
+@app.command(cls=Verb)
 @look_options(unset=True)
 def webcam(
     camera: Annotated[
@@ -181,14 +183,15 @@ def webcam(
         run_webcam(asked, load_settings() if saved else None, device, model, sinks, insecure=insecure)
     except InputError as error:
         if camera is None and "camera" in error.settings:
-            raise InputError(f"{error}; --camera demo paints the clip that comes along", error.settings) from error
+            found = "; livestyle cameras lists them, livestyle webcam --camera demo paints the clip that comes along"
+            raise InputError(f"{error}{found}") from error
         raise
 
 
-@app.command()
+@app.command(cls=Verb)
 def cameras(
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[CAMERA]...", help="Measure these; without any, all that are found.")
+        list[str] | None, typer.Argument(metavar="CAMERA", help="Measure these; without any, all that are found.")
     ] = None,
     insecure: InsecureOption = False,
 ) -> None:
@@ -198,13 +201,13 @@ def cameras(
     run_cameras(sources or [], insecure=insecure)
 
 
-@app.command()
+@app.command(cls=Verb)
 @look_options()
 def video(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IN...",
+            metavar="IN",
             help="Videos, folders of them, patterns such as films/*.mov, numbered pictures such as f_%04d.png, or -.",
         ),
     ],
@@ -308,11 +311,11 @@ def video(
         batch.run(stylizer, looks, progress=not quiet, done=reporter(as_json, quiet), distribution=workers)
 
 
-@app.command()
+@app.command(cls=Verb)
 @look_options(without=("stabilise",))
 def image(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="Pictures, folders of them, or patterns such as photos/*.jpg.")
+        list[Path], typer.Argument(metavar="IN", help="Pictures, folders of them, or patterns such as photos/*.jpg.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write, or a folder for several.")],
     style: StyleOption = None,
@@ -355,7 +358,7 @@ def image(
         batch.run(stylizer, looks, progress=not quiet, done=reporter(as_json, quiet), distribution=workers)
 
 
-@app.command()
+@app.command(cls=Verb)
 def demo(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The video to write; without it, livestyle-demo.mp4.")
@@ -381,9 +384,9 @@ def demo(
         show_video(result.path)
 
 
-app.command()(bench)
-app.command()(web)
-app.command()(doctor)
+app.command(cls=Verb)(bench)
+app.command(cls=Verb)(web)
+app.command(cls=Verb)(doctor)
 
 
 def _options_for(settings: Sequence[str], arguments: Sequence[str]) -> str:

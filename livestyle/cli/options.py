@@ -13,11 +13,14 @@ import typer
 
 from livestyle.render.look import CHOICES, DEFAULTS
 
+from .completion import complete_device, complete_model, complete_style, completes
+
 StyleOption = Annotated[
     str | None,
     typer.Option(
         "--style",
         "-s",
+        autocompletion=complete_style,
         help="A preset, a picture, a folder of pictures, or a mix: starry-night:0.7,scream:0.3. "
         "Without it, the first one.",
     ),
@@ -27,6 +30,7 @@ TimedStyleOption = Annotated[
     typer.Option(
         "--style",
         "-s",
+        autocompletion=complete_style,
         help="A preset, a picture, a folder of pictures, a mix: starry-night:0.7,scream:0.3, or styles with "
         "times in the result: scream@0,starry-night@1:12.5, mixes too. Without it, the first one.",
     ),
@@ -40,11 +44,15 @@ QuietOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
+        autocompletion=complete_device,
         help="auto, cpu, cpu-float32 (slower; nothing is rounded to 8 bits), cuda, tensorrt-rtx, webgpu, openvino or "
-        "coreml. None of them becomes the CPU in silence. cuda:1 is the second GPU, cuda:0,cuda:1 a process on each."
+        "coreml. None of them becomes the CPU in silence. cuda:1 is the second GPU, cuda:0,cuda:1 a process on each.",
     ),
 ]
-ModelOption = Annotated[str | None, typer.Option(help="A model that ships (lite, full), or a model folder.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(autocompletion=complete_model, help="A model that ships (lite, full), or a model folder."),
+]
 MaskOption = Annotated[
     Path | None,
     typer.Option(
@@ -54,7 +62,10 @@ MaskOption = Annotated[
 ]
 BackgroundOption = Annotated[
     str | None,
-    typer.Option(help="The style outside the mask: a preset, a picture or a mix. (default: original, the content)"),
+    typer.Option(
+        autocompletion=complete_style,
+        help="The style outside the mask: a preset, a picture or a mix. (default: original, the content)",
+    ),
 ]
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Take any certificate of https and rtsps: some cameras have made their own.")
@@ -62,12 +73,17 @@ InsecureOption = Annotated[
 BitsOption = Annotated[
     str,
     typer.Option(
+        autocompletion=completes("auto", "8", "10", "16"),
         help="Of a channel: auto (more than 8 where the source has them and the target takes them), 8, 10, or 16 in "
-        "PNG and TIFF."
+        "PNG and TIFF.",
     ),
 ]
 CodecOption = Annotated[
-    str | None, typer.Option(help="h264, hevc, av1, vp9 or prores; without it vp9 in .webm, h264 elsewhere.")
+    str | None,
+    typer.Option(
+        autocompletion=completes("h264", "hevc", "av1", "vp9", "prores"),
+        help="h264, hevc, av1, vp9 or prores; without it vp9 in .webm, h264 elsewhere.",
+    ),
 ]
 PresetOption = Annotated[
     str | None, typer.Option(help="ultrafast to veryslow; of prores proxy, lt, standard, hq or 4444.")
@@ -89,9 +105,18 @@ TrackOption = Annotated[
     int | None, typer.Option(help="Of several videos in a file, this one, from 1; else the default, or largest.")
 ]
 DeinterlaceOption = Annotated[
-    str, typer.Option(help="auto, off, frame (one of two fields, as auto) or field (one of each).")
+    str,
+    typer.Option(
+        autocompletion=completes("auto", "off", "frame", "field"),
+        help="auto, off, frame (one of two fields, as auto) or field (one of each).",
+    ),
 ]
-ToneMapOption = Annotated[str, typer.Option(help="auto (HDR becomes SDR) or off (HDR keeps its colours).")]
+ToneMapOption = Annotated[
+    str,
+    typer.Option(
+        autocompletion=completes("auto", "off"), help="auto (HDR becomes SDR) or off (HDR keeps its colours)."
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Paint nothing: say what would be kept, converted and left out.")
 ]

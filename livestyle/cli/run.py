@@ -142,8 +142,8 @@ def inputs_of(
     """What a verb reads beside its sources, which it must not write to."""
     from livestyle.engine.model import find_model
     from livestyle.live.settings import settings_path
+    from livestyle.styles.folders import default_preset_folder
     from livestyle.styles.library import files_in
-    from livestyle.styles.presets import default_preset_folder
 
     found = [("a style", path) for path in files_in(style)]
     found += [("the background", path) for path in files_in(background)]

@@ -11,17 +11,19 @@ import typer
 
 from livestyle.text import escaped
 
+from .completion import complete_own_preset, complete_style
 from .options import BackgroundOption, DeviceOption, ForceOption, MaskOption, ModelOption, check_look, look_options
 from .run import inputs_of, load, open_mask
+from .verb import Group, Verb
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer
     from livestyle.styles.library import StyleLibrary
 
-styles_app = typer.Typer(no_args_is_help=True, help="What styles there are, and presets of your own.")
+styles_app = typer.Typer(cls=Group, no_args_is_help=True, help="What styles there are, and presets of your own.")
 
 
-@styles_app.command("list")
+@styles_app.command("list", cls=Verb)
 def list_styles(
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list, with the files of your own pictures.")] = False,
@@ -42,14 +44,20 @@ def list_styles(
         print(f"{escaped(name)}\t{'own' if name in own else loaded.manifest.name}")
 
 
-@styles_app.command()
+@styles_app.command(cls=Verb)
 @look_options(without=("side_by_side", "stabilise"))
 def preview(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="What is painted.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")],
     style: Annotated[
         list[str] | None,
-        typer.Option("--style", "-s", help="As for other verbs, and as often as you like. Without it, all presets."),
+        typer.Option(
+            "--style",
+            "-s",
+            metavar="STYLE",
+            autocompletion=complete_style,
+            help="As for other verbs, and as often as you like. Without it, all presets.",
+        ),
     ] = None,
     look: Any = None,
     mask: MaskOption = None,
@@ -91,7 +99,7 @@ def preview(
     )
 
 
-@styles_app.command()
+@styles_app.command(cls=Verb)
 def add(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A copy of it is kept.")],
     name: Annotated[str | None, typer.Option(help="Of the preset; without it, that of the file.")] = None,
@@ -104,7 +112,9 @@ def add(
     ] = False,
     contents: Annotated[
         list[Path] | None,
-        typer.Option(help="With --refine: folder of your own photographs to refine on. May be repeated."),
+        typer.Option(
+            metavar="FOLDER", help="With --refine: folder of your own photographs to refine on. May be repeated."
+        ),
     ] = None,
     vgg_weights: Annotated[
         Path | None,
@@ -135,9 +145,11 @@ def add(
         refine_preset(path, stylizer.model, contents or [], vgg_weights)
 
 
-@styles_app.command()
+@styles_app.command(cls=Verb)
 def remove(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Presets of your own.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME", autocompletion=complete_own_preset, help="Presets of your own.")
+    ],
 ) -> None:
     """Delete presets of your own."""
     from livestyle.styles.presets import PresetFolder
@@ -146,11 +158,16 @@ def remove(
     print(f"removed {escaped(', '.join(names))}")
 
 
-@styles_app.command("export")
+@styles_app.command("export", cls=Verb)
 def export_presets(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .livestyle file to write.")],
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Presets of your own; without any, all of them.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=complete_own_preset,
+            help="Presets of your own; without any, all of them.",
+        ),
     ] = None,
     force: ForceOption = False,
 ) -> None:
@@ -171,7 +188,7 @@ def export_presets(
         print(escaped(text), file=sys.stderr)
 
 
-@styles_app.command("import")
+@styles_app.command("import", cls=Verb)
 def import_presets(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A .livestyle file.")],
     model: ModelOption = None,

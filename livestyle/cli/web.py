@@ -8,7 +8,7 @@ import typer
 
 
 def web(
-    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0: a free one.", min=0, max=65535)] = 8081,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Of 127.0.0.1; 0: a free one.", min=0, max=65535)] = 8081,
 ) -> None:
     """Serve the page that paints in a browser, on this machine only."""
     from .page_server import page_server

@@ -28,10 +28,10 @@ def check_models(chosen: str | None) -> Iterator[Finding]:
     Args:
         chosen: as `livestyle.engine.stylizer.Stylizer` takes it.
     """
-    from livestyle.engine.model import DEFAULT_MODEL, MANIFEST, Model, package_folder
+    from livestyle.engine.model import DEFAULT_MODEL, Model, shipped_models
 
     first = chosen or DEFAULT_MODEL
-    others = sorted(path.parent.name for path in package_folder("weights").glob(f"*/{MANIFEST}"))
+    others = shipped_models()
     for name in (first, *(other for other in others if other != first)):
         title = f"model {name}"
         try:
@@ -39,7 +39,7 @@ def check_models(chosen: str | None) -> Iterator[Finding]:
         except ModelError as error:
             state = State.BROKEN if name == first else State.WARNING
             mend = (
-                "pip install --force-reinstall --no-deps ., in the folder of livestyle"
+                "pip install --force-reinstall --no-deps, and the wheel or the checkout that livestyle came from"
                 if name in (*others, DEFAULT_MODEL)
                 else "copy the whole model folder again, or export it again with python -m export"
             )

@@ -182,6 +182,11 @@ def package_folder(name: str) -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / name
 
 
+def shipped_models() -> list[str]:
+    """Names of the models that ship with livestyle."""
+    return sorted(path.parent.name for path in package_folder("weights").glob(f"*/{MANIFEST}"))
+
+
 def find_model(folder: str | Path | None = None) -> Path:
     """Folder of a model.
 
@@ -197,7 +202,7 @@ def find_model(folder: str | Path | None = None) -> Path:
         with suppress(OSError, ValueError):
             if (candidate / MANIFEST).is_file():
                 return candidate
-    names = sorted(p.parent.name for p in shipped.glob(f"*/{MANIFEST}"))
+    names = shipped_models()
     raise ModelError(
         f"there is no model {shown(str(folder))}: give a folder with a {MANIFEST}, "
         f"or one of: {', '.join(names) or 'none ship'}"

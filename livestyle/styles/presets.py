@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import unicodedata
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ from livestyle.files import open_archive, parse_json, read_stored
 from livestyle.media.images import decode_image, encode_image, images_in, is_image, read_reduced
 from livestyle.results import write_result
 
+from .folders import default_preset_folder
 from .refined import forget_refined
 
 if TYPE_CHECKING:
@@ -42,14 +42,6 @@ MAX_IMAGE_BYTES = 2 << 20
 """Size limit of an image in an archive; the largest one, 512x1024, is smaller even as noise."""
 PNG_HEADER = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 """Signature and chunk header that a PNG begins with; width and height follow, 4 bytes each, big-endian."""
-
-
-def default_preset_folder() -> Path:
-    """Folder of presets: the environment variable ``LIVESTYLE_PRESETS``, else in the user's data folder."""
-    from platformdirs import user_data_path
-
-    chosen = os.environ.get("LIVESTYLE_PRESETS")
-    return Path(chosen) if chosen else user_data_path("livestyle", appauthor=False) / "presets"
 
 
 def normalize_name(name: str) -> str:
