@@ -34,6 +34,7 @@ from livestyle.media.resize import fit_size, resize
 from train.checkpoints import load_model
 from train.data import ImageFile, find_images
 from train.networks import CompactModel, CompactStylizer, Model, measured_channels
+from train.programs import with_progress
 
 from .onnx_files import rounded_to_float16, write_int8_network, write_networks, write_safetensors
 from .parity import Parity, compare
@@ -141,7 +142,7 @@ def _activity_images(files: Sequence[ImageFile]) -> Iterator[np.ndarray]:
     """Images in which channels that never fire are looked for: at most `ACTIVITY_IMAGES`, and frames of the clip."""
     step = max(1, len(files) // ACTIVITY_IMAGES)
     yield from _comparison_images([])
-    for file in files[::step][:ACTIVITY_IMAGES]:
+    for file in with_progress(files[::step][:ACTIVITY_IMAGES], "looking for channels that never fire"):
         image = decode_image(file.read_bytes(), Path(file.name))
         height, width = image.shape[:2]
         yield resize(image, *fit_size(width, height, ACTIVITY_BOX))

@@ -16,6 +16,7 @@ from livestyle.engine.model import REGIONS, REGIONS_FP16, STYLE, STYLIZE, STYLIZ
 from livestyle.engine.style import scale_style_image
 from livestyle.errors import LivestyleError
 from train.networks import Model, measured_channels
+from train.programs import with_progress
 
 from .graphs import PlainStylizeGraph, StyleGraph
 
@@ -83,7 +84,7 @@ def compare(model: Model, rounded: Model, folder: Path, images: Sequence[np.ndar
     style_graph = StyleGraph(model).eval()
     trained, reference = (PlainStylizeGraph(m.stylizer).eval() for m in (model, rounded))
     state = np.zeros(2 * sum(measured_channels(model)), np.float32)
-    for index, (height, width) in enumerate(PARITY_SIZES):
+    for index, (height, width) in enumerate(with_progress(PARITY_SIZES, "comparing with PyTorch")):
         frame = cv2.resize(images[index % len(images)], (width, height), interpolation=cv2.INTER_AREA)
         frames = np.stack([frame, np.ascontiguousarray(frame[:, ::-1])])
         stats = []

@@ -297,15 +297,14 @@ def refine(
 ) -> None:
     """Optimise the statistics of one style against the losses, for a better painting than the encoder's."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress
 
     from livestyle.files import atomic_write
     from livestyle.media.images import read_image
 
     from .refine import Refiner
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"refining {picture.stem}", total=1)
         image = read_image(picture)
         refiner = Refiner(model, vgg_weights, contents or [], device)

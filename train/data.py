@@ -23,6 +23,7 @@ from torch import Tensor
 
 from livestyle.errors import LivestyleError
 
+from .programs import with_progress
 from .vgg import LossNetwork, statistics_vector
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -253,14 +254,12 @@ class FeatureBank:
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> FeatureBank:
         """Compute the bank of the numbered crops of ``source``, under ``autocast``."""
-        from rich.progress import track
-
         crops: list[Tensor] = []
         statistics: list[Tensor] = []
         features: list[Tensor] = []
         label = "content features" if content else "style features"
         pending: list[Tensor] = []
-        for done, crop in enumerate(track(source.crops(numbers), total=len(numbers), description=label), 1):
+        for done, crop in enumerate(with_progress(source.crops(numbers), label, len(numbers)), 1):
             pending.append(crop)
             if len(pending) == 8 or done == len(numbers):
                 batch = torch.stack(pending)

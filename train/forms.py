@@ -17,6 +17,7 @@ from livestyle.engine.stylizer import Stylizer
 from livestyle.errors import LivestyleError
 
 from .evaluate import NOISE_LEVELS, content_features, load_images, measure_pair, style_target
+from .programs import with_progress
 from .vgg import LossNetwork
 
 FRAMES = SETTLING_FRAMES + 4
@@ -57,9 +58,6 @@ def compare_forms(
     Raises:
         LivestyleError: a model or an image cannot be read, or a model has no constant form.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     network = LossNetwork(vgg_weights).to(memory_format=torch.channels_last)
     contents, styles = load_images(content)[::every], load_images(style)[::every]
     targets = [style_target(network, image) for image in styles]
@@ -69,7 +67,7 @@ def compare_forms(
         codes = [stylizers[0].encode_style(image[:, :, ::-1].copy()) for image in styles]
         losses: list[list[tuple[float, float]]] = []
         at_rest = 0
-        for image in track(contents, name, console=Console(stderr=True)):
+        for image in with_progress(contents, name):
             features, frames = content_features(network, image), noisy_still(image)
             for code, target in zip(codes, targets, strict=True):
                 pair = []

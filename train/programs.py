@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import typer
 
 from livestyle.errors import LivestyleError
+
+T = TypeVar("T")
+
+
+def with_progress(items: Iterable[T], text: str, total: int | None = None) -> Iterable[T]:
+    """Items, with a bar and the time left on stderr while they are gone through, where that is a terminal.
+
+    Args:
+        items: that are worked on, one after the other.
+        text: what is done with them.
+        total: their number, where they have no length.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, text, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
 def run_program(app: typer.Typer, argv: Sequence[str] | None) -> int:

@@ -68,7 +68,7 @@ class Display:
 
     def call(self, function: Callable[[Any], object], value: Any) -> None:
         """Call a function that may print, with the bars hidden meanwhile."""
-        if self._bars is None or not self._bars.console.is_terminal:
+        if self._bars is None:
             function(value)
             return
         self._bars.live.transient = True
@@ -82,28 +82,33 @@ class Display:
 
 @contextmanager
 def shown_display(shown: bool) -> Iterator[Display]:
-    """Context manager of a `Display` on the screen, or of one that shows nothing."""
-    if not shown:
-        yield Display(None)
-        return
+    """Context manager of a `Display` on the screen, or of one that shows nothing, as in a file or a pipe."""
     from rich import progress
     from rich.console import Console
     from rich.table import Column
     from rich.text import Text
+
+    console = Console(stderr=True)
+    if not shown or not console.is_terminal:
+        yield Display(None)
+        return
 
     class Rate(progress.ProgressColumn):
         def render(self, task: progress.Task) -> Text:
             speed = task.finished_speed or task.speed or 0
             return Text(f"{speed:.1f} {task.fields['unit']}/s")
 
+    class Left(progress.TimeRemainingColumn):
+        def render(self, task: progress.Task) -> Text:
+            return Text() if task.finished else super().render(task).append(" left")
+
     columns = (
         progress.TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=24)),
         progress.BarColumn(bar_width=16),
         progress.MofNCompleteColumn(),
         Rate(table_column=Column(no_wrap=True)),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("left"),
+        Left(table_column=Column(no_wrap=True)),
     )
     # No redirection: results are printed to stdout, which may be a file or a pipe.
-    with progress.Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bars:
+    with progress.Progress(*columns, console=console, redirect_stdout=False) as bars:
         yield Display(bars)

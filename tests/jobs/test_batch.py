@@ -253,8 +253,15 @@ def test_a_script_gets_an_object_a_file(
 
 
 def test_a_person_gets_a_line_a_result(
-    album: Path, tmp_path: Path, identity: Stylizer, dusk: Style, capsys: pytest.CaptureFixture[str]
+    album: Path,
+    tmp_path: Path,
+    identity: Stylizer,
+    dusk: Style,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # For rich, a terminal.
+    monkeypatch.setenv("FORCE_COLOR", "1")
     (album / "c.mp4").write_text("not a video")
 
     with pytest.raises(InputError):
