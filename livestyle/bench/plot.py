@@ -23,10 +23,7 @@ WIDTH = 8.0
 def require_matplotlib() -> None:
     """Raise an `InputError` where there is nothing to draw a plot with."""
     if find_spec("matplotlib") is None:
-        raise InputError(
-            'a plot needs matplotlib: install it with pip install ".[bench]" in the folder of livestyle, '
-            "or go without a plot"
-        )
+        raise InputError('a plot needs matplotlib: pip install "livestyle[bench]", or go without a plot')
 
 
 def write_plot(report: Report, path: Path, *, replace: bool = True) -> Path:

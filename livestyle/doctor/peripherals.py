@@ -30,7 +30,9 @@ def check_cameras(measure: bool) -> Iterator[Finding]:
 
     devices = list_devices()
     if not devices:
-        mend = "plug one in; or livestyle webcam --camera ADDRESS takes a stream, --camera FILE a video"
+        mend = (
+            "plug one in; or livestyle webcam --camera ADDRESS takes a stream, --camera demo the clip that comes along"
+        )
         if sys.platform.startswith("linux"):
             mend += "; ls /dev/video* shows what the system sees"
         yield Finding(Section.CAMERAS, "cameras", State.NOTE, "none found", mend)

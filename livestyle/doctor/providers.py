@@ -220,9 +220,7 @@ def _libraries(cuda: str, wanted: bool) -> Finding:
     if missing:
         state = State.WARNING if wanted else State.NOTE
         text = f"onnxruntime is built for CUDA {cuda or 'of unknown version'} and does not find {', '.join(missing)}"
-        return Finding(
-            Section.GPU, title, state, text, 'pip install "onnxruntime-gpu[cuda,cudnn]"', {"missing": missing}
-        )
+        return Finding(Section.GPU, title, state, text, 'pip install "livestyle[cuda]"', {"missing": missing})
     return Finding(Section.GPU, title, State.OK, f"{', '.join(LIBRARIES)} load, for CUDA {cuda}")
 
 
@@ -258,7 +256,7 @@ def _plugins() -> Iterator[Finding]:
         yield _plugin(plugin)
     if known and not installed_ones:
         text = f"none installed; on some GPUs they are faster than the CPU: {', '.join(known)}"
-        mend = 'pip install ".[webgpu]" in the folder of livestyle, for instance' if "webgpu" in known else ""
+        mend = 'pip install "livestyle[webgpu]", for instance' if "webgpu" in known else ""
         yield Finding(Section.GPU, "plug-ins", State.NOTE, text, mend)
     for name, version in sorted(installed().items()):
         if name.startswith("onnxruntime-ep-") and name.replace("-", "_") not in modules:

@@ -32,8 +32,8 @@ CPU_FLOAT32 = "cpu-float32"
 DEVICES = ("auto", "cpu", CPU_FLOAT32, "cuda", *PLUGINS)
 
 CUDA_HINT = (
-    'install the CUDA libraries with pip install ".[cuda]" in the folder of livestyle, and an NVIDIA driver that '
-    "supports CUDA 13 (Turing cards or newer), or use the CPU"
+    'install the CUDA libraries with pip install "livestyle[cuda]", and an NVIDIA driver that supports CUDA 13 '
+    "(Turing cards or newer), or use the CPU"
 )
 
 _preloading = threading.Lock()

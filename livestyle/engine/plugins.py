@@ -79,7 +79,7 @@ def plugin_devices(plugin: Plugin) -> list[Any]:
         DeviceError: the plug-in is not installed or cannot be loaded, or it lists no device.
     """
     if not plugin.is_installed and plugin.module:
-        hint = f'install it with pip install ".[{plugin.name}]" in the folder of livestyle, or use the CPU'
+        hint = f'install it with pip install "livestyle[{plugin.name}]", or use the CPU'
         raise failure(plugin, "its plug-in is not installed", hint)
     if not plugin.is_installed:
         raise failure(plugin, "only onnxruntime for macOS has it")

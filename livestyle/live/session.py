@@ -12,7 +12,7 @@ from livestyle.errors import InputError, LivestyleError, StyleError
 from livestyle.media.images import images_in
 from livestyle.media.mask import Mask
 from livestyle.render.look import Look
-from livestyle.styles.library import Style, StyleLibrary
+from livestyle.styles.library import Style, StyleLibrary, existing_path
 from livestyle.styles.regions import find_background
 from livestyle.styles.timeline import Timeline
 from livestyle.styles.watched_folder import WatchedFolder
@@ -61,7 +61,10 @@ def open_session(config: Config, device: str, model: str | Path | None) -> Sessi
         except StyleError as error:
             if not config.style_is_saved:
                 raise
-            log.warning("the style of your saved settings is gone: %s", error)
+            # Not the list of all presets, which the sentence of a style that is asked for has.
+            gone = existing_path(config.style) is None
+            reason = f"is gone: {config.style}" if gone else f"cannot be used: {error}"
+            log.warning("the style of your saved settings %s", reason)
     if folder is not None and config.styles_are_saved and not folder.is_dir():
         log.warning("the folder of styles of your saved settings is gone: %s", folder)
         folder = None

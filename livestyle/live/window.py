@@ -41,13 +41,13 @@ def require_display() -> None:
     """
     trouble = _display_trouble()
     if trouble:
-        raise DeviceError(trouble, setting="window")
+        raise DeviceError(trouble, setting=("window", "serve", "record"))
 
 
 def _display_trouble() -> str:
     if not sys.platform.startswith("linux"):
         return ""
-    hint = "a window needs a screen; livestyle video does without"
+    hint = "a window needs a screen; without one, serve the painting or record it"
     display = os.environ.get("DISPLAY", "")
     if os.environ.get("QT_QPA_PLATFORM", "xcb").partition(":")[0] != "xcb":
         # Another platform of Qt that somebody has chosen, such as wayland or offscreen.

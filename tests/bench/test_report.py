@@ -131,7 +131,7 @@ def test_a_plot_without_matplotlib_is_refused_at_once(tmp_path: Path, monkeypatc
     monkeypatch.setattr(plot, "find_spec", lambda _: None)
     result = run(*QUICK, "--plot", tmp_path / "bench.png")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: a plot needs matplotlib: install it with pip install")
+    assert result.stderr.startswith('error: a plot needs matplotlib: pip install "livestyle[bench]"')
     assert result.stderr.count("\n") == 1
 
 

@@ -68,7 +68,10 @@ def test_another_model_that_is_damaged_is_a_warning(
     monkeypatch.setattr("livestyle.engine.model.package_folder", lambda name: tmp_path)
     line = examine("model")["model copy"]
     assert line["state"] == "warning"
-    assert line["mend"] == "pip install --force-reinstall --no-deps ., in the folder of livestyle"
+    assert (
+        line["mend"]
+        == "pip install --force-reinstall --no-deps, and the wheel or the checkout that livestyle came from"
+    )
 
 
 def test_networks_that_onnxruntime_cannot_run_are_broken(copy: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_device_that_was_asked_for_is_needed() -> None:
     found = examine("model", "speed", "--device", "cuda", code=1)
     assert found["device"]["state"] == "broken"
     assert found["device"]["text"].startswith("cuda does not start (no NVIDIA driver found)")
-    assert 'pip install ".[cuda]"' in found["device"]["mend"]
+    assert 'pip install "livestyle[cuda]"' in found["device"]["mend"]
     assert found["frame rate"]["text"].startswith("cannot be measured: cuda does not start")
 
 

@@ -177,7 +177,7 @@ def test_a_cuda_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch
     line = examine("gpu")["CUDA libraries"]
     assert line["state"] == "warning"
     assert "onnxruntime is built for CUDA 13.0 and does not find cuDNN (" in line["text"]
-    assert line["mend"] == 'pip install "onnxruntime-gpu[cuda,cudnn]"'
+    assert line["mend"] == 'pip install "livestyle[cuda]"'
 
 
 def test_cuda_libraries_that_are_there_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -348,7 +348,7 @@ def test_without_a_display_it_says_so(
     monkeypatch.setenv("DISPLAY", name)
     assert main(["webcam", "--no-saved", "--camera", str(still)]) == 1
     assert "no display found" in terminal.text
-    assert "livestyle video" in terminal.text
+    assert "(--no-window, --serve, --record)" in terminal.text
 
 
 def test_without_a_display_no_video_is_shown(still_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,7 @@ class VirtualCamera(FrameSink):
             import pyvirtualcam
         except ImportError as error:
             raise DeviceError(
-                f'a virtual camera needs pyvirtualcam ({error}): pip install "livestyle[virtualcam]", '
-                'or pip install ".[virtualcam]" in a checkout'
+                f'a virtual camera needs pyvirtualcam ({error}): pip install "livestyle[virtualcam]"'
             ) from error
         self._size = (width + width % 2, height + height % 2)
         self._rate = rate
