@@ -30,6 +30,7 @@ help:
 	@echo "make format   lay the code out as the checks want it"
 	@echo "make web      build the page that paints in a browser (needs Node 20); make test-web tests it"
 	@echo "make dist     the wheel and the source archive, in dist/ (needs Node 20); make test-wheel installs and runs the wheel"
+	@echo "make test-tools the demo from the wheel by pipx and by uv"
 	@echo "make docs     the documents as a site, in build/site"
 	@echo "make clean    remove $(VENV) and what the tools left behind"
 	@echo
@@ -109,7 +110,7 @@ test-web: web $(VENV)/test.stamp
 	cd $(WEB) && npm run --silent test
 	LIVESTYLE_WEB=1 $(PYTEST) tests/web
 
-.PHONY: dist test-wheel
+.PHONY: dist test-wheel test-tools
 
 dist: web $(VENV)/test.stamp
 	rm -rf dist
@@ -120,6 +121,10 @@ PYTHONS := $(foreach version,11 12 13 14,$(shell python3.$(version) -c 'import s
 
 test-wheel: dist
 	$(BIN)/python tests/packaging/check_wheel.py dist/*.whl $(firstword $(PYTHONS)) $(if $(word 2,$(PYTHONS)),$(lastword $(PYTHONS)))
+
+# By pipx and by uv too, which fetch all dependencies once more.
+test-tools: dist
+	$(BIN)/python tests/packaging/check_tools.py dist/*.whl
 
 $(WEB)/node_modules/stamp: $(WEB)/package.json $(WEB)/package-lock.json
 	cd $(WEB) && npm ci --no-fund --no-audit
