@@ -18,11 +18,25 @@ HEAD = """# Reference of the command line
 
 Written by `python docs/make_cli_reference.py`. `livestyle VERB --help` says the same.
 
-Exit codes: 0 all was done; 1 something that a person can put right, said in one sentence on stderr; 2 an option that is
-not there or has no such value; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP).
+Exit codes:
 
-Environment: `LIVESTYLE_CACHE` and `LIVESTYLE_PRESETS` move the cache of styles and your own presets,
-`LIVESTYLE_DEBUG=1` shows where an unexpected error came from.
+* 0: all was done. `livestyle webcam` also ends with it on Ctrl-C, SIGTERM and SIGHUP, as on its key q.
+* 1: something that a person can put right, said in one sentence on stderr: also where one file of several failed, and
+  where a text that was asked for (`--json`, a list, `--help`) could not be printed. `livestyle doctor`: something that
+  every program here needs is broken.
+* 2: the command line is wrong: there is no such verb or option, an argument or `-o` is missing, or a value is of the
+  wrong kind.
+* 130: interrupted (Ctrl-C, SIGTERM, SIGHUP). Nothing half-finished stays but what `--resume` goes on with.
+
+Environment:
+
+* `LIVESTYLE_CACHE` and `LIVESTYLE_PRESETS`: other folders for the cache of styles and for your own presets;
+  `LIVESTYLE_SETTINGS`: another file for the settings that the key w saves.
+* `LIVESTYLE_SERVE_TOKEN`: the token of `--serve`, where other users of the machine cannot read it.
+* `LIVESTYLE_DEBUG=1`: shows where an unexpected error came from.
+
+`livestyle --install-completion` lets Tab complete verbs, options, styles, models and devices in the shell that runs it:
+bash, zsh, fish or PowerShell.
 """
 
 
