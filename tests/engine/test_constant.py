@@ -17,6 +17,7 @@ from livestyle import Look, Renderer, Stabilizer, Style, StyleLibrary, Stylizer
 from livestyle.engine import forms
 from livestyle.engine.constant import QUICK_FRAMES, RENEWAL_FRAMES, SETTLING_FRAMES, Paint, Rest
 from livestyle.engine.model import MANIFEST, STYLIZE_CONSTANT, find_model
+from livestyle.engine.session import NetworkSession
 from livestyle.errors import ModelError
 from livestyle.media.frames import Frame
 
@@ -73,6 +74,17 @@ def test_the_frame_whose_constants_are_taken_is_painted_alike_by_both_forms(
     state = Stabilizer()
     painted = [constant.stylize(scene, style.stats, state=state) for _ in range(SETTLING_FRAMES + 1)]
     assert np.array_equal(painted[-1], painted[-2])
+
+
+def test_of_a_sequence_at_rest_the_computed_form_paints_the_beginning_and_a_frame_now_and_then(
+    constant: Stylizer, style: Style, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = []
+    for name in ("run", "run_for_constants"):
+        run = getattr(NetworkSession, name)
+        monkeypatch.setattr(NetworkSession, name, lambda *given, n=name, run=run: (called.append(n), run(*given))[1])
+    paint(constant, [scene] * (SETTLING_FRAMES + 2 * RENEWAL_FRAMES + 2), style)
+    assert called == ["run"] * (SETTLING_FRAMES - 1) + ["run_for_constants"] * 3
 
 
 def test_a_sequence_at_rest_is_painted_nearly_as_by_the_computed_form(

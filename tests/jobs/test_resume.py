@@ -461,6 +461,49 @@ def test_all_that_is_kept_is_flushed_to_the_disk(tmp_path: Path, monkeypatch: py
     assert kept == {"job.json", "00000.npz", "00000.packets", "00001.json", "00001.packets", "complete.json"}
 
 
+TIMES = [(Fraction(0), Fraction(1, 25)), (Fraction(1, 25), Fraction(2, 25))]
+
+
+@pytest.fixture
+def store(begun: Path) -> SegmentStore:
+    """A store whose ``00000.packets`` has packets that can be read."""
+    return SegmentStore(begun, {})
+
+
+def test_a_segment_that_was_encoded_elsewhere_keeps_its_times_and_its_origin(store: SegmentStore) -> None:
+    encoded = (store.folder / "00000.packets").read_bytes()
+    store.put(3, encoded, TIMES, {"worker": "a"})
+    assert store.times(3) == TIMES
+    assert store.origin(3)["worker"] == "a"
+    assert [bytes(packet) for packet in store.packets(3)] == [bytes(packet) for packet in store.packets(0)]
+    # Of a segment that is not there.
+    assert store.origin(2) == {}
+
+
+@pytest.mark.parametrize(
+    ("times", "keep", "is_whole"),
+    [
+        (TIMES, slice(None), True),
+        (TIMES[:1], slice(None), True),
+        ([], slice(None), False),
+        (TIMES, slice(0), False),
+        (TIMES, slice(-5), False),
+    ],
+)
+def test_a_segment_that_was_encoded_elsewhere_is_there_when_it_is_whole(
+    store: SegmentStore, times: list[tuple[Fraction, Fraction]], keep: slice, is_whole: bool
+) -> None:
+    store.put(1, (store.folder / "00000.packets").read_bytes()[keep], times, {})
+    assert store.has(1) == is_whole
+    assert not store.has(2)
+
+
+def test_that_a_segment_cannot_be_written_is_said_of_its_video(store: SegmentStore) -> None:
+    shutil.rmtree(store.folder)
+    with pytest.raises(OutputError, match=r"^cannot write .*out\.mp4: No such file or directory$"):
+        store.put(1, b"", TIMES, {})
+
+
 def test_a_file_where_segments_are_to_be_kept_is_an_error_in_a_sentence(
     clip: Path, tmp_path: Path, identity: Stylizer, dusk: Style
 ) -> None:

@@ -71,6 +71,11 @@ def test_a_mirrored_view_will_do(noise: np.ndarray, painting: np.ndarray) -> Non
     assert np.array_equal(keep_colors(noise[:, ::-1], painting[:, ::-1]), keep_colors(noise, painting)[:, ::-1])
 
 
+def test_a_batch_of_another_memory_layout_will_do(noise: np.ndarray, painting: np.ndarray) -> None:
+    contents, painted = np.stack([noise, painting]), np.stack([painting, noise])
+    assert np.array_equal(keep_colors(contents, np.asfortranarray(painted)), keep_colors(contents, painted))
+
+
 def test_a_painting_of_another_size_is_refused(noise: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"shape \[300, 400, 3\], not \[299, 400, 3\]"):
         keep_colors(noise, noise[1:])

@@ -144,7 +144,9 @@ def test_broad_strokes_at_little_strength_keep_the_detail_of_the_frame(
     alone = cv2.resize(stylizer.stylize(half, style.stats, 0.02), (200, 160), interpolation=cv2.INTER_CUBIC)
     painted = paint(stylizer, large, style, strength=0.02, stroke_size=2)
     lost = large.astype(int) - cv2.resize(half, (200, 160), interpolation=cv2.INTER_CUBIC)
-    assert np.corrcoef(lost.ravel(), (painted.astype(int) - alone).ravel())[0, 1] > 0.95
+    added = painted.astype(int) - alone
+    assert np.corrcoef(lost.ravel(), added.ravel())[0, 1] > 0.95
+    assert np.polyfit(lost.ravel(), added.ravel(), 1)[0] == pytest.approx(1 - 0.02, abs=0.05)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 33), (65, 3), (64, 64)])

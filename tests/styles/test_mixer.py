@@ -67,11 +67,16 @@ def test_holding_twice_lets_go() -> None:
     assert mixer.stats is B.stats
 
 
-def test_the_same_styles_with_other_statistics_keep_their_shares() -> None:
+@pytest.mark.parametrize(
+    ("changes", "expected"), [({A: C}, [0, 0.7, 0.3]), ({B: C}, [0.3, 0, 0.7]), ({C: A}, [0.3, 0.7, 0])]
+)
+def test_the_same_styles_with_other_statistics_keep_their_shares(
+    changes: dict[Style, Style], expected: list[float]
+) -> None:
     mixer = Mixer(A)
     mixer.hold()
     mixer.choose(B)
     mixer.move(0.2)
-    mixer.replace({A: C})
-    assert shares(mixer) == [0, 0.7, 0.3]
-    assert mixer.current is B
+    mixer.replace(changes)
+    assert shares(mixer) == expected
+    assert mixer.current is changes.get(B, B)

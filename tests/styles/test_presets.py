@@ -92,8 +92,9 @@ def test_the_image_that_is_kept_is_encoded_to_the_same_style(
 @pytest.mark.parametrize(("name", "whose"), [("wave", "yours"), ("Wave", "yours"), ("scream", "the model")])
 def test_a_name_that_is_taken_is_refused(folder: PresetFolder, image: np.ndarray, name: str, whose: str) -> None:
     before = folder.add("wave", image).read_bytes()
-    with pytest.raises(StyleError, match=f"{name} is a preset of {whose} already.*force"):
+    with pytest.raises(StyleError, match=f"{name} is a preset of {whose} already.*force") as raised:
         folder.add(name, image[:40], shipped=["scream"])
+    assert raised.value.settings == ("force",)
     assert names(folder.folder) == ["wave.png"]
     assert (folder.folder / "wave.png").read_bytes() == before
 

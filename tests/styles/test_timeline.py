@@ -120,7 +120,7 @@ def test_images_can_be_in_it_even_with_an_at_in_their_name(
         ("{0}@soon", "'soon' is not a time"),
         ("{0}@0,{1}@soon", "'soon' is not a time"),
         ("{0}:0.5,{1}:0.5@later", "'later' is not a time"),
-        ("{0}:0.5@0", "has a weight and nothing to be mixed with"),
+        ("{0}:0.5@0", "^'{0}:0.5' has a weight and nothing to be mixed with"),
         ("{0}@0,{1}:0.5@3", "has a weight and nothing to be mixed with"),
         ("{0}@0,{1}:0.5", "has no time"),
     ],
