@@ -101,3 +101,39 @@ def test_a_style_network_of_another_stylizer_is_refused(onnx: Any, frames: list[
     other = save(onnx, STYLE.replace("signals", "codes"), tmp_path / "style.onnx")
     with pytest.raises(InputError, match=r"style\.onnx gives codes, which .*peer\.onnx does not take"):
         Peer(f"{save(onnx, STYLIZE, tmp_path / 'peer.onnx')}+{other}", 1, frames)
+
+
+IMAGE = "float[1, 3, h, w]"
+
+
+def network(others: str = "", stylized: str = IMAGE, body: str = "Sub (one, content)") -> str:
+    """Text of a network of an image, and of others where the text begins with a comma."""
+    return f"""{HEAD}
+peer ({IMAGE} content{others}) => ({stylized} stylized)
+<float one = {{1}}, int64[2] shape = {{2, 3}}> {{ stylized = {body} }}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (network(", int64[1] step"), "its input step is no tensor of float32"),
+        (network(", float[99999, 99999] codes"), "its input codes has 9999800001 numbers"),
+        (network(", float[1, 3, 99999, 99999] look"), "its image look has 9999800001 pixels"),
+        (network(stylized="float[]", body="ReduceSum <keepdims = 0> (content)"), "gives no image"),
+        (network(stylized="float[2, 3]", body="Reshape (content, shape)"), "a frame of 96x64"),
+    ],
+)
+def test_a_network_that_is_no_stylizer_is_refused_in_a_sentence(
+    onnx: Any, frames: list[np.ndarray], tmp_path: Path, text: str, words: str
+) -> None:
+    path = save(onnx, text, tmp_path / "peer.onnx")
+    with pytest.raises(InputError, match=rf"peer\.onnx (is no stylizer to measure|cannot paint).*{words}"):
+        Peer(str(path), 1, frames).paint(frames[0])
+
+
+def test_a_style_network_that_fails_is_named(onnx: Any, frames: list[np.ndarray], tmp_path: Path) -> None:
+    stylize = save(onnx, STYLIZE, tmp_path / "peer.onnx")
+    text = network(stylized="float[2, 3]", body="Reshape (content, shape)")
+    style = save(onnx, text.replace("stylized", "signals"), tmp_path / "style.onnx")
+    with pytest.raises(InputError, match=r"style\.onnx cannot encode a style image"):
+        Peer(f"{stylize}+{style}", 1, frames)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,10 +81,17 @@ def test_the_frame_whose_constants_are_taken_is_painted_alike_by_both_forms(
 def test_of_a_sequence_at_rest_the_computed_form_paints_the_beginning_and_a_frame_now_and_then(
     constant: Stylizer, style: Style, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    called = []
+    called: list[str] = []
+
+    def noting(run: Callable[..., Any]) -> Callable[..., Any]:
+        def note(*given: Any) -> Any:
+            called.append(run.__name__)
+            return run(*given)
+
+        return note
+
     for name in ("run", "run_for_constants"):
-        run = getattr(NetworkSession, name)
-        monkeypatch.setattr(NetworkSession, name, lambda *given, n=name, run=run: (called.append(n), run(*given))[1])
+        monkeypatch.setattr(NetworkSession, name, noting(getattr(NetworkSession, name)))
     paint(constant, [scene] * (SETTLING_FRAMES + 2 * RENEWAL_FRAMES + 2), style)
     assert called == ["run"] * (SETTLING_FRAMES - 1) + ["run_for_constants"] * 3
 

@@ -262,8 +262,11 @@ def test_other_options_are_not_mixed_into_a_video(
     begun: Path, identity: Stylizer, dusk: Style, look: dict[str, Any], more: dict[str, Any], words: str
 ) -> None:
     video = begun.with_name("video.mp4")
-    with pytest.raises(OutputError, match=f"cannot be resumed, since it was begun with {words}: take the same"):
+    with pytest.raises(
+        OutputError, match=f"cannot be resumed, since it was begun with {words}: take the same"
+    ) as raised:
         paint_video(video, begun, identity, [dusk], options=options(resume=True, **more), **look)
+    assert raised.value.settings == ("force",)
 
     assert not begun.exists()
     (result,) = paint_video(video, begun, identity, [dusk], options=RESUME)

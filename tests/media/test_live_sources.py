@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 
 from livestyle.errors import InputError
+from livestyle.media.capture import tls
 from livestyle.media.capture.camera import Camera
 from livestyle.media.capture.jpegs import JpegSplitter
 from livestyle.media.capture.pacing import BurstClock
@@ -489,6 +492,24 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(plain_address: str, ce
         with Camera(address, timeouts=PATIENT, insecure=True) as camera:
             assert camera.wait_open().image.shape[0] == 96
             assert "secret" not in camera.name
+
+
+def test_where_no_file_has_the_trusted_authorities_those_of_the_system_are_written_to_one(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows."""
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    nowhere = SimpleNamespace(cafile=None)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setattr(tls, "BUNDLES", ())
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
+    monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
+    path = Path(tls.ca_bundle())
+    written = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    written.load_verify_locations(path)
+    path.unlink()
+    tls._exported.cache_clear()
+    assert written.get_ca_certs() == trusting.get_ca_certs() != []
 
 
 def test_a_certificate_must_be_of_that_server(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import ssl
 import tempfile
@@ -37,9 +38,10 @@ def ca_bundle() -> str:
 
 @cache
 def _exported() -> str:
-    """What Python trusts, such as Windows' own store, written to a file."""
+    """What Python trusts, such as Windows' own store, written to a file that is gone with this process."""
     certificates = ssl.create_default_context().get_ca_certs(binary_form=True)
     text = "".join(map(ssl.DER_cert_to_PEM_cert, certificates))
     with tempfile.NamedTemporaryFile("w", prefix="livestyle-ca-", suffix=".pem", delete=False) as file:
         file.write(text)
+    atexit.register(Path(file.name).unlink, missing_ok=True)
     return file.name
