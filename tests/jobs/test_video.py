@@ -297,6 +297,23 @@ def test_colours_survive_both_ways(make: Make, tmp_path: Path, paint: Paint, ffm
     assert abs(pixels(ffmpeg, result.path, 96, 64) - (0xD0, 0x20, 0x10)).max() <= 8
 
 
+@pytest.mark.parametrize("alpha", [False, True], ids=["opaque", "alpha"])
+def test_vp8_has_the_colours_that_its_container_tells(
+    make: Make, tmp_path: Path, paint: Paint, ffmpeg: str, alpha: bool
+) -> None:
+    """As browsers record a canvas: full range and BT.709, which the bitstream of VP8 cannot say."""
+    red = "color=0xd02010:size=96x64:rate=25:duration=0.2"
+    scale = f"scale=out_color_matrix=bt709:out_range=pc,format={'yuva420p' if alpha else 'yuv420p'}"
+    tags = ["-colorspace", "bt709", "-color_range", "pc", "-color_primaries", "bt709", "-color_trc", "iec61966-2-1"]
+    vp8 = ["-c:v", "libvpx", "-auto-alt-ref", "0", "-crf", "4", "-b:v", "2M"]
+    source = make("canvas.webm", *lavfi(red), "-vf", scale, *tags, *vp8)
+
+    result = paint(source, tmp_path / "out.mp4")
+
+    assert abs(pixels(ffmpeg, result.path, 96, 64) - (0xD0, 0x20, 0x10)).max() <= 8
+    assert stream(result.path)["color_range"] == "pc"
+
+
 def test_a_video_cut_off_is_painted_as_far_as_it_goes(
     make: Make, tmp_path: Path, paint: Paint, caplog: pytest.LogCaptureFixture
 ) -> None:

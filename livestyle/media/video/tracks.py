@@ -36,6 +36,9 @@ _SIDE_DATA = {
 }
 """Patterns of what FFmpeg's description of a file calls side data that is lost, which changes, and what people do."""
 
+_UNTAGGED = {"colorspace": 2, "color_range": 0, "color_primaries": 2, "color_trc": 2}
+"""FFmpeg's codes for what nobody has tagged."""
+
 
 def open_file(path: Path, stream: BinaryIO | None = None) -> Any:
     """Container of PyAV for a video file.
@@ -128,15 +131,43 @@ def _rank(stream: Any) -> tuple[bool, bool, bool, int]:
 
 
 def decoder_of(stream: Any) -> Any:
-    """Decoder of a video stream that keeps its alpha channel, which FFmpeg's own decoders of VP8 and VP9 drop."""
+    """Decoder of a video stream that keeps what FFmpeg's own decoders of VP8 and VP9 drop.
+
+    That is the alpha channel, and the colours of VP8 as the container tags them: its bitstream cannot say that it has
+    the full range or BT.709, as a browser's recording of a canvas has.
+    """
     context = stream.codec_context
+    decoder = context
     alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.name)
     has_alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
-    if not alpha or not has_alpha:
-        return context
-    decoder = av.CodecContext.create(alpha, "r")
-    decoder.options = LIMITS
-    return decoder
+    if alpha and has_alpha:
+        decoder = av.CodecContext.create(alpha, "r")
+        decoder.options = LIMITS
+    return _TaggedDecoder(decoder, context) if context.name == "vp8" else decoder
+
+
+class _TaggedDecoder:
+    """Decoder whose frames get the container's colour tags, where it has them.
+
+    Args:
+        decoder: of PyAV; it is asked for all else.
+        tags: the stream's own context, before anything was decoded: FFmpeg's decoders put theirs into it.
+    """
+
+    def __init__(self, decoder: Any, tags: Any) -> None:
+        self._decoder = decoder
+        found = {name: int(getattr(tags, name)) for name in _UNTAGGED}
+        self._tags = {name: value for name, value in found.items() if value != _UNTAGGED[name]}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
+
+    def decode(self, packet: Any) -> list[av.VideoFrame]:
+        frames: list[av.VideoFrame] = self._decoder.decode(packet)
+        for frame in frames:
+            for name, value in self._tags.items():
+                setattr(frame, name, value)
+        return frames
 
 
 def describe(stream: Any) -> str:
