@@ -188,12 +188,20 @@ def test_a_variable_rate_is_kept(make: Make, tmp_path: Path, paint: Paint) -> No
     assert times(result.path) == kept
 
 
-def test_the_last_frame_stays_as_long_as_it_did(make: Make, tmp_path: Path, paint: Paint) -> None:
-    source = make("slides.gif", *lavfi(VIDEO, "2", 2), "-final_delay", "300")
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_the_last_frame_stays_as_long_as_it_did(
+    make: Make, tmp_path: Path, paint: Paint, codec: str, name: str
+) -> None:
+    """Also after B-frames, and by encoders that give packets no durations."""
+    source = make("slides.gif", *lavfi(VIDEO, "2", 3), "-final_delay", "300")
 
-    result = paint(source, tmp_path / "out.mp4")
+    result = paint(source, tmp_path / name, options=VideoOptions(encoding=Encoding(codec)))
 
-    assert duration(result.path) == pytest.approx(1.5 + 3, abs=0.01)
+    assert duration(result.path) == pytest.approx(5 * 0.5 + 3, abs=0.01)
+    if name == "out.mp4":
+        # The length that browsers show.
+        assert float(stream(result.path)["duration"]) == pytest.approx(5 * 0.5 + 3, abs=0.01)
 
 
 def test_a_late_start_is_kept(make: Make, clip: Path, tmp_path: Path, paint: Paint) -> None:

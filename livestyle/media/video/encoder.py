@@ -153,6 +153,7 @@ class VideoEncoder:
         self._context = context
         self._palettes = Palettes(setup.width, setup.height) if setup.container == "gif" else None
         self._count = 0
+        self._durations: dict[int | None, int] = {}
         self._pack = Packer("bgr24" if self._palettes else setup.encoder.pixel_format, setup.colors)
 
     def encode(self, image: np.ndarray, pts: int, duration: int) -> list[av.Packet[Any]]:
@@ -160,17 +161,25 @@ class VideoEncoder:
         if right or below:
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
         self._count += 1
+        self._durations[pts] = duration
         frame = self._pack(image)
         frame.pts, frame.duration, frame.time_base = pts, duration, self._setup.time_base
         return self._encode(self._palettes(frame) if self._palettes else [frame])
 
     def flush(self) -> list[av.Packet[Any]]:
         packets = self._encode(self._palettes(None)) if self._palettes else []
-        packets += self._context.encode(None)
+        packets += self._lasting(self._context.encode(None))
         if self._count <= _UNORDERED:
             for packet in packets:
                 packet.dts = packet.pts
         return packets
 
     def _encode(self, frames: list[av.VideoFrame]) -> list[av.Packet[Any]]:
-        return [packet for frame in frames for packet in self._context.encode(frame)]
+        return self._lasting([packet for frame in frames for packet in self._context.encode(frame)])
+
+    def _lasting(self, packets: list[av.Packet[Any]]) -> list[av.Packet[Any]]:
+        """The packets with the durations of their frames, which SVT-AV1 does not pass on."""
+        for packet in packets:
+            duration = self._durations.pop(packet.pts, 0)
+            packet.duration = packet.duration or duration
+        return packets

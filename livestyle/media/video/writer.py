@@ -94,6 +94,7 @@ class VideoWriter(VideoSink):
         self._complete = complete
         self._container: Any = None
         self._first: int | None = None
+        self._begun: int | None = None
         self._captions: dict[int, bytes] = {}
         self._last = self._end = -1 << 62
         try:
@@ -208,12 +209,28 @@ class VideoWriter(VideoSink):
         try:
             with stage("encoding"):
                 packets = self._encoder.flush()
+            self._hold(packets)
             self._mux(packets)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
+    def _hold(self, packets: list[av.Packet[Any]]) -> None:
+        """Let the last packet last until the video ends.
+
+        MP4 adds durations up in decoding order, in which a B-frame comes last: the track would be too short for the last
+        frame.
+        """
+        if not packets or self._first is None or self._setup.container not in ("mp4", "mov"):
+            return
+        last = packets[-1]
+        begun = self._begun if self._begun is not None else packets[0].dts
+        if last.pts is not None and last.dts is not None and begun is not None:
+            left = self._end - self._first - (last.dts - begun)
+            last.duration = max(last.duration or 0, min(left, self._end - last.pts))
+
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         for plain in packets:
+            self._begun = plain.dts if self._begun is None else self._begun
             packet = self._captioned(plain)
             packet.stream = self._stream
             packet.time_base = self._stream.codec_context.time_base
