@@ -200,8 +200,9 @@ def test_the_last_frame_stays_as_long_as_it_did(
 
     assert duration(result.path) == pytest.approx(5 * 0.5 + 3, abs=0.01)
     if name == "out.mp4":
-        # The length that browsers show.
+        # The length that browsers show; and they stop after the packet that is the last in the file.
         assert float(stream(result.path)["duration"]) == pytest.approx(5 * 0.5 + 3, abs=0.01)
+        assert packet_times(result.path, "v:0")[-1] == 5 * 0.5
 
 
 def test_a_late_start_is_kept(make: Make, clip: Path, tmp_path: Path, paint: Paint) -> None:

@@ -300,7 +300,8 @@ def _software(name: str, encoding: Encoding, pixel_format: str) -> Encoder:
         # With mbtree, x264 is not deterministic on processors with AVX-512, and a resumed video is to be identical.
         options["x264-params"] = "mbtree=0" if encoding.preset else f"mbtree=0:{_LIGHTER}"
     if encoding.codec == "hevc":
-        options["x265-params"] = "log-level=error"
+        # A key frame that is asked for is one that nothing before it is coded after, as x264 makes them anyway.
+        options |= {"x265-params": "log-level=error", "forced-idr": "1"}
     return Encoder(name, pixel_format, options)
 
 

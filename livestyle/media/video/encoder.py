@@ -11,6 +11,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.format import ContainerFormat
 from av.format import Flags as FormatFlags
+from av.video.frame import PictureType
 
 from livestyle.errors import OutputError
 
@@ -23,6 +24,8 @@ _MOST = 2**31 - 1
 _FINEST = 1_000_000
 _UNORDERED = 2
 """Frames of a stream up to which nothing is reordered; the decoding timestamps that x265 gives so few are arbitrary."""
+_STAYING = Fraction(3, 2)
+"""Frame durations from which on the last frame is one that stays, such as the last slide."""
 _HIGHEST_RATE = {"libsvtav1": 240}
 """Frames per second, by encoder, above which it does not open; time base and timestamps may be finer."""
 _LEAST_SIDE = {"libsvtav1": 64}
@@ -154,6 +157,8 @@ class VideoEncoder:
         self._palettes = Palettes(setup.width, setup.height) if setup.container == "gif" else None
         self._count = 0
         self._durations: dict[int | None, int] = {}
+        self._holds = setup.container in ("mp4", "mov") and setup.codec in ("h264", "hevc")
+        self._held: av.VideoFrame | None = None
         self._pack = Packer("bgr24" if self._palettes else setup.encoder.pixel_format, setup.colors)
 
     def encode(self, image: np.ndarray, pts: int, duration: int) -> list[av.Packet[Any]]:
@@ -164,10 +169,20 @@ class VideoEncoder:
         self._durations[pts] = duration
         frame = self._pack(image)
         frame.pts, frame.duration, frame.time_base = pts, duration, self._setup.time_base
+        if self._holds:
+            held, self._held = self._held, frame
+            return self._encode([held] if held else [])
         return self._encode(self._palettes(frame) if self._palettes else [frame])
 
     def flush(self) -> list[av.Packet[Any]]:
         packets = self._encode(self._palettes(None)) if self._palettes else []
+        if self._held:
+            if self._count > 1 and self._held.duration * self._setup.time_base > _STAYING / self._setup.rate:
+                # No B-frame before it is coded after it, so that MP4, which knows durations in the order of decoding
+                # only, says how long it stays.
+                self._held.pict_type = PictureType.I
+            packets += self._encode([self._held])
+            self._held = None
         packets += self._lasting(self._context.encode(None))
         if self._count <= _UNORDERED:
             for packet in packets:

@@ -217,8 +217,7 @@ class VideoWriter(VideoSink):
     def _hold(self, packets: list[av.Packet[Any]]) -> None:
         """Let the last packet last until the video ends.
 
-        MP4 adds durations up in decoding order, in which a B-frame comes last: the track would be too short for the last
-        frame.
+        MP4 adds durations up in decoding order, in which a B-frame may come last, and the track would be too short.
         """
         if not packets or self._first is None or self._setup.container not in ("mp4", "mov"):
             return
