@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,16 @@ def load(model: str | None, device: str, workers: int = 1, *, quiet: bool = Fals
     text = f"{stylizer.device.text}{shared}; model {stylizer.model.manifest.name}"
     if not quiet:
         print(escaped(text), file=sys.stderr, flush=True)
-    return stylizer, StyleLibrary(stylizer)
+    return stylizer, StyleLibrary(stylizer, progress=iter if quiet else _with_bar)
+
+
+def _with_bar(images: list[Path]) -> Iterable[Path]:
+    """Style images of a folder, with a bar on stderr while they are encoded, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(images, "encoding styles", console=console, transient=True, disable=not console.is_terminal)
 
 
 def looks_of(

@@ -49,9 +49,13 @@ def stylize_image(image: np.ndarray, look: Look, stylizer: Stylizer) -> np.ndarr
         StyleError: the style belongs to another model, or its colours are to be matched and it has no image.
     """
     check_image(image, "a picture", deep=True)
+    return _painted(image, look, TiledStylizer(stylizer), stylizer)
+
+
+def _painted(image: np.ndarray, look: Look, tiled: TiledStylizer, stylizer: Stylizer) -> np.ndarray:
     look = match_look(look, eight_bits(image), stylizer)
     # It does all that a renderer asks of a stylizer.
-    renderer = Renderer(cast("Stylizer", TiledStylizer(stylizer)))
+    renderer = Renderer(cast("Stylizer", tiled))
     # A frame, of which the renderer keeps no copy.
     return renderer.render(Frame(image, 0), look)
 
@@ -78,8 +82,10 @@ class ImageJob:
     force: bool = False
     bits: str = "auto"
 
-    def run(self, stylizer: Stylizer, _display: Display, _cancelled: Event) -> Result:
+    def run(self, stylizer: Stylizer, display: Display, _cancelled: Event) -> Result:
         """Read, paint and write the image; its metadata goes with it, as far as the format carries it.
+
+        A large one, which is painted in tiles, has a progress bar.
 
         A dry run only reads it. While it is painted, no other process writes that file.
 
@@ -88,13 +94,13 @@ class ImageJob:
             OutputError: the result cannot be written.
         """
         if self.dry_run:
-            return self._paint(stylizer)
+            return self._paint(stylizer, display)
         with locked(self.path):
             # Another process may have written it since the batch was planned.
             check_taken([self.path], [], self.force)
-            return self._paint(stylizer)
+            return self._paint(stylizer, display)
 
-    def _paint(self, stylizer: Stylizer) -> Result:
+    def _paint(self, stylizer: Stylizer, display: Display) -> Result:
         started = perf_counter()
         encoding = Encoding(bits=self.bits)
         with stage("decoding"):
@@ -130,7 +136,8 @@ class ImageJob:
             )
         image = resize(image, width, height)
         with reopened(self.look.mask) as mask, stage("painting"):
-            painted = stylize_image(image, replace(self.look, mask=mask), stylizer)
+            tiled = TiledStylizer(stylizer, watch=lambda count: display.bar(self.source.name, count, "tiles"))
+            painted = _painted(image, replace(self.look, mask=mask), tiled, stylizer)
         painted = sixteen_bits(painted) if written > 8 else painted
         with stage("encoding"):
             data = encode_image(self.path, painted, metadata)

@@ -10,6 +10,7 @@ sample's are found; passes over all tiles then correct them by the difference be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,9 @@ _NEARLY_ONE = 1 - 2**-7
 _FLAT_DEVIATION = 1e-5**0.5
 """Deviation of a channel of one value: the root of AdaIN's epsilon."""
 
+Watch = Callable[[int], AbstractContextManager[Callable[[], None]]]
+"""Opens what shows the progress of so many tiles; yields what is called after each."""
+
 Box = tuple[int, int, int, int]
 """Top, bottom, left and right, in pixels."""
 
@@ -56,11 +60,18 @@ class TiledStylizer:
     Args:
         stylizer: paints the tiles, and smaller pictures in one pass.
         one_pass_pixels: see `ONE_PASS_PIXELS`.
+        watch: shows how many tiles are done, of those that are painted to find the statistics too.
     """
 
-    def __init__(self, stylizer: Stylizer, one_pass_pixels: int = ONE_PASS_PIXELS) -> None:
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        one_pass_pixels: int = ONE_PASS_PIXELS,
+        watch: Watch = lambda _: nullcontext(lambda: None),
+    ) -> None:
         self._stylizer = stylizer
         self._one_pass_pixels = one_pass_pixels
+        self._watch = watch
 
     def stylize(
         self,
@@ -77,23 +88,31 @@ class TiledStylizer:
         if height * width <= self._one_pass_pixels or strength == 0:
             return self._stylizer.stylize(frames, style, strength, state, mask=mask, background=background)
 
-        def run(box: Box, statistics: np.ndarray | None, momentum: float) -> tuple[np.ndarray, np.ndarray]:
-            top, bottom, left, right = box
-            part = np.ascontiguousarray(frames[top:bottom, left:right])
-            part_mask = None if mask is None else np.ascontiguousarray(mask[top:bottom, left:right])
-            return self._stylizer.stylize_with_statistics(
-                part, style, strength, statistics, momentum, mask=part_mask, background=background
-            )
+        corrections = CORRECTIONS[background is not None]
+        whole = list(tiles(height, width))
+        with self._watch(len(whole) + corrections * len(_measured(height, width))) as advance:
 
-        layout = _deviations(self._stylizer, style, background)
-        statistics = _find_statistics(run, height, width, layout, CORRECTIONS[background is not None])
-        painted = np.empty_like(frames)
-        for inner, outer in tiles(height, width):
-            part = run(outer, statistics, 1.0)[0]
-            top, bottom, left, right = inner
-            painted[top:bottom, left:right] = part[
-                top - outer[0] : bottom - outer[0], left - outer[2] : right - outer[2]
-            ]
+            def run(box: Box, statistics: np.ndarray | None, momentum: float) -> tuple[np.ndarray, np.ndarray]:
+                top, bottom, left, right = box
+                part = np.ascontiguousarray(frames[top:bottom, left:right])
+                part_mask = None if mask is None else np.ascontiguousarray(mask[top:bottom, left:right])
+                found = self._stylizer.stylize_with_statistics(
+                    part, style, strength, statistics, momentum, mask=part_mask, background=background
+                )
+                if min(bottom - top, right - left) > PATCH:
+                    # Patches of the sample are small beside tiles.
+                    advance()
+                return found
+
+            layout = _deviations(self._stylizer, style, background)
+            statistics = _find_statistics(run, height, width, layout, corrections)
+            painted = np.empty_like(frames)
+            for inner, outer in whole:
+                part = run(outer, statistics, 1.0)[0]
+                top, bottom, left, right = inner
+                painted[top:bottom, left:right] = part[
+                    top - outer[0] : bottom - outer[0], left - outer[2] : right - outer[2]
+                ]
         return painted
 
 
@@ -122,8 +141,7 @@ def _spans(length: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
 def _find_statistics(run: Run, height: int, width: int, layout: np.ndarray | None, corrections: int) -> np.ndarray:
     """Content statistics that one pass over the whole picture finds."""
     sample = _patches(height, width)
-    parts = _parts(height, width)
-    parts = parts[:: max(1, -(-height * width // MEASURED_PIXELS))]
+    parts = _measured(height, width)
     statistics = _settled(run, sample, layout, None, None)
     for _ in range(corrections):
         correction = _own(run, parts, layout, statistics) - _own(run, sample, layout, statistics)
@@ -175,6 +193,11 @@ def _patches(height: int, width: int) -> list[Box]:
     side = min(PATCH, height, width)
     tops, lefts = (np.linspace(0, length - side, PATCHES).astype(int).tolist() for length in (height, width))
     return [(top, top + side, left, left + side) for top in dict.fromkeys(tops) for left in dict.fromkeys(lefts)]
+
+
+def _measured(height: int, width: int) -> list[Box]:
+    """The parts of a picture that a correction paints."""
+    return _parts(height, width)[:: max(1, -(-height * width // MEASURED_PIXELS))]
 
 
 def _parts(height: int, width: int) -> list[Box]:

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import logging
 import os
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,16 +73,22 @@ class StyleLibrary:
     Args:
         stylizer: encodes images that are not in the cache.
         cache_folder: None is `default_cache_folder`. Without write access to it, nothing is cached.
-        preset_folder: of the user's own presets; None is `livestyle.styles.presets.default_preset_folder`.
+        preset_folder: of the user's own presets; None is `livestyle.styles.folders.default_preset_folder`.
+        progress: goes through the images of a folder, which are encoded one after the other, and may show how far.
     """
 
     def __init__(
-        self, stylizer: Stylizer, cache_folder: str | Path | None = None, preset_folder: str | Path | None = None
+        self,
+        stylizer: Stylizer,
+        cache_folder: str | Path | None = None,
+        preset_folder: str | Path | None = None,
+        progress: Callable[[list[Path]], Iterable[Path]] = iter,
     ) -> None:
         self._stylizer = stylizer
         self._cache = Path(cache_folder) if cache_folder else default_cache_folder()
         self._own_folder = PresetFolder(Path(preset_folder) if preset_folder else None)
         self._own: dict[str, Style] = {}
+        self._progress = progress
         self.encoded = 0
         """Number of cache misses: images that this library has encoded."""
 
@@ -199,7 +206,7 @@ class StyleLibrary:
                 raise StyleError(str(error)) from error
             if not images:
                 raise StyleError(f"there is no picture in the folder {path}")
-            return [self.from_image(image) for image in images]
+            return [self.from_image(image) for image in self._progress(images)]
         if path is not None:
             return [self._image_style(path)]
         parts = [split_weight(item) for item in text.split(",")]

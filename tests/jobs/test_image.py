@@ -302,7 +302,15 @@ def test_matching_a_style_without_an_image_is_refused_at_once(photo: Path, tmp_p
     assert names(tmp_path) == ["photo.png"]
 
 
-def test_the_bar_counts_images(photo: Path, tmp_path: Path, paint: Paint, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bar_counts_images(
+    photo: Path,
+    tmp_path: Path,
+    paint: Paint,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # For rich, a terminal.
+    monkeypatch.setenv("FORCE_COLOR", "1")
     paint([photo, draw(tmp_path / "other.png")], tmp_path / "painted", progress=True)
 
     shown = capsys.readouterr()

@@ -86,7 +86,7 @@ def test_a_size_that_a_format_cannot_hold_is_refused(name: str, width: int, heig
 
 def test_such_a_size_is_refused_before_it_is_painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (9000, 64)).save(tmp_path / "wide.png")
-    monkeypatch.setattr("livestyle.jobs.image.stylize_image", lambda *_: pytest.fail("it was painted"))
+    monkeypatch.setattr("livestyle.jobs.image._painted", lambda *_: pytest.fail("it was painted"))
 
     done = livestyle(
         "image", tmp_path / "wide.png", "-o", tmp_path / "wide.webp", "--side-by-side", "--model", IDENTITY

@@ -420,8 +420,14 @@ def test_several_styles_give_a_file_each(clip: Path, tmp_path: Path, identity: S
 
 
 def test_the_bar_shows_frames_and_their_rate(
-    clip: Path, tmp_path: Path, paint: Paint, capsys: pytest.CaptureFixture[str]
+    clip: Path,
+    tmp_path: Path,
+    paint: Paint,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # For rich, a terminal.
+    monkeypatch.setenv("FORCE_COLOR", "1")
     paint(clip, tmp_path / "out.mp4", progress=True)
 
     shown = capsys.readouterr()

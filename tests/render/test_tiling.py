@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -94,6 +95,24 @@ def test_a_large_picture_is_painted_in_tiles_alone(
     TiledStylizer(identity, one_pass_pixels).stylize(photo, dusk.stats, strength)
 
     assert (max(sizes) < photo.size) == in_tiles
+
+
+@pytest.mark.usefixtures("_small_tiles")
+@pytest.mark.parametrize("regions", [False, True])
+def test_as_many_tiles_are_told_as_were_announced(
+    identity: Stylizer, dusk: Style, photo: np.ndarray, regions: bool
+) -> None:
+    told: list[int] = []
+
+    @contextmanager
+    def watch(count: int) -> Iterator[Callable[[], None]]:
+        told.append(count)
+        yield lambda: told.append(1)
+
+    given: dict[str, Any] = {"mask": photo[..., 0], "background": dusk.stats} if regions else {}
+    TiledStylizer(identity, 0, watch).stylize(photo, dusk.stats, **given)
+    count, *done = told
+    assert len(done) == count
 
 
 @pytest.mark.parametrize(("height", "width"), [(605, 903), (64, 4000), (5000, 20000), (1281, 1279)])

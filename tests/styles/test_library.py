@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +66,20 @@ def test_a_folder_is_all_its_images_by_name(library: StyleLibrary, tmp_path: Pat
     for name in ("b.png", "a.jpg", ".hidden.png", "notes.txt"):
         (tmp_path / name).write_bytes(_png(np.full((70, 70, 3), len(name), np.uint8)))
     assert [s.name for s in library.find(str(tmp_path))] == ["a", "b"]
+
+
+def test_who_waits_for_a_folder_is_told_of_each_image(identity: Stylizer, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(_png(np.full((70, 70, 3), 9, np.uint8)))
+    seen: list[str] = []
+
+    def progress(images: list[Path]) -> Iterator[Path]:
+        for image in images:
+            yield image
+            seen.append(f"{image.name} of {len(images)}")
+
+    StyleLibrary(identity, progress=progress).find(str(tmp_path))
+    assert seen == ["a.png of 2", "b.png of 2"]
 
 
 def test_a_mix_is_the_weighted_mean_of_its_styles(library: StyleLibrary) -> None:
