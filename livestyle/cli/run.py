@@ -139,7 +139,11 @@ def distribution_of(
         raise InputError("a Ray cluster shares its devices out by itself: name one", setting="device")
     else:
         scheduler = cluster = RayCluster(ray, device)
-        text = f"{cluster.workers} workers of {cluster.threads} CPU{'s' if cluster.threads > 1 else ''} each"
+        one = cluster.workers == 1
+        text = (
+            f"{cluster.workers} worker{'' if one else 's'} of {cluster.threads} CPU{'s' if cluster.threads > 1 else ''}"
+        )
+        text += "" if one else " each"
     with scheduler:
         print(text, file=sys.stderr, flush=True)
         yield Distribution(scheduler, devices[0], storage, **({} if run_in is None else {"run_in": run_in}))

@@ -33,3 +33,18 @@ def test_quiet_leaves_the_errors(tmp_path: Path) -> None:
     done = livestyle("image", tmp_path / "none.png", "-o", tmp_path / "out.png", "--quiet")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("verb", [(), ("webcam",), ("video",), ("styles", "list"), ("doctor",)])
+def test_the_help_names_no_type_beside_what_takes_no_value(verb: tuple[str, ...]) -> None:
+    done = livestyle(*verb, "--help")
+    assert done.returncode == 0
+    assert "<bool>" not in done.stdout
+    assert "<list[" not in done.stdout
+
+
+@pytest.mark.parametrize(("given", "meant"), [("scraem", "scream"), ("Starry Night", "starry-night")])
+def test_a_misspelt_style_gets_the_nearest_one(image_path: Path, tmp_path: Path, given: str, meant: str) -> None:
+    done = livestyle("image", image_path, "-o", tmp_path / "out.png", "--style", given, "--device", "cpu")
+    assert done.returncode == 1
+    assert f"did you mean {meant}?" in done.stderr
