@@ -4,12 +4,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from livestyle import Stylizer
 from livestyle.engine.devices import buffer_device, has_nvidia_driver, session_options, session_providers
 from livestyle.errors import DeviceError
+from tests.program import IDENTITY
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it keeps its records in other places")
@@ -32,6 +36,28 @@ def test_the_precision_on_the_cpu_is_said_and_can_be_asked_for_again(device: str
     chosen = Stylizer(device=device).device
     assert chosen.text.endswith(text)
     assert (chosen.kind, chosen.name) == ("cpu", device)
+
+
+@pytest.mark.parametrize(("threads", "text"), [(1, "CPU, 1 thread (as asked)"), (2, "CPU, 2 threads (as asked)")])
+def test_the_threads_that_were_asked_for_are_said_and_are_those_of_every_network(
+    monkeypatch: pytest.MonkeyPatch, threads: int, text: str
+) -> None:
+    used = []
+    create = onnxruntime.InferenceSession
+
+    def note(path: Path, options: Any, *rest: Any, **more: Any) -> Any:
+        # Threads of other tests may begin sessions of other models meanwhile.
+        if path.parent == IDENTITY:
+            used.append(options.intra_op_num_threads)
+        return create(path, options, *rest, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", note)
+    stylizer = Stylizer(IDENTITY, "cpu", threads)
+    assert stylizer.device.text == text
+    image = np.zeros((64, 64, 3), np.uint8)
+    style = stylizer.encode_style(image)
+    stylizer.stylize(image, style, mask=image[:, :, 0], background=style)
+    assert used == [threads] * 3
 
 
 @pytest.mark.skipif(has_nvidia_driver(), reason="CUDA may start here")

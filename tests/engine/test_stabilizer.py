@@ -63,6 +63,14 @@ def test_a_snapshot_stays_as_it_was_while_both_sequences_go_on() -> None:
         assert np.array_equal(snapshot["mean"], mean)
 
 
+def test_a_restored_sequence_stays_sparse_as_it_was() -> None:
+    """Between the two thresholds, it depends on the frames before."""
+    first, second = Stabilizer(), Stabilizer()
+    first.is_sparse = True
+    second.restore(first.snapshot())
+    assert second.is_sparse
+
+
 def test_a_frame_read_into_the_first_one_s_buffer_is_compared_with_what_that_was() -> None:
     frames = moving(120, 160)
     state, other, buffer = Stabilizer(), Stabilizer(), frames[0].copy()

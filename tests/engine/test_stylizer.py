@@ -4,6 +4,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,13 +226,14 @@ def test_a_strength_out_of_range_is_refused(
 @pytest.mark.parametrize(
     ("bad", "text"),
     [
-        (np.zeros((80, 80, 3), np.float32), "uint8"),
-        (np.zeros((80, 80), np.uint8), "uint8 array"),
+        (np.zeros((80, 80, 3), np.float32), r"a uint8 array .* not float32 \[80, 80, 3\]$"),
+        (np.zeros((80, 80), np.uint8), r"a uint8 array .* not uint8 \[80, 80\]$"),
+        ("photo.jpg", r"a uint8 array .* not str \[\]$"),
         (np.zeros((40, 80, 3), np.uint8), "64 pixels"),
         (np.zeros((0, 80, 80, 3), np.uint8), "64 pixels"),
     ],
 )
-def test_what_is_no_frame_is_refused(stylizer: Stylizer, style: Style, bad: np.ndarray, text: str) -> None:
+def test_what_is_no_frame_is_refused(stylizer: Stylizer, style: Style, bad: Any, text: str) -> None:
     with pytest.raises(InputError, match=text):
         stylizer.stylize(bad, style.stats)
 
