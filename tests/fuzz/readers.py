@@ -32,9 +32,9 @@ from livestyle.jobs.frame_rate import parse_rate
 from livestyle.jobs.resume import SegmentStore
 from livestyle.limits import exact
 from livestyle.live.settings import load_settings
-from livestyle.media.capture.jpegs import JpegSplitter
 from livestyle.media.capture.kinds import check_source
 from livestyle.media.capture.playlist import variants
+from livestyle.media.capture.splitter import ImageSplitter
 from livestyle.media.images.headers import stated_size
 from livestyle.media.images.metadata import Metadata, parse_exif
 from livestyle.media.images.opening import Purpose, is_eager, is_known
@@ -302,10 +302,10 @@ def _values(data: bytes, _: Path) -> None:
 
 
 def _streams(data: bytes, _: Path) -> None:
-    splitter = JpegSplitter()
+    splitter = ImageSplitter()
     for start in range(0, len(data), 7):
         for image in splitter.feed(data[start : start + 7]):
-            assert image.startswith(b"\xff\xd8")
+            assert image.startswith((b"\xff\xd8", b"\x89PNG", b"RIFF"))
     variants(_text(data), "http://127.0.0.1/a.m3u8")
 
 

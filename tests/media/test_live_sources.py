@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,15 +19,19 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from livestyle.errors import InputError
 from livestyle.media.capture import tls
 from livestyle.media.capture.camera import Camera
-from livestyle.media.capture.jpegs import JpegSplitter
-from livestyle.media.capture.pacing import BurstClock
-from livestyle.media.capture.playlist import best_variant, variants
+from livestyle.media.capture.kinds import opening_text
+from livestyle.media.capture.listener import Gate, Listened
+from livestyle.media.capture.pacing import BurstClock, BurstDetector
+from livestyle.media.capture.playlist import first_entry, in_order, variants
 from livestyle.media.capture.probe import probe
 from livestyle.media.capture.sources import open_source
+from livestyle.media.capture.splitter import ImageSplitter
+from livestyle.media.capture.stream import stream_frames
 from livestyle.media.capture.timeouts import Timeouts
 from livestyle.media.frames import Frame
 from tests.ffmpeg import Make
@@ -126,6 +132,44 @@ def test_a_stream_that_comes_in_bursts_is_played_evenly(ffmpeg: str, codec: tupl
         wait_for_age(camera, 1.4, 0.9, in_a_row=30)
 
 
+@pytest.fixture
+def bursty_address(ffmpeg: str) -> Iterator[str]:
+    """Of a transport stream on a network that holds bytes back for a second."""
+    source = socket.create_server(("127.0.0.1", 0))
+    target = socket.create_server(("127.0.0.1", 0))
+
+    def carry() -> None:
+        with suppress(OSError), source.accept()[0] as sender, target.accept()[0] as reader:
+            held, begin = bytearray(), time.monotonic()
+            while data := sender.recv(65536):
+                held += data
+                if time.monotonic() - begin >= 1:
+                    reader.sendall(held)
+                    held, begin = bytearray(), time.monotonic()
+
+    threading.Thread(target=carry, daemon=True).start()
+    with source, target, ClockSender(ffmpeg, *X264, "-f", "mpegts", f"tcp://127.0.0.1:{source.getsockname()[1]}"):
+        yield f"tcp://127.0.0.1:{target.getsockname()[1]}"
+
+
+def test_bursts_of_any_stream_are_played_evenly(bursty_address: str) -> None:
+    with Camera(bursty_address, timeouts=PATIENT) as camera:
+        wait_for_age(camera, 1.5, 0.9, in_a_row=30)
+
+
+def test_bursts_are_a_habit_and_not_a_pause() -> None:
+    detector = BurstDetector()
+
+    def adds(*frames: int) -> list[bool]:
+        return [detector.add(waited=n == 0) for burst in frames for n in range(burst)]
+
+    # One after the other, a backlog after a pause, and jitter.
+    assert not any(adds(*[1] * 50, 120, *[1] * 50, 2, 3, 1, 2, 3, 2))
+    assert adds(25, 25, 25, 25)[-1]
+    assert adds(1, 25, 1, 1)[-1]
+    assert not adds(1, 1, 1, 1)[-1]
+
+
 def test_the_clock_of_bursts_delays_no_more_than_they_need() -> None:
     clock = BurstClock()
     # A backlog is shown at once.
@@ -140,6 +184,16 @@ def test_the_clock_of_bursts_delays_no_more_than_they_need() -> None:
     assert late[-1] == 70
 
 
+def test_a_live_stream_may_promise_any_length(make: Make) -> None:
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25:duration=10")
+    data = make("live.ts", *source, "-c:v", "libx264", "-pix_fmt", "yuv420p").read_bytes()
+    with JpegServer("video/mp2t", lambda _: iter([data]), length=2**31 - 1) as server:
+        times = [float(frame.time) for frame in stream_frames(server.address, None, threading.Event(), PATIENT)]
+    # A recording would take its ten seconds.
+    assert len(times) > 200
+    assert times[-1] - times[0] < 8
+
+
 # -- motion JPEG ------------------------------------------------------------------------------------------------------
 
 
@@ -149,9 +203,10 @@ class JpegServer:
     Args:
         kind: content type.
         answer: makes the pieces of one answer, given the number of answers before it.
+        length: what it says of the length of an answer, in bytes; 0 is nothing.
     """
 
-    def __init__(self, kind: str, answer: Callable[[int], Iterator[bytes]]) -> None:
+    def __init__(self, kind: str, answer: Callable[[int], Iterator[bytes]], length: int = 0) -> None:
         self.answers = 0
         server = self
 
@@ -161,6 +216,8 @@ class JpegServer:
                 self.send_response(200)
                 if kind:
                     self.send_header("Content-Type", kind)
+                if length:
+                    self.send_header("Content-Length", str(length))
                 self.end_headers()
                 try:
                     for piece in answer(number):
@@ -208,6 +265,9 @@ MULTIPART = "multipart/x-mixed-replace; boundary=frame"
         ("text/plain", b"--frame\r\nContent-type:image/pjpeg\r\n\r\n%(image)b\r\n"),
         ("video/x-motion-jpeg", b"%(image)b"),
         ("", b"%(image)b"),
+        (MULTIPART, b"frame\r\nContent-Type: image/jpeg\r\n\r\n%(image)b\r\n"),
+        (MULTIPART, b"Content-Type: image/jpeg\r\nContent-Length: %(length)d\r\n\r\n%(image)b\r\n"),
+        (MULTIPART, b"Some words come first. " * 50 + b"\r--frame\rContent-Type: image/jpeg\r\r%(image)b\r"),
     ],
 )  # fmt: skip
 def test_motion_jpeg_is_shown_whatever_its_headers_say(kind: str, part: bytes) -> None:
@@ -225,6 +285,34 @@ def test_motion_jpeg_is_shown_whatever_its_headers_say(kind: str, part: bytes) -
         assert server.answers == 1
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_the_parts_of_a_stream_may_be_of_another_format(suffix: str) -> None:
+    def send(_: int) -> Iterator[bytes]:
+        for grey in range(60, 200):
+            yield b"--frame\r\n\r\n" + cv2.imencode(suffix, scene(grey))[1].tobytes() + b"\r\n"
+            time.sleep(0.02)
+
+    with JpegServer(MULTIPART, send) as server, Camera(server.address, timeouts=PATIENT) as camera:
+        first = camera.wait_open()
+        assert newest(camera, first).image[-1, -1].mean() > first.image[-1, -1].mean()
+        assert server.answers == 1
+
+
+def test_a_server_that_hangs_up_after_some_images_is_asked_again_at_once() -> None:
+    def send(_: int) -> Iterator[bytes]:
+        for grey in (60, 90, 120):
+            yield b"--frame\r\n\r\n" + jpeg(scene(grey)) + b"\r\n"
+            time.sleep(0.02)
+
+    late = Timeouts(reconnect=PATIENCE, longest_reconnect=PATIENCE)
+    with JpegServer(MULTIPART, send) as server, Camera(server.address, timeouts=late) as camera:
+        frame, notices = camera.wait_open(), set[str]()
+        while server.answers < 4:
+            frame = newest(camera, frame)
+            notices.add(camera.notice)
+        assert notices == {""}
+
+
 def test_an_image_is_complete_with_its_last_byte_however_it_is_cut() -> None:
     rng = np.random.default_rng(1)
     images = [jpeg(rng.integers(0, 255, (40, 56, 3), np.uint8)) for _ in range(3)]
@@ -232,21 +320,22 @@ def test_an_image_is_complete_with_its_last_byte_however_it_is_cut() -> None:
     # EXIF with a thumbnail, which is a JPEG within the JPEG.
     inner = b"Exif\0\0" + images[0]
     thumbnail = images[1][:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + images[1][2:]
-    whole = [*images, progressive.tobytes(), thumbnail, images[2]]
+    others = [cv2.imencode(suffix, scene())[1].tobytes() for suffix in (".png", ".webp")]
+    whole = [*images, progressive.tobytes(), *others, thumbnail, images[2]]
     stream = b"".join(b"--frame\r\nA: \xff\r\n\r\n" + image + b"\r\n" for image in whole)
     for size in (1, 7, 1000, len(stream)):
-        splitter, found = JpegSplitter(), list[bytes]()
+        splitter, found = ImageSplitter(), list[bytes]()
         for at in range(0, len(stream), size):
             found += splitter.feed(stream[at : at + size])
         assert found == whole
-    splitter = JpegSplitter()
+    splitter = ImageSplitter()
     assert list(splitter.feed(images[0] + images[1][:-1])) == images[:1]
     assert list(splitter.feed(images[1][-1:])) == images[1:2]
 
 
 def test_an_image_without_an_end_costs_no_other() -> None:
     image = jpeg(scene())
-    splitter = JpegSplitter()
+    splitter = ImageSplitter()
     found = list(splitter.feed(image[:-2] + b"\r\n--frame\r\n\r\n" + image + image[:90] + image))
     assert found[0].startswith(image[:-2])
     assert found[1] == found[-1] == image
@@ -274,9 +363,11 @@ def test_an_address_of_one_picture_is_asked_quietly_again() -> None:
         assert server.answers - before < 12
 
 
-@pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp"])
-def test_a_snapshot_may_have_another_format(suffix: str) -> None:
-    image = cv2.imencode(suffix, scene(), [])[1].tobytes()
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM"])
+def test_a_snapshot_may_have_another_format(kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(scene()[:, :, ::-1]).save(buffer, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    image = buffer.getvalue()
     with JpegServer("", lambda _: iter([image])) as server, Camera(server.address, timeouts=PATIENT) as camera:
         first = camera.wait_open()
         assert np.abs(newest(camera, first).image.astype(int) - scene()).mean() < 2
@@ -297,6 +388,35 @@ def test_a_camera_of_snapshots_that_is_gone_is_said_and_comes_back() -> None:
             while ("stopped giving pictures" in camera.notice) != is_gone:
                 assert time.monotonic() < end
                 time.sleep(0.02)
+
+
+def test_a_camera_may_answer_before_it_takes_its_picture() -> None:
+    def send(number: int) -> Iterator[bytes]:
+        yield b""
+        time.sleep(0.8)
+        yield jpeg(scene(60 + 10 * number))
+
+    hasty = Timeouts(read=0.3, reconnect=PATIENCE, longest_reconnect=PATIENCE)
+    with JpegServer("image/jpeg", send) as server, Camera(server.address, timeouts=hasty) as camera:
+        frame = camera.wait_open()
+        for _ in range(2):
+            frame = newest(camera, frame)
+            assert camera.notice == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "opens but nothing comes"),
+        (b"<!DOCTYPE html>\n<html><body><img src=video></body></html>", "is a web page: give the address of the video"),
+        (b"<html>" + bytes(2000), "is a web page"),
+        (b'<?xml version="1.0"?>\n<MPD type="static"></MPD>', "is DASH, which cannot be read"),
+    ],
+)
+def test_what_people_take_for_a_stream_is_named(text: bytes, reason: str) -> None:
+    hasty = Timeouts(read=0.5)
+    with JpegServer("", lambda _: iter([text])) as server, pytest.raises(InputError, match=reason):
+        Camera(server.address, timeouts=hasty).wait_open()
 
 
 def test_a_snapshot_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
@@ -359,6 +479,11 @@ class _Folder:
             def do_GET(self) -> None:
                 name = self.path.partition("?")[0].strip("/")
                 files.asked.append(name)
+                if name.startswith("old/master"):
+                    self.send_response(302)
+                    self.send_header("Location", f"/new/{name.removeprefix('old/')}")
+                    self.end_headers()
+                    return
                 path = folder / name
                 data = path.read_bytes() if path.is_file() else b""
                 self.send_response(200 if data else 404)
@@ -409,6 +534,48 @@ def test_of_a_playlist_only_the_best_variant_that_fits_is_read(
         assert set(files.asked) == {name, f"{width}.m3u8", f"{width}.ts"}
 
 
+def playlist(folder: Path, make: Make, name: str, width: int = 160) -> None:
+    """A playlist of a video that is half as high as wide."""
+    source = ("-f", "lavfi", "-i", f"testsrc2=size={width}x{width // 2}:rate=25:duration=1")
+    make(f"{folder.name}/{name}.ts", *source, "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    parts = ("#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", f"{name}.ts", "#EXT-X-ENDLIST")
+    (folder / f"{name}.m3u8").write_text("\n".join(parts))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        # Relative to where the server redirects.
+        ("#EXT-X-STREAM-INF:BANDWIDTH=1", "video.m3u8"),
+        # The sound alone may have the most bits.
+        ('#EXT-X-STREAM-INF:BANDWIDTH=9,CODECS="mp4a.40"', "gone.m3u8", "#EXT-X-STREAM-INF:BANDWIDTH=1", "video.m3u8"),
+        ("#EXT-X-STREAM-INF:BANDWIDTH=9", "gone.m3u8", "#EXT-X-STREAM-INF:BANDWIDTH=1", "video.m3u8"),
+        # A list of channels.
+        ("#EXTINF:-1,My camera", "video.m3u8", "#EXTINF:-1,Another", "rtsp://127.0.0.1/none"),
+    ],
+)  # fmt: skip
+def test_a_playlist_names_a_stream_that_can_be_read(make: Make, tmp_path: Path, lines: tuple[str, ...]) -> None:
+    (tmp_path / "new").mkdir()
+    playlist(tmp_path / "new", make, "video")
+    (tmp_path / "new" / "master.m3u8").write_text("\n".join(("#EXTM3U", *lines)))
+    with _Folder(tmp_path) as files, Camera(f"{files.address}/old/master.m3u8", timeouts=PATIENT) as camera:
+        assert newest(camera, camera.wait_open()).image.shape == (80, 160, 3)
+        assert "old/video.m3u8" not in files.asked
+
+
+def test_a_playlist_that_is_gone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "master.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\ngone.m3u8\n")
+    with _Folder(tmp_path) as files, pytest.raises(InputError, match=r"gone\.m3u8 does not open .*404"):
+        Camera(f"{files.address}/master.m3u8", timeouts=PATIENT).wait_open()
+
+
+@pytest.mark.parametrize("entry", ["file:///etc/hostname", "rtmp://127.0.0.1/live?listen", "master.m3u8"])
+def test_a_list_must_name_a_stream(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "master.m3u8").write_text(f"#EXTM3U\n#EXTINF:-1,Camera\n{entry}\n")
+    with _Folder(tmp_path) as files, pytest.raises(InputError, match=r"names no stream|not the address of a stream"):
+        Camera(f"{files.address}/master.m3u8", timeouts=PATIENT).wait_open()
+
+
 def test_variants_of_a_playlist() -> None:
     text = """#EXTM3U
 #EXT-X-STREAM-INF:BANDWIDTH=64000,CODECS="mp4a.40.2"
@@ -427,11 +594,27 @@ mid.m3u8"""
         "https://other/low.m3u8",
         "http://user:pw@host:8080/live/mid.m3u8",
     ]
-    assert best_variant(found, None).width == 1280
-    assert best_variant(found, (1279, 720)).bandwidth == 1200000
-    assert best_variant(found, (100, 100)).bandwidth == 900000
+    assert [v.bandwidth for v in in_order(found, None)] == [2000000, 1200000, 900000]
+    assert [v.bandwidth for v in in_order(found, (1279, 720))] == [1200000, 900000, 2000000]
+    assert [v.bandwidth for v in in_order(found, (100, 100))] == [900000, 1200000, 2000000]
     assert variants("#EXTM3U\n#EXTINF:2,\na.ts", "http://host/") == []
     assert [v.width for v in variants("#EXT-X-STREAM-INF:BANDWIDTH=x\na.m3u8", "http://host/")] == [0]
+
+
+def test_variants_in_standard_dynamic_range_come_first() -> None:
+    text = """#EXTM3U
+#EXT-X-STREAM-INF:BANDWIDTH=9,RESOLUTION=640x360,CODECS="hvc1.2.4.L93,mp4a.40.2",VIDEO-RANGE=PQ
+pq.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=8,RESOLUTION=640x360,CODECS="dvh1.05.01"
+dolby.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=320x180,CODECS="avc1.64001f",VIDEO-RANGE=SDR
+plain.m3u8"""
+    assert [v.bandwidth for v in in_order(variants(text, "http://host/"), None)] == [1, 9, 8]
+
+
+def test_a_list_of_streams_is_no_playlist_of_parts() -> None:
+    assert first_entry("#EXTM3U\n#EXTINF:-1,One\n\nhttp://a/1\nhttp://a/2", "http://host/x.m3u") == "http://a/1"
+    assert first_entry("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.ts", "http://host/x.m3u8") == ""
 
 
 # -- RTSP and certificates --------------------------------------------------------------------------------------------
@@ -560,22 +743,28 @@ def test_a_playlist_cannot_name_files_of_this_computer(make: Make, tmp_path: Pat
     ("scheme", "path", "codec"),
     [
         ("rtmp", "/live/secret-key", (*X264, "-f", "flv")),
+        # ffmpeg says live/a for the application, and OBS what stands in its two fields.
+        ("rtmp", "/live/a/secret-key?token=a%20b", (*X264, "-f", "flv")),
         ("tcp", "", (*X264, "-f", "mpegts")),
         ("http", "/live", (*X264, "-f", "mpegts")),
+        ("http", "/live", (*X264, "-method", "PUT", "-f", "mpegts")),
     ],
 )
 def test_a_sender_may_push_its_stream(ffmpeg: str, scheme: str, path: str, codec: tuple[str, ...]) -> None:
     port = free_port()
     target = f"{scheme}://127.0.0.1:{port}{path}"
+    # Who waits is there again at once when a sender has left.
+    late = Timeouts(reconnect=PATIENCE, longest_reconnect=PATIENCE)
+    listens = f"{path}{'&' if '?' in path else '?'}listen"
     # Nobody may listen at all addresses of a machine in a test; without one, it is loopback.
-    with Camera(f"{scheme}://:{port}{path}?listen", timeouts=PATIENT) as camera:
+    with Camera(f"{scheme}://:{port}{listens}", timeouts=late) as camera:
         assert camera.notice.startswith(f"waiting for a sender at {scheme}://127.0.0.1:{port}")
         assert "secret" not in camera.notice
         time.sleep(0.3)
         with ClockSender(ffmpeg, *codec, target):
             wait_for_age(camera, LATE_SECONDS)
         end = time.monotonic() + PATIENCE
-        while "stopped giving pictures" not in camera.notice:
+        while "stopped giving pictures: waiting for a sender" not in camera.notice:
             assert time.monotonic() < end
             time.sleep(0.02)
         # It comes back.
@@ -602,6 +791,76 @@ def test_a_sender_needs_the_key_and_a_stranger_does_not_end_the_wait(ffmpeg: str
             with ClockSender(ffmpeg, *X264, "-f", "flv", f"rtmp://127.0.0.1:{port}/live/right"):
                 frame = camera.latest(timeout=5)
         assert frame.image.shape == (96, 240, 3)
+
+
+def publish(key: bytes) -> bytes:
+    """What an RTMP sender says to name its stream."""
+    return b"\2\0\7publish" + bytes(9) + b"\5\2" + len(key).to_bytes(2, "big") + key + b"\2\0\4live"
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "is_right"),
+    [
+        ("live/right", b"right", True),
+        ("live/right", b"right2", False),
+        ("live/right", b"rig", False),
+        ("live/right", b"wright", False),
+        ("live/right", b"", False),
+        ("live/right?token=a%20b", b"right?token=a%20b", True),
+        ("live/right?token=a%20b", b"right", False),
+        ("live/a/right", b"right", True),
+        ("live/a/right", b"a/right", True),
+        ("live/a/right", b"a", False),
+        (f"live/{'k' * 100}", b"k" * 100, True),
+        (f"live/{'k' * 100}", b"k" * 99 + b"x" + b"k", False),
+        ("live", b"any", True),
+    ],
+)
+def test_a_stream_key_is_the_whole_key(path: str, key: bytes, is_right: bool) -> None:
+    listened = Listened.of(f"rtmp://127.0.0.1/{path}{'&' if '?' in path else '?'}listen")
+    assert listened is not None
+    said, gate = publish(key), Gate(listened)
+    answers = [gate.feed(said[at : at + 1]) for at in range(len(said))]
+    assert (None not in answers) == is_right
+    if is_right:
+        assert b"".join(answer or b"" for answer in answers) == said
+
+
+def test_a_sender_over_http_names_the_path() -> None:
+    listened = Listened.of("http://127.0.0.1:8080/live?key=x&listen")
+    assert listened is not None
+    for request, passed in (
+        (b"POST /live?key=x HTTP/1.1\r\nA: b\r\n\r\nPUT", b"POST /live?key=x HTTP/1.1\r\nA: b\r\n\r\nPUT"),
+        (b"PUT /live?key=x HTTP/1.1\r\n\r\nPUT", b"POST /live?key=x HTTP/1.1\r\n\r\nPUT"),
+        (b"POST /live?key=xx HTTP/1.1\r\n", None),
+        (b"POST /live HTTP/1.1\r\n", None),
+    ):
+        gate = Gate(listened)
+        assert gate.feed(request[:9]) == b""
+        assert gate.feed(request[9:]) == passed
+        assert gate.refusal.startswith(b"HTTP/1.1 404 ") == (passed is None)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_said"),
+    [
+        ("rtmp://0.0.0.0:1935/live?listen", True),
+        ("tcp://192.168.1.5:9000?listen", True),
+        ("http://[::]:8080/?listen", True),
+        ("rtmp://0.0.0.0/live/key?listen", False),
+        ("http://0.0.0.0:8080/path?listen", False),
+        ("rtmp://:1935/live?listen", False),
+        ("tcp://[::1]:9000?listen", False),
+        ("tcp://localhost:9000?listen", False),
+    ],
+)
+def test_it_is_said_where_anybody_may_send(address: str, is_said: bool) -> None:
+    assert ("anybody whose machine reaches this one may send" in opening_text(address)) == is_said
+
+
+def test_a_stream_key_that_no_sender_could_name_is_refused() -> None:
+    with pytest.raises(InputError, match="stream key is too long"):
+        Camera(f"rtmp://127.0.0.1/live/{'k' * 200}?listen")
 
 
 def test_who_waits_for_a_sender_closes_at_once_and_frees_the_address() -> None:

@@ -7,11 +7,15 @@ import io
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from http.client import HTTPException
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
 
 import av
 
@@ -25,8 +29,8 @@ from .tls import ca_bundle, tls_options
 ENCRYPTED = ("https", "rtmps", "rtsps")
 """URL schemes whose servers have certificates."""
 ANALYZE_MICROSECONDS = 2_000_000
-"""How much of a stream over HTTP or RTMP FFmpeg reads at most, to find out what is in it: FLV promises sound that may
-never come."""
+"""How much of a stream over HTTP, RTMP or TCP FFmpeg reads at most, to find out what is in it: FLV promises sound that
+may never come."""
 CHUNK_BYTES = 32768
 """FFmpeg reads the bytes of an answer in pieces of this size at most, and smaller ones as they come."""
 PLAYLIST = "hls"
@@ -59,6 +63,31 @@ class Address:
         """Another address that is opened in the same way."""
         return replace(self, url=url)
 
+    def landed(self) -> Address:
+        """The address to which the server redirects, from which the parts of a playlist count; else this one."""
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        request = Request(parts._replace(netloc=host).geturl(), headers={"User-Agent": "livestyle"})
+        if parts.username is not None:
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            # Not for the server that it may be redirected to.
+            request.add_unredirected_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+        context = ssl.create_default_context(cafile=ca_bundle())
+        if self.insecure:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with urlopen(request, timeout=self.timeouts.read, context=context) as answer:
+                found = urlsplit(answer.url)
+        except (OSError, HTTPException, ValueError):
+            return self
+        if found.netloc == host:
+            found = found._replace(netloc=parts.netloc)
+        return self.at(found.geturl())
+
+    def patient(self) -> Address:
+        """The same, for a server that takes as long to send anything as others take to open."""
+        return replace(self, timeouts=replace(self.timeouts, read=max(self.timeouts.read, self.timeouts.open)))
+
     def open(
         self, kind: str | None = None, *, download: Download | None = None, extra: Mapping[str, str] = NONE
     ) -> Any:
@@ -75,14 +104,16 @@ class Address:
         begin, timeouts = time.monotonic(), (self.timeouts.open, self.timeouts.read)
         source: Any = download or self.url
         options = {**self._options(), **extra}
-        opener = None
+        opener, missing = None, list[InputError]()
         if kind == PLAYLIST:
             # FFmpeg's reader of playlists does not hand on how certificates are to be checked.
-            opener, options = self._open_part, options | OWN_PARTS
+            opener, options = partial(self._open_part, missing), options | OWN_PARTS
         try:
             return av.open(source, "r", format=kind, timeout=timeouts, options=options, io_open=opener)
         except (av.FFmpegError, OSError, ValueError) as error:
             trouble: Exception = error
+        if missing:
+            raise missing[0]
         if time.monotonic() - begin >= timeouts[0]:
             reason = f"no answer in {timeouts[0]:g} seconds"
         elif certificate := self._certificate_trouble():
@@ -112,7 +143,9 @@ class Address:
         """
         return Download(self.open("data", extra={"raw_packet_size": str(CHUNK_BYTES), **extra}))
 
-    def _open_part(self, url: str, _: int, options: Mapping[str, str]) -> Download | io.BytesIO:
+    def _open_part(
+        self, missing: list[InputError], url: str, _: int, options: Mapping[str, str]
+    ) -> Download | io.BytesIO:
         """A part of a playlist, which may be encrypted with a key of its own; one that is missing is empty."""
         part = self.at(url)
         # A playlist must not name files of this computer.
@@ -123,6 +156,7 @@ class Address:
         except InputError as error:
             if "insecure" in error.settings:
                 raise
+            missing[:] = [*missing, error][:1]
             return io.BytesIO()
 
     def _options(self) -> dict[str, str]:
@@ -130,7 +164,7 @@ class Address:
         # UDP loses packets, and each loss is a grey area in the image.
         options = {"rtsp_flags": "prefer_tcp"} if scheme.startswith("rtsp") else {}
         is_web = "http" in scheme
-        if is_web or scheme.startswith("rtmp"):
+        if is_web or scheme.startswith("rtmp") or scheme == "tcp":
             options["analyzeduration"] = str(ANALYZE_MICROSECONDS)
         return options | (tls_options(self.insecure) if is_web or scheme in ENCRYPTED else {})
 

@@ -19,7 +19,7 @@ from livestyle.media.quiet import quiet
 from livestyle.media.resize import shrink_to_fit
 
 from .device import device_frames
-from .kinds import SourceKind, check_source, is_listened, source_kind, source_name
+from .kinds import SourceKind, check_source, is_listened, opening_text, source_kind, source_name
 from .timeouts import Timeouts
 
 LATEST_SECONDS = 5.0
@@ -101,7 +101,8 @@ class Camera(FrameSource):
         """Frames per second that the source really gives."""
         self.seconds = 0.0
         """Time that decoding and scaling of the newest frame took once it was grabbed."""
-        self._notice = f"waiting for a sender at {self.name} ..." if is_listened(source) else f"opening {self.name} ..."
+        self._waits = is_listened(source)
+        self._notice = opening_text(source)
         self._arrived = 0.0
         self._source = source
         self._size = size
@@ -204,7 +205,9 @@ class Camera(FrameSource):
                 self._changed.notify_all()
 
     def _read(self) -> None:
-        wait = self._timeouts.reconnect
+        # The next sender may be there at once.
+        begin = 0.0 if self._waits else self._timeouts.reconnect
+        wait = begin
         while not self._stop.is_set():
             try:
                 frames = live_frames(
@@ -215,7 +218,7 @@ class Camera(FrameSource):
                         self._keep(frame)
                         if self._stop.is_set():
                             return
-                        wait = self._timeouts.reconnect
+                        wait = begin
             except InputError:
                 if self._frame is None:
                     raise
@@ -233,9 +236,10 @@ class Camera(FrameSource):
                 raise InputError(
                     f"{self.name} opens but gives no picture: check it, or choose another camera", "camera"
                 )
-            self._notice = f"{self.name} stopped giving pictures: trying again ..."
+            does = "waiting for a sender" if self._waits else "trying again"
+            self._notice = f"{self.name} stopped giving pictures: {does} ..."
             self._stop.wait(wait)
-            wait = min(2 * wait, self._timeouts.longest_reconnect)
+            wait = min(max(2 * wait, self._timeouts.reconnect), self._timeouts.longest_reconnect)
 
     def _keep(self, frame: Frame) -> None:
         image = frame.image if self._size is None else shrink_to_fit(frame.image, self._size)

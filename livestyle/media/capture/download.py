@@ -22,6 +22,8 @@ class Download:
         self._container = container
         self.length = max(0, int(container.size))
         """Bytes in all; 0 where the server does not say, as for live streams."""
+        self.has_stalled = False
+        """Whether it has ended by the limit for reading, and not because the server hung up."""
         self._packets: Iterator[Any] = container.demux()
         self._ahead = b""
 
@@ -48,9 +50,8 @@ class Download:
             for packet in self._packets:
                 if packet.size:
                     return bytes(packet)
-        except (av.FFmpegError, OSError):
-            # It has stopped, by an error or for too long.
-            self._packets = iter(())
+        except (av.FFmpegError, OSError) as error:
+            self._packets, self.has_stalled = iter(()), isinstance(error, av.error.ExitError)
         return b""
 
     def close(self) -> None:

@@ -60,6 +60,15 @@ def is_listened(source: str) -> bool:
     return source_kind(source) is SourceKind.STREAM and _listened(source) is not None
 
 
+def opening_text(source: str) -> str:
+    """What is being done, for people, until a source gives its first frame."""
+    listened = _listened(source) if source_kind(source) is SourceKind.STREAM else None
+    if listened is None:
+        return f"opening {source_name(source)} ..."
+    key = "; anybody whose machine reaches this one may send, unless the address has a key" * listened.is_for_anybody
+    return f"waiting for a sender at {listened.name}{key} ..."
+
+
 def _listened(address: str) -> Listened | None:
     # What is no address is refused by `check_source`.
     with suppress(ValueError, InputError):

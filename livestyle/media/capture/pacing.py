@@ -10,6 +10,10 @@ JUMP_SECONDS = 10.0
 """A timestamp so far from what was expected is a discontinuity, and the clock is set anew."""
 WINDOW_SECONDS = 5.0
 """How long a delay is remembered."""
+BURST_FRAMES = 4
+"""Frames that came together: fewer are the jitter of a network."""
+BURSTS = 3
+"""So many in a row are a habit of the sender; after a pause, there is one."""
 
 
 class RecordingClock:
@@ -60,3 +64,28 @@ class BurstClock:
             self._offsets.append((arrived, offset))
             self._delay = max(delay for _, delay in self._offsets)
         return arrived if self._delay is None else max(arrived, time + self._delay)
+
+
+class BurstDetector:
+    """Tells whether the frames of a live stream come in bursts, one after the other."""
+
+    def __init__(self) -> None:
+        self._bursts = deque([1] * BURSTS, BURSTS)
+        self._frames = 0
+        self._is_bursty = False
+
+    def add(self, waited: bool) -> bool:
+        """Whether the stream comes in bursts, now that one more frame has come.
+
+        Args:
+            waited: its read had to wait for it.
+        """
+        if waited:
+            self._bursts.append(self._frames)
+            self._frames = 0
+            if min(self._bursts) >= BURST_FRAMES:
+                self._is_bursty = True
+            elif max(self._bursts) < BURST_FRAMES:
+                self._is_bursty = False
+        self._frames += 1
+        return self._is_bursty

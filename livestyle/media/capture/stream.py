@@ -9,8 +9,8 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,11 +26,11 @@ from livestyle.media.video.tracks import choose_video, decoder_of, moving
 
 from .address import PLAYLIST, Address
 from .download import Download
-from .jpegs import HEAD_BYTES, MOST_DAMAGED, image_frames, is_jpegs, jpeg_frames
-from .kinds import source_name
+from .jpegs import HEAD_BYTES, MOST_DAMAGED, begins_with_images, image_frames, is_whole_image
+from .kinds import SourceKind, check_source, is_listened, source_kind, source_name
 from .listener import OPTIONS, Listened, senders
-from .pacing import BurstClock, RecordingClock
-from .playlist import MARK, best_variant, variants
+from .pacing import BurstClock, BurstDetector, RecordingClock
+from .playlist import MARK, first_entry, in_order, variants
 from .shape import Display
 from .timeouts import Timeouts
 
@@ -40,10 +40,16 @@ WAITED_SECONDS = 0.02
 """A read that took longer had to wait for the sender."""
 AHEAD_SECONDS = 15.0
 """What arrives so far ahead of its time is a recording: live servers send a few seconds of the past at most."""
-_IMAGE = re.compile(rb"\x89PNG\r\n\x1a\n|RIFF....WEBP|BM|II\*\0|MM\0\*", re.DOTALL)
-"""First bytes of images other than JPEG that OpenCV reads: PNG, WebP, BMP, TIFF."""
+TEXT_BYTES = 1024
+"""So much of a text tells what it is."""
+ENDLESS_BYTES = 2**31 - 1
+"""Length that servers say of what has no end."""
 LONGEST_PLAYLIST = 1 << 20
 """Bytes."""
+MOST_VARIANTS = 3
+"""So many of a playlist are tried, the best ones."""
+MOST_LISTS = 2
+"""How often the first stream of a list is a list again."""
 MOST_QUEUED = 4096
 """Packets of a stream that comes in bursts, about a minute."""
 
@@ -73,30 +79,53 @@ def stream_frames(
     source = Address(address, timeouts, insecure)
     if (listened := Listened.of(address)) is not None:
         yield from _pushed(source, listened, stop)
-        return
+    else:
+        yield from _read(source, size, stop, MOST_LISTS)
+
+
+def _read(source: Address, size: tuple[int, int] | None, stop: threading.Event, depth: int) -> Iterator[Frame]:
+    """The same, of an address that is asked; lists of streams are followed so many times."""
     if not source.is_web:
         yield from _frames(source, source.open(), stop)
         return
-    download = source.download()
-    head = download.peek(HEAD_BYTES)
-    if is_jpegs(head):
-        yield from jpeg_frames(download, source.download, stop, timeouts)
+    asked, download = source, source.download()
+    if not download.peek(1):
+        # Some cameras answer at once, and take their picture then.
+        download.close()
+        asked = source.patient()
+        download = asked.download()
+    are_images, head = begins_with_images(download), download.peek(HEAD_BYTES)
+    if are_images or is_whole_image(head):
+        yield from image_frames(download, asked.download, stop, asked.timeouts, is_whole=not are_images)
         return
-    if _IMAGE.match(head):
-        yield from image_frames(download, source.download, stop, timeouts)
+    if head.startswith(MARK):
+        yield from _listed(source, download, size, stop, depth)
         return
     with download:
-        if head.startswith(MARK):
-            # FFmpeg asks for playlists itself, again and again.
-            source = _variant(source, download, size)
-            container = source.open(PLAYLIST)
-        elif download.length or len(head) < HEAD_BYTES:
+        _check_text(source, download)
+        if download.length or len(head) < HEAD_BYTES or asked is not source:
             # A file, whose index may be at its end, or a stream that does not begin before the limit for reading.
             download.close()
             container = source.open()
         else:
             container = source.open(download=download)
-        yield from _frames(source, container, stop, is_recording=download.length > 0)
+        yield from _frames(source, container, stop, download.length)
+
+
+def _check_text(source: Address, download: Download) -> None:
+    """Raise an `InputError` for an answer without any bytes, and for texts that people take for a stream."""
+    name = f"the stream {source_name(source.url)}"
+    if not (head := download.peek(1)):
+        raise InputError(f"{name} opens but nothing comes: check the address, and the camera", "camera")
+    # No video begins so, and a text is there at once.
+    text = download.peek(TEXT_BYTES) if head == b"<" else b""
+    if b"<MPD" in text:
+        raise InputError(f"{name} is DASH, which cannot be read: give the address of its HLS, if it has any", "camera")
+    if re.match(rb"<(!doctype )?html", text, re.IGNORECASE):
+        raise InputError(
+            f"{name} is a web page: give the address of the video or picture in it, as the camera's manual names it",
+            "camera",
+        )
 
 
 def _pushed(source: Address, listened: Listened, stop: threading.Event) -> Iterator[Frame]:
@@ -112,19 +141,41 @@ def _pushed(source: Address, listened: Listened, stop: threading.Event) -> Itera
             return
 
 
-def _variant(source: Address, download: Download, size: tuple[int, int] | None) -> Address:
-    """The playlist to read, where a master playlist lists several."""
+def _listed(
+    source: Address, download: Download, size: tuple[int, int] | None, stop: threading.Event, depth: int
+) -> Iterator[Frame]:
+    """Frames of a playlist: of its best variant that can be read, or of the first stream of a list."""
     data = bytearray()
-    for chunk in download:
-        data += chunk
-        if len(data) > LONGEST_PLAYLIST:
-            return source
-    listed = variants(data.decode(errors="replace"), source.url)
-    found = [variant for variant in listed if source.at(variant.address).is_web]
-    return source.at(best_variant(found, size).address) if found else source
+    with download:
+        for chunk in download:
+            data += chunk
+            if len(data) > LONGEST_PLAYLIST:
+                break
+    text, base = data.decode(errors="replace"), source.landed()
+    if entry := first_entry(text, base.url):
+        check_source(entry)
+        if source_kind(entry) is not SourceKind.STREAM or is_listened(entry) or depth == 0:
+            raise InputError(
+                f"the list at {source_name(source.url)} names no stream: give the address of a stream", "camera"
+            )
+        yield from _read(source.at(entry), size, stop, depth - 1)
+        return
+    found = [each for each in in_order(variants(text, base.url), size) if source.at(each.address).is_web]
+    trouble: InputError | None = None
+    # FFmpeg asks for playlists itself, again and again.
+    for each in [source.at(variant.address) for variant in found[:MOST_VARIANTS]] or [base]:
+        try:
+            yield from _frames(each, each.open(PLAYLIST), stop)
+        except InputError as error:
+            trouble = trouble or error
+        else:
+            return
+    if trouble is not None:
+        raise trouble
 
 
-def _frames(source: Address, container: Any, stop: threading.Event, is_recording: bool = False) -> Iterator[Frame]:
+def _frames(source: Address, container: Any, stop: threading.Event, length: int = 0) -> Iterator[Frame]:
+    """Frames of a container, of so many bytes where that is known."""
     with container:
         if all(video.codec_context is None for video in moving(container)):
             raise InputError(
@@ -135,7 +186,10 @@ def _frames(source: Address, container: Any, stop: threading.Event, is_recording
         name = container.format.name
         # A live stream may say a duration, such as 0 or the length of what its sender reads; an MP4 that is sent while
         # it is made does not know its own.
-        is_recording |= name == PLAYLIST or (source.is_web and "mp4" in name and bool(container.duration))
+        lasts = bool(container.duration)
+        is_recording = name == PLAYLIST or (source.is_web and "mp4" in name and lasts)
+        # Nor does a server mean it that promises 2 GB, as far as HTTP can count, or more.
+        is_recording |= 0 < length < ENDLESS_BYTES or (length > 0 and lasts)
         yield from _played(container, video, is_recording, source.is_web, stop, source.timeouts.garbled)
 
 
@@ -158,13 +212,13 @@ def _played(
     """Frames in the shape in which they are looked at, each at its time."""
     recording = RecordingClock() if is_recording else None
     is_clustered = any(name in container.format.name for name in CLUSTERED)
-    bursts = BurstClock() if is_clustered and not is_recording else None
+    bursts, detector = BurstClock(), BurstDetector()
+    packets = _Packets(container, stop, is_ahead=is_clustered and not is_recording)
     deinterlace = Deinterlacer("auto", video.codec_context.field_order, False)
     display, begin = Display(), time.monotonic()
     first: float | None = None
-    packets = _packets(container, stop) if bursts is None else _packets_ahead(container, stop)
-    with closing(packets):
-        for frame in deinterlace(_decoded(packets, video, stop, garbled)):
+    with packets:
+        for frame in deinterlace(_decoded(iter(packets), video, stop, garbled)):
             assert isinstance(frame, _Arrived)
             position, shown = float(frame.time), frame.arrived
             first = position if first is None else first
@@ -172,8 +226,10 @@ def _played(
                 recording = RecordingClock()
             if recording is not None:
                 shown = recording.due(position, time.monotonic())
-            elif bursts is not None:
-                shown = bursts.due(position, frame.arrived, frame.waited)
+            else:
+                due = bursts.due(position, frame.arrived, frame.waited)
+                if detector.add(frame.waited) or is_clustered:
+                    packets.is_ahead, shown = True, due
             if shown > frame.arrived:
                 if stop.wait(max(0.0, shown - time.monotonic())):
                     return
@@ -181,7 +237,7 @@ def _played(
             yield Frame(display(frame.frame, frame.aspect), shown)
 
 
-def _decoded(packets: _Packets, video: Any, stop: threading.Event, garbled: float) -> Iterator[_Arrived]:
+def _decoded(packets: Iterator[_Packet], video: Any, stop: threading.Event, garbled: float) -> Iterator[_Arrived]:
     """Whole frames until the stream ends, stalls, or gives none for too long."""
     decoder = decoder_of(video)
     if decoder.name == "mjpeg":
@@ -215,48 +271,67 @@ def _decoded(packets: _Packets, video: Any, stop: threading.Event, garbled: floa
                 last, damaged, has_waited = time.monotonic(), 0, False
 
 
-_Packets = Generator[tuple[Any, float, bool], None, None]
+_Packet = tuple[Any, float, bool]
+"""Of PyAV, with the time when it was read, and whether that had to wait."""
 
 
-def _packets(container: Any, stop: threading.Event) -> _Packets:
-    """Packets, each with the time when it was read, and whether that had to wait."""
-    before = time.monotonic()
-    for packet in container.demux():
-        now = time.monotonic()
-        yield packet, now, now - before > WAITED_SECONDS
-        if stop.is_set():
-            return
+class _Packets:
+    """Context manager of the packets of a stream.
+
+    Args:
+        container: of PyAV.
+        stop: ends the stream, as soon as a read returns.
+        is_ahead: they are read by a thread.
+    """
+
+    def __init__(self, container: Any, stop: threading.Event, *, is_ahead: bool) -> None:
+        self.is_ahead = is_ahead
+        """Set it before waiting until a frame is due: who waits does not see when the next packets come."""
+        self._packets = self._read(container, stop)
+        # Whoever waits for the next packet must not wait for ever: None ends them.
+        self._found: queue.Queue[_Packet | None] = queue.Queue(MOST_QUEUED)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="camera packets", daemon=True)
+
+    @staticmethod
+    def _read(container: Any, stop: threading.Event) -> Iterator[_Packet]:
         before = time.monotonic()
-
-
-def _packets_ahead(container: Any, stop: threading.Event) -> _Packets:
-    """The same, read by a thread, since whoever waits until a frame is due does not see when the next packets come."""
-    # Whoever waits for the next packet must not wait for ever: None ends them.
-    found: queue.Queue[tuple[Any, float, bool] | None] = queue.Queue(MOST_QUEUED)
-    closed = threading.Event()
-
-    def put(item: tuple[Any, float, bool] | None) -> None:
-        while not closed.is_set():
-            with suppress(queue.Full):
-                found.put(item, timeout=0.2)
+        for packet in container.demux():
+            now = time.monotonic()
+            yield packet, now, now - before > WAITED_SECONDS
+            if stop.is_set():
                 return
+            before = time.monotonic()
 
-    def read() -> None:
+    def __iter__(self) -> Iterator[_Packet]:
+        while not self.is_ahead and (item := next(self._packets, None)):
+            yield item
+        if self.is_ahead:
+            self._thread.start()
+            while (item := self._found.get()) is not None:
+                yield item
+
+    def _run(self) -> None:
         try:
             with suppress(av.FFmpegError):
-                for item in _packets(container, stop):
-                    put(item)
-                    if closed.is_set():
+                for item in self._packets:
+                    self._put(item)
+                    if self._closed.is_set():
                         return
         finally:
-            put(None)
+            self._put(None)
 
-    thread = threading.Thread(target=read, name="camera packets", daemon=True)
-    thread.start()
-    try:
-        while (item := found.get()) is not None:
-            yield item
-    finally:
-        closed.set()
+    def _put(self, item: _Packet | None) -> None:
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._found.put(item, timeout=0.2)
+                return
+
+    def __enter__(self) -> _Packets:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
         # The container must not be closed while it is read.
-        thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
