@@ -181,6 +181,8 @@ def test_a_camera_that_does_not_open_says_why(start: Open, source: str, reason: 
         ("htp://camera/stream", "not the address of a stream"),
         ("http://camera:99999/", "not the address of a stream"),
         ("http://[::1/", "not the address of a stream"),
+        ("tcp://127.0.0.1?listen", "names no port"),
+        ("udp://camera/x", "names no port"),
     ],
 )
 def test_what_needs_no_opening_is_said_at_once(source: str, reason: str) -> None:

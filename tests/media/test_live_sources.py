@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +39,7 @@ from tests.ffmpeg import Make
 from tests.media.clock_picture import X264, ClockSender, RtspSender, age, free_port
 from tests.media.tls_proxy import TlsProxy, make_certificate
 from tests.mjpeg import jpeg
+from tests.waiting import wait_for
 
 PATIENCE = 60.0
 LATE_SECONDS = 0.3
@@ -339,6 +341,55 @@ def test_an_image_without_an_end_costs_no_other() -> None:
     found = list(splitter.feed(image[:-2] + b"\r\n--frame\r\n\r\n" + image + image[:90] + image))
     assert found[0].startswith(image[:-2])
     assert found[1] == found[-1] == image
+
+
+class TcpServer:
+    """Sends a first piece and then others, as often as it is asked, until it is told to be silent."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.silent = threading.Event()
+        self._ended = threading.Event()
+        self._pieces = pieces
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def _run(self) -> None:
+        with suppress(OSError), self._server.accept()[0] as reader:
+            while not self.silent.wait(0.02):
+                reader.sendall(next(self._pieces))
+            self._ended.wait()
+
+    def __enter__(self) -> TcpServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.silent.set()
+        self._ended.set()
+        self._server.close()
+
+
+def test_motion_jpeg_comes_over_tcp_too() -> None:
+    pieces = (jpeg(scene(60 + n % 150)) for n in count())
+    hasty = Timeouts(open=PATIENCE, read=0.5, reconnect=PATIENCE)
+    with TcpServer(pieces) as server, Camera(server.address, timeouts=hasty) as camera:
+        first = camera.wait_open()
+        assert newest(camera, first).image[-1, -1].mean() > first.image[-1, -1].mean()
+        server.silent.set()
+        wait_for(lambda: "stopped giving pictures" in camera.notice, "that it is seen", PATIENCE)
+
+
+def test_a_stream_in_which_nothing_comes_is_not_read_for_ever() -> None:
+    # Null packets, which a transport stream may have between others.
+    empty = repeat((b"\x47\x1f\xff\x10" + bytes(184)) * 10)
+    hasty = Timeouts(open=0.5)
+    with (
+        TcpServer(empty) as server,
+        pytest.raises(InputError, match=r"nothing that can be read in 0\.5 seconds") as error,
+    ):
+        Camera(server.address, timeouts=hasty).wait_open()
+    assert server.address in str(error.value)
 
 
 # -- snapshots --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import socket
 import ssl
 import time
@@ -48,11 +49,18 @@ class Address:
         url: in full, with its password.
         timeouts: for opening and reading.
         insecure: take any certificate.
+        called: the address that errors name, where it is another.
     """
 
     url: str
     timeouts: Timeouts
     insecure: bool = False
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people, without a password."""
+        return source_name(self.called or self.url)
 
     @property
     def is_web(self) -> bool:
@@ -109,26 +117,35 @@ class Address:
             # FFmpeg's reader of playlists does not hand on how certificates are to be checked.
             opener, options = partial(self._open_part, missing), options | OWN_PARTS
         try:
-            return av.open(source, "r", format=kind, timeout=timeouts, options=options, io_open=opener)
+            if download is not None:
+                # FFmpeg's own limit is not asked while it reads from Python.
+                download.deadline = begin + timeouts[0]
+            container = av.open(source, "r", format=kind, timeout=timeouts, options=options, io_open=opener)
+            if download is not None:
+                download.deadline = math.inf
+            return container
         except (av.FFmpegError, OSError, ValueError) as error:
             trouble: Exception = error
         if missing:
             raise missing[0]
         if time.monotonic() - begin >= timeouts[0]:
-            reason = f"no answer in {timeouts[0]:g} seconds"
+            no = "no answer" if download is None else "nothing that can be read"
+            reason = f"{no} in {timeouts[0]:g} seconds"
         elif certificate := self._certificate_trouble():
             raise InputError(
-                f"the stream {source_name(self.url)} does not open (its certificate is not trusted: {certificate}): "
+                f"the stream {self.name} does not open (its certificate is not trusted: {certificate}): "
                 "check the address, or allow any certificate if the camera has made its own",
                 "insecure",
             )
         elif getattr(trouble, "errno", None) == errno.EIO:
             # FFmpeg's error for an unknown host name.
             reason = "the host is not found, or hangs up"
+        elif self.url.lower().startswith("rtp:"):
+            reason = "RTP alone does not say what is in it: send MPEG-TS in it"
         else:
             reason = getattr(trouble, "strerror", None) or type(trouble).__name__
         raise InputError(
-            f"the stream {source_name(self.url)} does not open ({reason}): check the address, and that it is running "
+            f"the stream {self.name} does not open ({reason}): check the address, and that it is running "
             "and can be reached"
         )
 

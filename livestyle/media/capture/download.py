@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +26,8 @@ class Download:
         """Bytes in all; 0 where the server does not say, as for live streams."""
         self.has_stalled = False
         """Whether it has ended by the limit for reading, and not because the server hung up."""
+        self.deadline = math.inf
+        """When `read` says that this is the end, on the clock of `time.monotonic`."""
         self._packets: Iterator[Any] = container.demux()
         self._ahead = b""
 
@@ -35,6 +39,8 @@ class Download:
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes, at least one unless this is the end."""
+        if time.monotonic() > self.deadline:
+            return b""
         chunk = self._ahead or self._next()
         if size < 0:
             size = len(chunk)

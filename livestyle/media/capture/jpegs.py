@@ -93,7 +93,7 @@ def is_whole_image(head: bytes) -> bool:
 
 def image_frames(
     download: Download,
-    again: Callable[[], Download],
+    again: Callable[[], Download] | None,
     stop: threading.Event,
     timeouts: Timeouts,
     *,
@@ -105,7 +105,7 @@ def image_frames(
 
     Args:
         download: the server's first answer; this closes it.
-        again: asks once more.
+        again: asks once more; None where nobody can be asked.
         stop: ends this when it is set, as soon as a read returns.
         timeouts: for garbled data, and for a snapshot that cannot be had any more.
         is_whole: each answer is one image of a format that `ImageSplitter` does not know.
@@ -132,7 +132,7 @@ def image_frames(
                     yield Frame(image, arrived)
                     good = time.monotonic()
         while True:
-            if stop.is_set() or good is None or time.monotonic() - good > timeouts.read:
+            if stop.is_set() or again is None or good is None or time.monotonic() - good > timeouts.read:
                 return
             if count > 1 and download.has_stalled:
                 return

@@ -16,6 +16,8 @@ LONGEST_NUMBER = 9
 """Digits of a camera's number; OpenCV's own go beyond 1000, by the kind of driver."""
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "tcp", "udp")
 """URL schemes of streams."""
+WITHOUT_PORT = ("rtp", "tcp", "udp")
+"""Those for which there is no usual port."""
 
 
 class SourceKind(Enum):
@@ -103,6 +105,10 @@ def _check_address(address: str) -> None:
         raise InputError(
             f"{source_name(address)} is not the address of a stream: give one such as rtsp://HOST/PATH or "
             f"http://HOST:PORT/PATH ({', '.join(SCHEMES)} can be read)"
+        )
+    if parts.port is None and parts.scheme.lower() in WITHOUT_PORT:
+        raise InputError(
+            f"{source_name(address)} names no port: give it as in {parts.scheme.lower()}://127.0.0.1:9000", "camera"
         )
     Listened.of(address)
 

@@ -6,6 +6,7 @@ this module accepts the sender, and hands its bytes on to FFmpeg, which listens 
 
 from __future__ import annotations
 
+import math
 import re
 import select
 import socket
@@ -183,10 +184,12 @@ class Relay:
     Args:
         sender: its connection, which is closed at the end.
         listened: what it was accepted for.
+        patience: seconds after which a sender that has begun is taken for gone when nothing comes.
     """
 
-    def __init__(self, sender: socket.socket, listened: Listened) -> None:
+    def __init__(self, sender: socket.socket, listened: Listened, patience: float) -> None:
         self._sender = sender
+        self._patience = patience
         self._gate = Gate(listened)
         with socket.create_server((LOOPBACK, 0)) as free:
             self._port: int = free.getsockname()[1]
@@ -203,11 +206,14 @@ class Relay:
 
     def _run(self) -> None:
         with self._sender, suppress(OSError), closing(self._connect()) as reader:
-            while not self._closed.is_set():
+            last = math.inf
+            while not self._closed.is_set() and time.monotonic() - last < self._patience:
                 for source in select.select((self._sender, reader), (), (), LOOK_SECONDS)[0]:
                     data = source.recv(65536)
                     if not data:
                         return
+                    if source is self._sender:
+                        last = time.monotonic()
                     if source is reader:
                         self._sender.sendall(data)
                     elif (passed := self._gate.feed(data)) is None:
@@ -226,8 +232,16 @@ class Relay:
                     raise
 
 
-def senders(listened: Listened, stop: threading.Event) -> Iterator[Relay]:
-    """Relays of one sender after the other, each closed before the next one is waited for."""
+def dial(url: str, patience: float) -> socket.socket:
+    """Connection to the TCP server of an address, which is waited for so many seconds."""
+    parts = urlsplit(url)
+    connection = socket.create_connection((parts.hostname, parts.port), patience)
+    connection.settimeout(None)
+    return connection
+
+
+def senders(listened: Listened, patience: float, stop: threading.Event) -> Iterator[Relay]:
+    """Relays of one sender after the other, each closed before the next one is waited for; arguments as of `Relay`."""
     while (sender := accept(listened, stop)) is not None:
-        with closing(Relay(sender, listened)) as relay:
+        with closing(Relay(sender, listened, patience)) as relay:
             yield relay

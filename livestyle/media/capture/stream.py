@@ -10,8 +10,8 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from livestyle.media.video.tracks import choose_video, decoder_of, moving
 from .address import PLAYLIST, Address
 from .download import Download
 from .jpegs import HEAD_BYTES, MOST_DAMAGED, begins_with_images, image_frames, is_whole_image
-from .kinds import SourceKind, check_source, is_listened, source_kind, source_name
-from .listener import OPTIONS, Listened, senders
+from .kinds import SourceKind, check_source, is_listened, source_kind
+from .listener import LOOPBACK, OPTIONS, Listened, Relay, dial, senders
 from .pacing import BurstClock, BurstDetector, RecordingClock
 from .playlist import MARK, first_entry, in_order, variants
 from .shape import Display
@@ -85,6 +85,9 @@ def stream_frames(
 
 def _read(source: Address, size: tuple[int, int] | None, stop: threading.Event, depth: int) -> Iterator[Frame]:
     """The same, of an address that is asked; lists of streams are followed so many times."""
+    if source.url.lower().startswith("tcp:"):
+        yield from _connected(source, stop)
+        return
     if not source.is_web:
         yield from _frames(source, source.open(), stop)
         return
@@ -114,7 +117,7 @@ def _read(source: Address, size: tuple[int, int] | None, stop: threading.Event, 
 
 def _check_text(source: Address, download: Download) -> None:
     """Raise an `InputError` for an answer without any bytes, and for texts that people take for a stream."""
-    name = f"the stream {source_name(source.url)}"
+    name = f"the stream {source.name}"
     if not (head := download.peek(1)):
         raise InputError(f"{name} opens but nothing comes: check the address, and the camera", "camera")
     # No video begins so, and a text is there at once.
@@ -130,15 +133,44 @@ def _check_text(source: Address, download: Download) -> None:
 
 def _pushed(source: Address, listened: Listened, stop: threading.Event) -> Iterator[Frame]:
     """Frames of the first sender that gives any; whoever else knocks does not end the wait."""
-    for relay in senders(listened, stop):
+    for relay in senders(listened, source.timeouts.read, stop):
         given = False
         with suppress(InputError):
-            inner = source.at(relay.url)
-            for frame in _frames(inner, inner.open(extra=OPTIONS[listened.scheme]), stop):
+            for frame in _relayed(source.at(relay.url), listened.scheme, stop):
                 given = True
                 yield frame
         if given:
             return
+
+
+def _connected(source: Address, stop: threading.Event) -> Iterator[Frame]:
+    """Frames of a TCP server, which may send motion JPEG too."""
+    try:
+        sender = dial(source.url, source.timeouts.open)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"the stream {source.name} does not open ({reason}): check the address, and that it is "
+            "running and can be reached"
+        ) from None
+    with closing(Relay(sender, Listened("tcp", LOOPBACK, 0, ""), source.timeouts.read)) as relay:
+        yield from _relayed(replace(source, url=relay.url, called=source.url), "tcp", stop)
+
+
+def _relayed(source: Address, scheme: str, stop: threading.Event) -> Iterator[Frame]:
+    """Frames of what a relay hands on."""
+    if scheme == "rtmp":
+        yield from _frames(source, source.open(extra=OPTIONS[scheme]), stop)
+        return
+    # The relay knows best when nothing comes any more.
+    source = source.patient()
+    download = source.download(OPTIONS[scheme])
+    if begins_with_images(download):
+        yield from image_frames(download, None, stop, source.timeouts)
+        return
+    with download:
+        _check_text(source, download)
+        yield from _frames(source, source.open(download=download), stop)
 
 
 def _listed(
@@ -155,9 +187,7 @@ def _listed(
     if entry := first_entry(text, base.url):
         check_source(entry)
         if source_kind(entry) is not SourceKind.STREAM or is_listened(entry) or depth == 0:
-            raise InputError(
-                f"the list at {source_name(source.url)} names no stream: give the address of a stream", "camera"
-            )
+            raise InputError(f"the list at {source.name} names no stream: give the address of a stream", "camera")
         yield from _read(source.at(entry), size, stop, depth - 1)
         return
     found = [each for each in in_order(variants(text, base.url), size) if source.at(each.address).is_web]
@@ -179,10 +209,10 @@ def _frames(source: Address, container: Any, stop: threading.Event, length: int 
     with container:
         if all(video.codec_context is None for video in moving(container)):
             raise InputError(
-                f"the stream {source_name(source.url)} carries no video that can be read: choose another camera",
+                f"the stream {source.name} carries no video that can be read: choose another camera",
                 "camera",
             )
-        video = choose_video(container, Path(source_name(source.url)))
+        video = choose_video(container, Path(source.name))
         name = container.format.name
         # A live stream may say a duration, such as 0 or the length of what its sender reads; an MP4 that is sent while
         # it is made does not know its own.
