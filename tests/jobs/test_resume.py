@@ -20,7 +20,7 @@ import pytest
 import livestyle.jobs.video
 from livestyle.engine.model import STYLIZE, checksum
 from livestyle.engine.stylizer import Stylizer
-from livestyle.errors import OutputError
+from livestyle.errors import OutputError, stage_of
 from livestyle.jobs.options import VideoOptions
 from livestyle.jobs.report import print_json
 from livestyle.jobs.resume import SegmentStore
@@ -505,6 +505,13 @@ def test_that_a_segment_cannot_be_written_is_said_of_its_video(store: SegmentSto
     shutil.rmtree(store.folder)
     with pytest.raises(OutputError, match=r"^cannot write .*out\.mp4: No such file or directory$"):
         store.put(1, b"", TIMES, {})
+
+
+def test_the_stage_of_a_segment_that_cannot_be_begun_is_named(store: SegmentStore) -> None:
+    shutil.rmtree(store.folder)
+    with pytest.raises(FileNotFoundError) as raised:
+        store.begin()
+    assert stage_of(raised.value) == "keeping segments"
 
 
 def test_a_file_where_segments_are_to_be_kept_is_an_error_in_a_sentence(
