@@ -31,6 +31,7 @@ from livestyle.live.outputs import Outputs
 from livestyle.live.overlay import Overlay, draw
 from livestyle.live.render_thread import RenderThread
 from livestyle.media.capture.camera import Camera
+from livestyle.media.frames import FrameSink
 from livestyle.media.resize import parse_size
 from livestyle.media.sinks.mjpeg_server import MjpegServer
 from livestyle.media.video.decoding import FrameDecoder
@@ -95,7 +96,7 @@ class Timer:
                 print(f"| {thread} | {stage} | {median(calls):.2f} | {len(calls) / frames:.2f} |")
 
 
-class Counted:
+class Counted(FrameSink):
     """Sink that counts paintings after a warm-up."""
 
     def __init__(self, warm_up: int, timer: Timer) -> None:
@@ -126,7 +127,7 @@ def profile_live(stylizer: Stylizer, size: tuple[int, int], folder: Path, timer:
     overlay = Overlay(caption="The scream", figures=(("frames a second", "30"), ("size", "640x360")))
     with closing(Outputs()) as outputs, Camera(str(clip), every_frame=True) as camera:
         sink = Counted(40, timer)
-        outputs.add(sink)  # type: ignore[arg-type]
+        outputs.add(sink)
         loop = RenderThread(lambda: (stylizer, look), camera, outputs.write, 0.0)
         loop.start()
         drawn: list[float] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
 import signal
@@ -85,8 +86,9 @@ def prepare_streams() -> None:
         except OSError:
             _to_null(number)
     if sys.stdout is not None:
-        # Names of files and styles are anything, and some terminals are ASCII.
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Names of files and styles are anything, and some terminals are ASCII.
+            sys.stdout.reconfigure(errors="backslashreplace")
         sys.stdout = TolerantStream(sys.stdout)
     # It is never closed: Python writes to it until the very end.
     stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123

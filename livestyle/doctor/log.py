@@ -7,6 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+class _Gatherer(logging.Handler):
+    """Handler that appends the text of each warning to a list."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.append(record.getMessage())
+
+
 @contextmanager
 def captured_warnings(name: str) -> Iterator[list[str]]:
     """Context manager that keeps what a module logs off the screen, and gives a list that it gathers in.
@@ -16,8 +27,7 @@ def captured_warnings(name: str) -> Iterator[list[str]]:
     """
     found: list[str] = []
     logger = logging.getLogger(name)
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    handler = _Gatherer(found)
     before = logger.propagate
     logger.addHandler(handler)
     logger.propagate = False

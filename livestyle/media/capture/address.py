@@ -88,6 +88,8 @@ class Address:
                 found = urlsplit(answer.url)
         except (OSError, HTTPException, ValueError):
             return self
+        if found.scheme not in ("http", "https"):
+            return self
         if found.netloc == host:
             found = found._replace(netloc=parts.netloc)
         return self.at(found.geturl())

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 
@@ -53,16 +52,16 @@ class JpegDecoder:
         self._decoder = self._open("explode")
 
     @staticmethod
-    def _open(detect: str) -> av.CodecContext:
+    def _open(detect: str) -> av.VideoCodecContext:
         # Without "explode", a truncated JPEG is decoded to an image that is grey from there on.
         decoder = av.CodecContext.create("mjpeg", "r")
         decoder.options = {"err_detect": detect, **LIMITS}
         return decoder
 
-    def __call__(self, data: bytes) -> list[Any]:
+    def __call__(self, data: bytes) -> list[av.VideoFrame]:
         """The image as frames of PyAV, one or none: a damaged one is left out, unless all of them are."""
         try:
-            frames: list[Any] = self._decoder.decode(av.Packet(data))  # type: ignore[attr-defined]
+            frames = self._decoder.decode(av.Packet(data))
         except av.FFmpegError:
             self._damaged += 1
             if self._damaged == MOST_DAMAGED:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from hmac import compare_digest
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -170,7 +171,8 @@ class Gate:
         # The command "publish", its number, null and the key follow each other in AMF.
         rest = self._head.partition(b"\x00\x07publish")[2]
         length, name = int.from_bytes(rest[_KEY_AT - 2 : _KEY_AT], "big"), rest[_KEY_AT:]
-        if any(length == len(key) and name.startswith(key[:KEY_CHARACTERS]) for key in self._keys):
+        begun = name[: min(length, KEY_CHARACTERS)]
+        if any(length == len(key) and compare_digest(begun, key[:KEY_CHARACTERS]) for key in self._keys):
             self._ask = None
         elif (len(rest) >= _KEY_AT and len(name) >= min(length, KEY_CHARACTERS)) or len(self._head) > LONGEST_HEAD:
             return None
