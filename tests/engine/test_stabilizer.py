@@ -71,6 +71,15 @@ def test_a_restored_sequence_stays_sparse_as_it_was() -> None:
     assert second.is_sparse
 
 
+@pytest.mark.parametrize("colour", [(90, 90, 90), (10, 120, 240)])
+def test_a_frame_of_one_colour_is_flat(colour: tuple[int, int, int]) -> None:
+    state = Stabilizer()
+    state.detect_scene_cut(np.full((72, 96, 3), colour, np.uint8))
+    assert state.is_flat
+    state.detect_scene_cut(moving(72, 96)[0])
+    assert not state.is_flat
+
+
 def test_a_frame_read_into_the_first_one_s_buffer_is_compared_with_what_that_was() -> None:
     frames = moving(120, 160)
     state, other, buffer = Stabilizer(), Stabilizer(), frames[0].copy()

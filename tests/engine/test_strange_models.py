@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from livestyle import Model, Stylizer
+from livestyle.engine import network_file
 from livestyle.engine.model import MANIFEST, PRESETS, STYLE, STYLIZE, checksum
 from livestyle.engine.network_file import NetworkFile, check_network
 from livestyle.errors import DeviceError, LivestyleError, ModelError
@@ -47,6 +48,14 @@ def put(onnx: Any, folder: Path, name: str, text: str) -> None:
 
 
 PLAIN = make_identity.stylizer(half=False, regions=False)
+
+
+def test_the_operators_of_a_network_are_counted_before_it_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_file, "MOST_NODES", 3)
+    with pytest.raises(ModelError, match="it has more than 3 operators"):
+        Stylizer(folder, "cpu")
 
 
 @pytest.mark.parametrize(
