@@ -1,4 +1,4 @@
-"""What batches, frames in flight and CUDA graphs would give films on a GPU: measured before any of them is built.
+"""What batches, frames in flight and CUDA graphs give videos on a GPU.
 
 python docs/measure_cuda.py 1920x1080 3840x2160 prints, for each size, frames/s of the network in batches of 1 to 8, of
 two sessions at once (each with a stream of its own), and of a CUDA graph, with buffers that stay on the device and with

@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any
 
 import livestyle.engine.constant as constant
+import livestyle.render.finishing as finishing
 import livestyle.render.renderer as renderer
 from livestyle import Look, StyleLibrary, Stylizer, stylize_video
 from livestyle.bench.plan import Scope
@@ -50,8 +51,8 @@ STAGES: list[tuple[Any, str, str, str]] = [
     (NetworkSession, "run_for_constants", "render", "network, giving constants"),
     (Rest, "paint", "render", "network, constant form"),
     (constant, "_moments", "render", "drift of the constant form"),
-    (renderer, "_enlarged", "render", "enlarge"),
-    (renderer, "_fade_faint", "render", "fade"),
+    (renderer, "enlarged", "render", "enlarge"),
+    (finishing, "fade_faint", "render", "fade"),
     (Renderer, "render", "render", "the rest of the renderer"),
     (Packer, "__call__", "write behind", "BGR to YUV"),
     (VideoEncoder, "encode", "write behind", "encode"),

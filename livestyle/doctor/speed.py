@@ -95,21 +95,22 @@ def _others_load() -> float:
 
 
 def _form(stylizer: Stylizer) -> Finding:
-    from livestyle.engine.devices import default_threads
-    from livestyle.engine.forms import form_key, remembered_speedup
-    from livestyle.engine.model import STYLIZE_CONSTANT, STYLIZE_INT8
+    from livestyle.engine.session import UNUSABLE
 
-    files = stylizer.model.manifest.files
     name = "form"
-    if stylizer.device.kind != "cpu" or stylizer.device.exact or not {STYLIZE_CONSTANT, STYLIZE_INT8} <= files.keys():
+    stylizer.settle_form()
+    speedup, is_cpu = stylizer.speedup, stylizer.device.kind == "cpu"
+    if not speedup:
         text = "the network has one form on this device"
         return Finding(Section.SPEED, name, State.OK, text, figures={"form": stylizer.form})
-    stylizer.settle_form()
-    speedup = remembered_speedup(form_key(files[STYLIZE_INT8], default_threads()))
-    # None: the cache cannot be written, which its own line says.
-    faster = "" if speedup is None else f": measured here, constant weights are {speedup:.2f} times as fast"
-    text = f"8-bit network with {stylizer.form} weights{faster}"
-    return Finding(Section.SPEED, name, State.OK, text, figures={"form": stylizer.form, "speedup": speedup})
+    other = "constant weights are" if is_cpu else "a CUDA graph is"
+    text = f"8-bit network with {stylizer.form} weights" if is_cpu else "float16 network"
+    if not is_cpu and stylizer.form == "graph":
+        text += " as a CUDA graph"
+    # A form that fails, or paints something else, is remembered as next to nothing.
+    found = f"{speedup:.2f} times as fast" if speedup > UNUSABLE else "of no use"
+    text += f": measured here, {other} {found}"
+    return Finding(Section.SPEED, name, State.OK, text, figures={"form": stylizer.form, "speedup": round(speedup, 3)})
 
 
 def _paint(stylizer: Stylizer, frames: list[BgrImage]) -> tuple[list[float], tuple[float, float], float | None]:

@@ -129,10 +129,11 @@ def share_cpu_arena() -> None:
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, 1, -1, -1))
 
 
-def session_providers(kind: str) -> list[Any] | None:
+def session_providers(kind: str, graph: bool = False) -> list[Any] | None:
     """Execution providers of a session on ``kind``: that one alone, so that there is no fallback.
 
-    None for plug-ins, whose devices are among the session options.
+    None for plug-ins, whose devices are among the session options. With ``graph``, CUDA captures the first run as a
+    CUDA graph, and replays it.
     """
     if kind in PLUGINS:
         plugin = PLUGINS[kind]
@@ -140,6 +141,8 @@ def session_providers(kind: str) -> list[Any] | None:
     index = cuda_index(kind)
     if index is not None:
         options = {"device_id": str(index), "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"}
+        if graph:
+            options["enable_cuda_graph"] = "1"
         return [("CUDAExecutionProvider", options)]
     return ["CPUExecutionProvider"]
 
@@ -150,6 +153,7 @@ def create_session(
     threads: int | None = None,
     shape: tuple[int, int, int] | None = None,
     constants: Mapping[str, np.ndarray] | None = None,
+    graph: bool = False,
 ) -> ort.InferenceSession:
     """Session of a network on one device, without fallback to another.
 
@@ -160,6 +164,7 @@ def create_session(
         shape: N, H and W of the frames, where they are fixed. All but the CPU need them: shape arithmetic, which
             onnxruntime places on the CPU, is then folded into constants when the session is created.
         constants: values of the network's external initializers, by name.
+        graph: see `session_providers`.
 
     Raises:
         DeviceError: the device does not start, or cannot run all of the network.
@@ -183,7 +188,7 @@ def create_session(
         options.add_session_config_entry("session.dynamic_block_base", "4")
     try:
         # Without enable_fallback=0, onnxruntime tries the CPU next and raises that failure, which hides the first.
-        session = ort.InferenceSession(path, options, session_providers(kind), enable_fallback=0)
+        session = ort.InferenceSession(path, options, session_providers(kind, graph), enable_fallback=0)
     except Exception as error:
         reason = first_line(error)
         if kind in PLUGINS:

@@ -34,11 +34,16 @@ def form_cache() -> Path:
     return (Path(chosen) if chosen else user_cache_path("livestyle", appauthor=False)) / "forms.json"
 
 
-def form_key(network_checksum: str, threads: int) -> str:
-    """Key of a choice: what the speeds of the two forms depend on."""
+def form_key(network_checksum: str, place: str) -> str:
+    """Key of a choice: what the speeds of the two forms depend on.
+
+    Args:
+        network_checksum: of the network's file.
+        place: where it runs: the number of threads, or the GPU.
+    """
     import onnxruntime as ort
 
-    return f"{cpu_name()}, {threads} threads, onnxruntime {ort.__version__}, {network_checksum[:16]}"
+    return f"{cpu_name()}, {place}, onnxruntime {ort.__version__}, {network_checksum[:16]}"
 
 
 def cpu_name() -> str:

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from livestyle.errors import ModelError
+from livestyle.errors import DeviceError, ModelError
 
 from .contract import CONSTANT, check_contract, explained, stylizing
-from .devices import Device, buffer_device, create_session, default_threads
+from .devices import Device, buffer_device, create_session, cuda_index, default_threads
 from .forms import form_key, measured_speedup
 from .model import REGIONS, REGIONS_FP16, STYLIZE, STYLIZE_CONSTANT, STYLIZE_FP16, STYLIZE_INT8, Model
+from .plugins import LEAST_PSNR, psnr
+from .style import StyleStats
 
 if TYPE_CHECKING:
     from .constant import Paint
-    from .style import StyleStats
 
 MEASURED_SIZE = 180, 320
 """Height and width of the frames that the forms of the network are timed with."""
+CUDA_BATCH = 4
+"""Frames of a video in one run of the network on CUDA."""
+UNUSABLE = 0.01
+"""Speedup that is remembered of a form that must not be used."""
 SHAPES_KEPT = 4
 """Frame shapes whose bindings are kept, those used last."""
 
@@ -41,6 +46,11 @@ class NetworkSession:
     Attributes:
         samples: whether this is the 8-bit network, which takes one frame at a time and estimates the frame's statistics
             from a sample of its pixels, so that small objects on an even background are missed.
+        batch: number of a sequence's frames to paint in one run, see `livestyle.engine.sequence`.
+        state_size: K, the number of floats in the running content statistics.
+        fast_form: the form of the network that may be faster here than the plain one: ``constant`` (the CPU's 8-bit
+            network), ``graph`` (a CUDA graph, which is launched at once instead of kernel by kernel), or empty.
+        replays: whether sessions are captured as CUDA graphs: of those made from now on.
 
     Raises:
         ModelError: the model has no such network.
@@ -52,6 +62,10 @@ class NetworkSession:
         if name == STYLIZE and not device.exact and STYLIZE_INT8 in model.manifest.files:
             name = STYLIZE_INT8
         self.samples = name == STYLIZE_INT8
+        on_cuda = cuda_index(device.kind) is not None
+        self.batch = CUDA_BATCH if on_cuda else 1
+        self.state_size = model.manifest.state_size
+        self.replays = False
         if name not in model.manifest.files:
             raise ModelError(
                 f"the model in {model.folder} cannot paint in two styles at once, for it has no {name}: "
@@ -62,7 +76,7 @@ class NetworkSession:
         stats = model.manifest.stats_size
         self._sizes: dict[str, list[int]] = {
             "stats": [2, stats] if regions else [stats],
-            "content_state": [model.manifest.state_size],
+            "content_state": [self.state_size],
         }
         self._model = model
         self._contract = stylizing(model, regions=regions)
@@ -75,12 +89,16 @@ class NetworkSession:
         self._lock = Lock()
         self._threads = threads
         self._constant_path = None
-        self.form_key = ""
-        """Key of the speedup of the constant form, see `form_key`; empty where there is no constant form."""
+        self.fast_form = self.form_key = ""
+        """Key of the speedup of the fast form, see `form_key`; empty where there is none."""
         if self.samples and STYLIZE_CONSTANT in model.manifest.files:
             self._constant_path = model.file(STYLIZE_CONSTANT)
             self._maker = ThreadPoolExecutor(1, "constant form")
-            self.form_key = form_key(model.manifest.files[name], threads or default_threads())
+            self.fast_form = "constant"
+            self.form_key = form_key(model.manifest.files[name], f"{threads or default_threads()} threads")
+        elif on_cuda and not regions:
+            self.fast_form = "graph"
+            self.form_key = form_key(model.manifest.files[name], device.kind)
 
     def run_for_constants(
         self, frames: np.ndarray, styles: Sequence[StyleStats], strength: float, state: np.ndarray, momentum: float
@@ -93,7 +111,12 @@ class NetworkSession:
         return stylized, next_state, self._maker.submit(self._with_constants, found, frames.shape)
 
     def measured_speedup(self) -> float:
-        """Speedup of the constant form on this machine, on small frames of noise; takes a second or less."""
+        """Speedup of the fast form on this machine, on small frames of noise; takes a second or less on the CPU.
+
+        Next to nothing for a CUDA graph that cannot be captured, or that paints something else.
+        """
+        if self.fast_form == "graph":
+            return self._measured_replay()
         frames = np.random.default_rng(0).integers(0, 256, (1, *MEASURED_SIZE, 3), np.uint8)
         state = np.zeros(self._sizes["content_state"], np.float32)
         values = _inputs(frames, np.ones(self._sizes["stats"], np.float32), 1.0, state, 0.0)
@@ -105,6 +128,35 @@ class NetworkSession:
         # Not by a binding, whose buffers the painting thread may be using.
         with explained(frames):
             return measured_speedup(lambda: self._session.run(outputs, values), lambda: paint(frames))
+
+    def _measured_replay(self) -> float:
+        """As `measured_speedup`; nothing is trusted untested, and a graph that was captured wrongly raises no error."""
+        shape = (1, *MEASURED_SIZE, 3)
+        random = np.random.default_rng(0)
+        plain, replayed = self._binding(shape), None
+        # Each run with other inputs: a replay of old ones must be noticed.
+        for strength in (1.0, 0.3, 0.8):
+            stats = np.abs(random.normal(0.5, 0.2, self._sizes["stats"])).astype(np.float32)
+            state = random.normal(0.5, 0.1, self.state_size).astype(np.float32)
+            frames = random.integers(0, 256, shape, np.uint8)
+            given = (frames, (StyleStats(stats),), strength, state, strength / 2, None)
+            painted, found = plain.run(*given)
+            try:
+                replayed = replayed or self._binding(shape, graph=True)
+                painting, statistics = replayed.run(*given)
+            except DeviceError:
+                return UNUSABLE
+            if psnr(painting, painted) < LEAST_PSNR or not np.allclose(statistics, found, 0.02, 0.02):
+                return UNUSABLE
+        assert replayed is not None
+        return measured_speedup(lambda: plain.run(*given), lambda: replayed.run(*given))
+
+    def _binding(self, shape: tuple[int, ...], graph: bool = False) -> _Binding:
+        session = self._session
+        if session is None:
+            session = create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]), graph=graph)
+            check_contract(session, self._contract, self._path.name, self._model)
+        return _Binding(session, buffer_device(self._device), shape, self._sizes)
 
     def _with_constants(self, constants: dict[str, np.ndarray], shape: tuple[int, ...]) -> Paint:
         assert self._constant_path is not None
@@ -139,17 +191,23 @@ class NetworkSession:
         with self._lock:
             shape = frames.shape
             binding = self._bound.pop(shape, None)
+            given = frames, tuple(styles), strength, state, momentum, mask
             if binding is None:
-                session = self._session
-                if session is None:
-                    session = create_session(self._path, self._device, shape=(shape[0], shape[1], shape[2]))
-                    check_contract(session, self._contract, self._path.name, self._model)
-                binding = _Binding(session, buffer_device(self._device), shape, self._sizes)
                 if len(self._bound) == SHAPES_KEPT:
                     # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
                     del self._bound[next(iter(self._bound))]
+                if self.replays:
+                    try:
+                        # Captured by its first run, which may fail for what this size takes.
+                        binding = self._binding(shape, graph=True)
+                        painted = binding.run(*given)
+                        self._bound[shape] = binding
+                        return painted
+                    except DeviceError:
+                        self.replays = False
+                binding = self._binding(shape)
             self._bound[shape] = binding
-            return binding.run(frames, tuple(styles), strength, state, momentum, mask)
+            return binding.run(*given)
 
 
 class _Binding:

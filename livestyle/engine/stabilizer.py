@@ -128,17 +128,23 @@ class Stabilizer:
         self._mean, self._shown = None if mean is None else mean.copy(), None
         self.is_sparse = bool(snapshot.get("sparse", False))
 
-    def detect_scene_cut(self, frame: BgrImage) -> None:
-        """Scene-cut detection: `reset` where a frame (uint8 [H, W, 3] BGR) differs too much from the one before."""
+    def detect_scene_cut(self, frame: BgrImage) -> bool:
+        """Scene-cut detection: `reset` where a frame (uint8 [H, W, 3] BGR) differs too much from the one before.
+
+        Returns:
+            Whether the statistics begin anew with this frame: a cut, or a frame of one colour.
+        """
         # The same number of samples of every size, so that a change of resolution is no scene cut.
         rows, columns = ([i * side // SAMPLES for i in range(SAMPLES)] for side in frame.shape[:2])
         small = frame[rows][:, columns].astype("float32")
-        if self._last_samples is not None and abs(small - self._last_samples).mean() > CUT_THRESHOLD:
+        cut = self._last_samples is not None and bool(abs(small - self._last_samples).mean() > CUT_THRESHOLD)
+        if cut:
             self.reset()
         self.is_flat = bool(small.std(axis=(0, 1)).max() < FLAT_DEVIATION)
         if self.is_flat:
             self.reset_statistics()
         self._last_samples = small
+        return cut or self.is_flat
 
     def detect_sparsity(self, frame: BgrImage) -> None:
         """Update `is_sparse` by the kurtosis of the grey levels of a frame (uint8 [H, W, 3] BGR)."""

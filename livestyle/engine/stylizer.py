@@ -17,6 +17,7 @@ from .contract import check_contract, encoding, explained_by
 from .devices import Device, choose_device, create_session
 from .forms import remember_speedup, remembered_speedup
 from .model import MINIMUM_SIDE, STYLE, STYLIZE_FP16, STYLIZE_INT8, Model
+from .sequence import stylize_sequence
 from .session import NetworkSession
 from .stabilizer import Stabilizer
 from .style import StyleStats, scale_style_image
@@ -59,7 +60,8 @@ class Stylizer:
         )
         """The device that really runs; ``device.text`` says it in one line."""
         self._network = NetworkSession(self.model, self.device, threads)
-        self._speedup = remembered_speedup(self._network.form_key) if self._network.form_key else 0.0
+        self._speedup: float | None = None
+        self._take_speedup(remembered_speedup(self._network.form_key) if self._network.form_key else 0.0)
         self._measuring = Lock()
         # Both are created on first use: most runs need neither.
         self._regions_network: NetworkSession | None = None
@@ -73,11 +75,21 @@ class Stylizer:
 
     @property
     def form(self) -> str:
-        """Form of the network at rest: ``constant`` or ``computed``, see `livestyle.engine.constant`.
+        """Form of the network: ``constant`` at rest (see `livestyle.engine.constant`), ``graph`` or ``computed``.
 
-        ``computed`` also until it is known which of them is faster here, see `settle_form`.
+        ``graph`` is a CUDA graph. ``computed`` also until it is known which of two is faster here, see `settle_form`.
         """
-        return "constant" if (self._speedup or 0.0) >= WORTHWHILE_SPEEDUP else "computed"
+        return self._network.fast_form if (self._speedup or 0.0) >= WORTHWHILE_SPEEDUP else "computed"
+
+    @property
+    def speedup(self) -> float | None:
+        """Measured speedup of the fast form; None before it is measured, 0 where there is none."""
+        return self._speedup
+
+    @property
+    def batch(self) -> int:
+        """Number of a video's frames that are best given to `stylize` at once."""
+        return self._network.batch
 
     def use_form(self, form: str) -> None:
         """Take a form of the network however fast it is here: to compare them, or as other machines have chosen.
@@ -85,9 +97,9 @@ class Stylizer:
         A model or a device that has no constant form stays ``computed``, which `form` says.
 
         Args:
-            form: ``constant`` or ``computed``.
+            form: see `form`.
         """
-        self._speedup = float("inf") if form == "constant" and self._network.form_key else 0.0
+        self._take_speedup(float("inf") if form == self._network.fast_form != "" else 0.0)
 
     def settle_form(self, wait: bool = True) -> None:
         """Measure which form of the network is faster on this machine, unless that is known; a second or less, once.
@@ -111,9 +123,13 @@ class Stylizer:
             if self._speedup is None:
                 speedup = self._network.measured_speedup()
                 remember_speedup(self._network.form_key, speedup)
-                self._speedup = speedup
+                self._take_speedup(speedup)
         finally:
             self._measuring.release()
+
+    def _take_speedup(self, speedup: float | None) -> None:
+        self._speedup = speedup
+        self._network.replays = self.form == "graph"
 
     def _measure_unseen(self) -> None:
         try:
@@ -202,6 +218,8 @@ class Stylizer:
         network = self._network if mask is None else self._network_of_regions()
         if len(batch) == 1 or (state is None and not network.samples):
             stylized = self._run(network, batch, styles, strength, state, masks)
+        elif state is not None and network.batch > 1:
+            stylized = stylize_sequence(network, batch, styles, strength, state, masks)
         else:
             # One at a time: the 8-bit network takes no batches, and a scene cut may lie within one.
             places = [slice(n, n + 1) for n in range(len(batch))]

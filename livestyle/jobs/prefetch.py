@@ -111,6 +111,18 @@ def read_ahead(items: Iterable[T], clock: Stopwatch) -> Generator[T]:
         thread.join()
 
 
+def batches(items: Iterable[T], size: int, length: int) -> Iterator[list[T]]:
+    """Items in lists of ``size``; every ``length`` items a list ends, and another begins."""
+    batch: list[T] = []
+    for number, item in enumerate(items, 1):
+        batch.append(item)
+        if len(batch) == size or number % length == 0:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 class WriteBehind(Generic[T]):
     """Asynchronous writer: a thread calls a function with each item, in order, from a bounded queue (`WRITE_BEHIND`).
 

@@ -48,7 +48,7 @@ from livestyle.styles.matching import match_look
 from .frame_rate import at_rate
 from .options import VideoOptions
 from .paths import check_taken, files_at, renamed
-from .prefetch import StageLoad, Stopwatch, WriteBehind, read_ahead
+from .prefetch import StageLoad, Stopwatch, WriteBehind, batches, read_ahead
 from .progress import Display
 from .record import record_of
 from .report import Plan, Result, Skipped, style_name
@@ -307,17 +307,19 @@ class VideoJob:
 
         count = 0
         with WriteBehind(write, encoding) as behind, closing(read_ahead(frames, decoding)) as ahead:
-            for frame in ahead:
+            # A batch ends with its segment, so that a video comes out the same where it was interrupted.
+            for batch in batches(ahead, renderer.batch, self.options.segment_frames):
                 if cancelled.is_set():
                     raise KeyboardInterrupt
-                image = None
+                images: Sequence[np.ndarray | None] = [None] * len(batch)
                 if count >= kept:
                     with painting.running(), stage("painting"):
-                        image = renderer.render(frame, look)
-                count += 1
-                ends = count % self.options.segment_frames == 0
-                behind.put(_Painted(frame, image, renderer.snapshot() if ends else None))
-                advance()
+                        images = renderer.render_batch(batch, look)
+                for frame, image in zip(batch, images, strict=True):
+                    count += 1
+                    ends = count % self.options.segment_frames == 0
+                    behind.put(_Painted(frame, image, renderer.snapshot() if ends else None))
+                    advance()
         return count
 
     def explain_rest(self, kept: int, error: BaseException) -> None:

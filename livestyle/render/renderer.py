@@ -5,20 +5,19 @@ In this order: mirror, scale, stabilise, stylize, enlarge, sharpen, fade, lay ov
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from livestyle.engine.model import MINIMUM_SIDE
 from livestyle.engine.stabilizer import SAMPLES, Stabilizer
 from livestyle.engine.stylizer import check_image, check_mask
-from livestyle.media.depth import dithered, eight_bits, is_deep, sixteen_bits
+from livestyle.media.depth import eight_bits
 from livestyle.media.resize import resize
 
-from .color import ColorMode, keep_colors
-from .upsampling import guided_upsample
+from .finishing import enlarged, finished, padded
 
 if TYPE_CHECKING:
     from livestyle.engine.style import StyleStats
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
 
     from .look import Look
 
-FAINT_DEVIATION = 10.0
-"""Standard deviation of a frame's colours, in grey levels, from which on it is painted in full. A photograph of bare
-asphalt has 12; the end of a fade to black, a covered lens and an empty wall have less."""
-SAMPLED_ROWS = 9
-"""One in so many rows of a frame is enough to find that it is not faint, if it is far from it."""
 COMPARED_ROWS = 64
 """One in so many rows of two frames is compared first."""
 SNAPSHOT: dict[str, tuple[str, tuple[int | None, ...]]] = {
@@ -44,12 +38,6 @@ SNAPSHOT: dict[str, tuple[str, tuple[int | None, ...]]] = {
     "is_mirrored": ("b", ()),
 }
 """Kind and shape of the arrays of a snapshot, by name; None is any length."""
-GUIDED_SCALE = 0.55
-"""Share of a frame's width up to which a painting is enlarged with the frame as a guide; above, nobody sees it."""
-SHARPEN_RADIUS = 1 / 360
-"""Standard deviation of the Gaussian of unsharp masking, of the short side."""
-SHARPEN_AMOUNT = 1.5
-"""Amount of unsharp masking at a sharpness of 1."""
 
 
 class Renderer:
@@ -107,26 +95,53 @@ class Renderer:
             ModelError: the model cannot paint in two styles at once.
             DeviceError: the device cannot paint a frame of this size.
         """
-        image = frame if isinstance(frame, np.ndarray) else frame.pixels
-        if time is None:
-            time = 0 if isinstance(frame, np.ndarray) else frame.time
-        check_image(image, "a frame", deep=True)
-        inputs = _Inputs(
-            image,
-            look,
-            scale,
-            look.style.stats_at(time),
-            None if look.background is None else look.background.stats_at(time),
-            None if look.mask is None else look.mask.at(time, image.shape[1], image.shape[0]),
-        )
+        inputs = _Inputs.of(frame, look, time, scale)
         if self._last is not None and inputs.equal(self._last[0]):
             return self._last[1]
-        painting = self._render(inputs)
+        (painting,) = self._render([inputs])
         if isinstance(frame, np.ndarray):
             # A copy: a program that reads into one buffer changes the array before it comes again.
-            inputs = inputs._replace(image=image.copy())
+            inputs = inputs._replace(image=frame.copy())
         self._last = inputs, painting
         return painting
+
+    @property
+    def batch(self) -> int:
+        """Number of frames that are best given to `render_batch` at once: more than one on CUDA."""
+        return self._stylizer.batch
+
+    def render_batch(self, frames: Sequence[Frame], look: Look) -> list[np.ndarray]:
+        """Paintings of the next frames of the sequence, as by `render` one after another.
+
+        The network paints several in one run where the device is faster so, and they share style, size and depth.
+
+        Args:
+            frames: of a video; `batch` of them are best.
+            look: how to paint them; errors are those of `render`.
+        """
+        paintings: list[np.ndarray] = []
+        waiting: list[_Inputs] = []
+
+        def paint() -> None:
+            if waiting:
+                painted = self._render(waiting)
+                self._last = waiting[-1], painted[-1]
+                paintings.extend(painted)
+                waiting.clear()
+
+        for frame in frames:
+            inputs = _Inputs.of(frame, look, None, 1.0)
+            last = waiting[-1] if waiting else None if self._last is None else self._last[0]
+            if last is not None and inputs.equal(last):
+                paint()
+                assert self._last is not None
+                paintings.append(self._last[1])
+                continue
+            if waiting and not inputs.fits(waiting[-1]):
+                paint()
+            waiting.append(inputs)
+        paint()
+        return paintings
 
     def reset(self) -> None:
         """Forget the frames before, as at the beginning of another sequence."""
@@ -170,49 +185,53 @@ class Renderer:
         self._is_mirrored = None if mirrored is None else bool(mirrored)
         self._last = None
 
-    def _render(self, inputs: _Inputs) -> np.ndarray:
-        image, look, mask = inputs.image, inputs.look, inputs.mask
+    def _render(self, inputs: Sequence[_Inputs]) -> list[np.ndarray]:
+        """Paintings of frames that fit each other, see `_Inputs.fits`."""
+        look = inputs[0].look
+        images, masks = [i.image for i in inputs], [i.mask for i in inputs]
         if look.mirror:
-            image, mask = _mirrored(image), None if mask is None else _mirrored(mask)
+            images = [_mirrored(image) for image in images]
+            masks = [None if mask is None else _mirrored(mask) for mask in masks]
         if look.plain:
             self.reset()
-            return image
-        self._follow(inputs)
-        height, width = image.shape[:2]
-        if mask is not None:
-            check_mask(mask, image)
-        whole, whole_mask = _padded(image), None if mask is None else _padded(mask)
-        painted: np.ndarray = self._paint(eight_bits(whole), whole_mask, inputs)
-        if is_deep(whole):
-            painted = whole.copy() if look.strength == 0 else dithered(painted)
-        _sharpen(painted, look.sharpness)
-        _fade_faint(whole, painted)
-        if whole_mask is not None and inputs.background is None:
-            painted = lay_over(whole, painted, whole_mask)
-        painted = painted[:height, :width]
-        if look.color is ColorMode.CONTENT:
-            painted = keep_colors(image, painted)
-        return np.hstack([image, painted]) if look.side_by_side else np.ascontiguousarray(painted)
+            return images
+        self._follow(inputs[0])
+        for image, mask in zip(images, masks, strict=True):
+            if mask is not None:
+                check_mask(mask, image)
+        wholes = [padded(image) for image in images]
+        whole_masks = [None if mask is None else padded(mask) for mask in masks]
+        painted = self._paint([eight_bits(whole) for whole in wholes], whole_masks, inputs[0])
+        return [
+            finished(*parts, look, inputs[0].background is None)
+            for parts in zip(images, wholes, whole_masks, painted, strict=True)
+        ]
 
-    def _paint(self, image: BgrImage, mask: np.ndarray | None, inputs: _Inputs) -> BgrImage:
-        """A painting at the size of the frame, which may be painted at less and enlarged."""
+    def _paint(
+        self, images: Sequence[BgrImage], masks: Sequence[np.ndarray | None], inputs: _Inputs
+    ) -> Sequence[BgrImage]:
+        """Paintings at the size of the frames, which may be painted at less and enlarged."""
         look = inputs.look
-        height, width = image.shape[:2]
+        height, width = images[0].shape[:2]
         factor = min(1.0, max(min(1 / look.stroke_size, inputs.scale), MINIMUM_SIDE / min(height, width)))
-        reduced = resize(image, round(width * factor), round(height * factor))
-        if inputs.background is None:
-            mask = None
-        elif mask is not None:
-            mask = resize(mask, reduced.shape[1], reduced.shape[0])
+        reduced = [resize(image, round(width * factor), round(height * factor)) for image in images]
+        regions = None
+        if inputs.background is not None and masks[0] is not None:
+            size = reduced[0].shape[1::-1]
+            regions = np.stack([resize(mask, *size) for mask in masks if mask is not None])
         painted = self._stylizer.stylize(
-            reduced,
+            np.stack(reduced) if len(reduced) > 1 else reduced[0],
             inputs.style,
             look.strength,
             self._stabilizer if look.stabilise else None,
-            mask=mask,
+            mask=regions if regions is None or len(reduced) > 1 else regions[0],
             background=inputs.background,
         )
-        return painted if reduced is image else _enlarged(painted, reduced, image, look.strength)
+        each = painted if len(reduced) > 1 else [painted]
+        return [
+            paint if small is image else enlarged(paint, small, image, look.strength)
+            for paint, small, image in zip(each, reduced, images, strict=True)
+        ]
 
     def _follow(self, inputs: _Inputs) -> None:
         """Restart what no longer fits what comes now."""
@@ -238,6 +257,34 @@ class _Inputs(NamedTuple):
     background: StyleStats | None
     mask: np.ndarray | None
 
+    @classmethod
+    def of(cls, frame: Frame | np.ndarray, look: Look, time: Fraction | float | None, scale: float) -> _Inputs:
+        """The inputs of a frame; arguments are those of `Renderer.render`."""
+        image = frame if isinstance(frame, np.ndarray) else frame.pixels
+        if time is None:
+            time = 0 if isinstance(frame, np.ndarray) else frame.time
+        check_image(image, "a frame", deep=True)
+        return cls(
+            image,
+            look,
+            scale,
+            look.style.stats_at(time),
+            None if look.background is None else look.background.stats_at(time),
+            None if look.mask is None else look.mask.at(time, image.shape[1], image.shape[0]),
+        )
+
+    def fits(self, other: _Inputs) -> bool:
+        """Whether the network can paint it in one run with another frame."""
+        return (
+            not self.look.plain
+            and self.look is other.look
+            and self.style is other.style
+            and self.background is other.background
+            and (self.mask is None) is (other.mask is None)
+            and self.image.shape == other.image.shape
+            and self.image.dtype == other.image.dtype
+        )
+
     def equal(self, other: _Inputs) -> bool:
         """Whether the same painting comes out, where nothing came between them; images may be equal copies."""
         return (
@@ -259,80 +306,3 @@ def _mirrored(image: np.ndarray) -> np.ndarray:
     import cv2
 
     return cv2.flip(image, 1)
-
-
-def _padded(image: np.ndarray) -> np.ndarray:
-    """An image of at least 64 x 64 pixels, which the network needs: mirrored at its lower and right edges."""
-    import cv2
-
-    below, right = max(0, MINIMUM_SIDE - image.shape[0]), max(0, MINIMUM_SIDE - image.shape[1])
-    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT) if below or right else image
-
-
-def _enlarged(painted: BgrImage, reduced: BgrImage, whole: BgrImage, strength: float) -> BgrImage:
-    """A painting of the reduced frame at the whole frame's size, see `guided_upsample`.
-
-    Below full strength the detail that reducing has cost comes back from the frame, as much as strength lacks.
-    """
-    import cv2
-
-    height, width = whole.shape[:2]
-    if painted.shape[1] <= GUIDED_SCALE * width:
-        enlarged = guided_upsample(painted, reduced, whole, strength)
-    else:
-        enlarged = resize(painted, width, height)
-    if strength == 1:
-        return enlarged
-    lost = 1 - strength
-    detail = cv2.addWeighted(whole, lost, resize(reduced, width, height), -lost, 0, dtype=cv2.CV_32F)
-    return cast("BgrImage", cv2.add(enlarged, detail, dtype=cv2.CV_8U))
-
-
-def _sharpen(painted: np.ndarray, sharpness: float) -> None:
-    """Unsharp masking of a painting, in place, with a radius that grows with the image."""
-    import cv2
-
-    if sharpness:
-        blurred = cv2.GaussianBlur(painted, (0, 0), max(1.0, SHARPEN_RADIUS * min(painted.shape[:2])))
-        amount = SHARPEN_AMOUNT * sharpness
-        cv2.addWeighted(painted, 1 + amount, blurred, -amount, 0, dst=painted)
-
-
-def _fade_faint(frame: np.ndarray, painted: np.ndarray) -> None:
-    """Blend a painting, in place, with its frame where that has little contrast.
-
-    AdaIN gives every frame the style's contrast, so that a fade to black would not fade, and the noise of an empty wall
-    would boil. The painting's share goes from 0, for a frame of one colour, to 1 at `FAINT_DEVIATION`.
-    """
-    import cv2
-
-    # The variance of a frame is at least that of some of its pixels, times their share of all.
-    some = frame[::SAMPLED_ROWS]
-    full = FAINT_DEVIATION * (257 if is_deep(frame) else 1)
-    if float(cv2.meanStdDev(some)[1].max()) >= SAMPLED_ROWS**0.5 * full:
-        return
-    contrast = float(cv2.meanStdDev(frame)[1].max()) / full
-    if contrast < 1:
-        # Smoothstep: noise of a level or two stays nearly as it is, and nothing jumps where the fade begins.
-        share = contrast * contrast * (3 - 2 * contrast)
-        cv2.addWeighted(painted, share, frame, 1 - share, 0, dst=painted)
-
-
-def lay_over(frame: np.ndarray, painted: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Alpha blend of a painting over its frame: the painting where the mask is 255, the frame where it is 0.
-
-    Args:
-        frame: uint8 or uint16 [H, W, 3].
-        painted: the same type and shape.
-        mask: uint8 [H, W].
-
-    Returns:
-        The same type and shape: exact where the mask is 0 or 255, elsewhere to a level.
-    """
-    import cv2
-
-    share = cv2.merge([sixteen_bits(mask) if is_deep(frame) else mask] * 3)
-    top = int(np.iinfo(frame.dtype).max)
-    inside = cv2.multiply(painted, share, scale=1 / top)
-    outside = cv2.multiply(np.ascontiguousarray(frame), cv2.bitwise_not(share), scale=1 / top)
-    return cv2.add(inside, outside)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from livestyle import Stabilizer, StyleLibrary, Stylizer
+from livestyle.engine.session import UNUSABLE
 from livestyle.errors import DeviceError
 
 
@@ -57,3 +58,28 @@ def test_two_styles_in_one_frame_are_those_of_the_cpu(
     mask = np.tile(np.linspace(0, 255, demo_frames[0].shape[1]).astype(np.uint8), (demo_frames[0].shape[0], 1))
     painted = [s.stylize(demo_frames[0], first, mask=mask, background=second) for s in (cuda, exact_stylizer)]
     assert psnr(*painted) > 40
+
+
+def test_a_batch_of_a_video_is_painted_as_by_the_cpu(
+    cuda: Stylizer, exact_stylizer: Stylizer, library: StyleLibrary, changing_light: list[np.ndarray]
+) -> None:
+    stats, states = library.first().stats, (Stabilizer(), Stabilizer())
+    frames = np.stack([*changing_light, *changing_light])
+    assert cuda.batch > 1
+    together = cuda.stylize(frames, stats, 1, states[0])
+    for frame, painted in zip(frames, together, strict=True):
+        assert psnr(painted, exact_stylizer.stylize(frame, stats, 1, states[1])) > 40
+
+
+def test_a_cuda_graph_paints_what_the_cpu_paints(
+    exact_stylizer: Stylizer, library: StyleLibrary, demo_frames: list[np.ndarray]
+) -> None:
+    replayed = Stylizer(device="cuda")
+    # Measured, and however fast it is, used.
+    replayed.settle_form()
+    assert replayed.speedup
+    assert replayed.speedup > UNUSABLE
+    replayed.use_form("graph")
+    for frame, name in zip(demo_frames, ("scream", "ink-sea", "kiss"), strict=False):
+        stats = library[name].stats_at(0)
+        assert psnr(replayed.stylize(frame, stats), exact_stylizer.stylize(frame, stats)) > 40

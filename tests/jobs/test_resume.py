@@ -133,6 +133,26 @@ def test_what_was_interrupted_goes_on_and_comes_out_identical(
     assert names(tmp_path) == ["out.mp4", "video.mp4", "whole.mp4"]
 
 
+def test_what_was_painted_in_batches_goes_on_and_comes_out_identical(video: Path, tmp_path: Path, dusk: Style) -> None:
+    def batching(calls: int) -> Stop:
+        stylizer = Stop(calls)
+        # As on CUDA; a segment ends with a smaller batch.
+        stylizer._network.batch = 4
+        return stylizer
+
+    every = [4, 4, 2, 4, 4, 2, 4, 2]
+    assert sum(every) == LONG
+    stylizer = batching(len(every))
+    paint_video(video, tmp_path / "whole.mp4", stylizer, [dusk], options=options())
+    assert stylizer.left == 0
+    target = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        paint_video(video, target, batching(5), [dusk], options=options())
+    (result,) = paint_video(video, target, batching(5), [dusk], options=RESUME)
+    assert (result.frames, result.resumed) == (LONG, SEGMENT)
+    assert target.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
 KILLED = """if True:
     import os, signal, sys
     from pathlib import Path

@@ -74,6 +74,7 @@ class Recorder:
         self.device = stylizer.device
         self.form = stylizer.form
         self.settle_form = stylizer.settle_form
+        self.batch = stylizer.batch
         self.states: list[Stabilizer | None] = []
         self.fail = fail
 

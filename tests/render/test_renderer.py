@@ -359,3 +359,62 @@ def test_a_choice_goes_through_its_steps(style: Style, name: str, before: Any, s
 def test_a_stronger_look_shows_the_painting(style: Style) -> None:
     assert not Look(style, plain=True).stepped("strength", -1).plain
     assert Look(style, plain=True).stepped("mirror", 1).plain
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"mirror": True, "stroke_size": 1.5},
+        {"color": ColorMode.CONTENT, "sharpness": 0.5, "strength": 0.7},
+        {"mask": True},
+        {"mask": True, "background": "ink-sea"},
+        {"plain": True},
+        {"timeline": True},
+        {"stabilise": False},
+    ],
+    ids=lambda change: " ".join(change) or "as it is",
+)
+@pytest.mark.parametrize("deep", [False, True], ids=["8 bits", "16 bits"])
+def test_a_batch_is_painted_as_frame_by_frame(
+    exact_stylizer: Stylizer,
+    library: StyleLibrary,
+    demo_frames: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    deep: bool,
+) -> None:
+    monkeypatch.setattr(exact_stylizer._network, "batch", 3)
+    monkeypatch.setattr(exact_stylizer._network_of_regions(), "batch", 3)
+    small = [cv2.resize(image, (96, 54), interpolation=cv2.INTER_AREA) for image in demo_frames[:6]]
+    # One comes again, and a scene of another size follows.
+    images = [*small[:3], small[2].copy(), *small[3:], np.ascontiguousarray(small[0][:, :80])]
+    frames = [
+        Frame(image.astype(np.uint16) * 257 if deep else image, Fraction(n, 25)) for n, image in enumerate(images)
+    ]
+    first = library["scream"]
+    style: Style | Timeline = first
+    change = dict(change)
+    if change.pop("timeline", False):
+        style = Timeline("both", (Cue(0, first), Cue(0.12, library["ink-sea"])))
+    if "background" in change:
+        change["background"] = library[change["background"]]
+    if change.pop("mask", False):
+        change["mask"] = Corner()
+    look = Look(style, **change)
+    each, together = Renderer(exact_stylizer), Renderer(exact_stylizer)
+    expected = [each.render(frame, look) for frame in frames]
+    # Parts as a video job gives them.
+    painted = [image for part in (frames[:3], frames[3:6], frames[6:]) for image in together.render_batch(part, look)]
+    most = 257 * 2 if deep else 2
+    assert [image.shape for image in painted] == [image.shape for image in expected]
+    assert max(int(abs(a.astype(int) - b).max()) for a, b in zip(painted, expected, strict=True)) <= most
+
+
+class Corner:
+    """A mask of any size."""
+
+    def at(self, _time: Fraction | float, width: int, height: int) -> np.ndarray:
+        mask = np.zeros((height, width), np.uint8)
+        mask[: height // 2, : width // 2] = 255
+        return mask

@@ -14,7 +14,7 @@ import numpy as np
 from livestyle.engine.stabilizer import Stabilizer
 from livestyle.live.adaptive_resolution import AdaptiveResolution
 from livestyle.render.color import keep_colors, match_colors
-from livestyle.render.renderer import _sharpen
+from livestyle.render.finishing import sharpen
 
 VECTORS = Path(__file__).parents[2] / "livestyle" / "web" / "tests" / "vectors.json"
 HEIGHT, WIDTH = 30, 41
@@ -91,7 +91,7 @@ def colors() -> dict[str, str]:
 def sharpened() -> str:
     """The content of `colors` sharpened by 0.75."""
     image = frames()[0]
-    _sharpen(image, 0.75)
+    sharpen(image, 0.75)
     return _encoded(image)
 
 
