@@ -4,7 +4,8 @@
         --content-path PHOTOS --style-path PAINTINGS --vgg-weights VGG.safetensors --blind 7 -o SHEETS
 
 takes eight contents and eight styles, evenly spaced by name. With --blind the columns of each row are shuffled and have
-letters in place of names; SHEETS/key.json says afterwards which is which.
+letters in place of names; SHEETS/key.json says afterwards which is which. With --overview 150, SHEETS/overview.jpg
+holds all rows, reduced.
 """
 
 from __future__ import annotations
@@ -49,6 +50,16 @@ def tile(image: np.ndarray, text: str, side: int) -> Image.Image:
     return framed
 
 
+def join(rows: list[list[Image.Image]]) -> Image.Image:
+    """Tiles of one size, row by row."""
+    width, height = rows[0][0].size
+    sheet = Image.new("RGB", (width * len(rows[0]), height * len(rows)), "white")
+    for y, row in enumerate(rows):
+        for x, each in enumerate(row):
+            sheet.paste(each, (x * width, y * height))
+    return sheet
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="as for python -m train evaluate")
@@ -60,6 +71,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=8, help="of contents and of styles where none are named")
     parser.add_argument("--side", type=int, default=512, help="short side of the contents in pixels")
     parser.add_argument("--blind", type=int, metavar="SEED", help="shuffle the columns of each row and hide the names")
+    parser.add_argument(
+        "--overview", type=int, metavar="SIDE", help="one more sheet, of all rows in tiles of so many pixels"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     network = LossNetwork(asked.vgg_weights)
@@ -71,6 +85,7 @@ def main() -> int:
     codes = [[adapter.encode(painting) for painting in paintings] for adapter in adapters]
     shuffle = random.Random(asked.blind)
     key: dict[str, list[list[str]]] = {}
+    reduced: list[list[Image.Image]] = []
     for file in contents:
         content = prepare(file, asked.side)
         rows: list[list[Image.Image]] = []
@@ -80,22 +95,21 @@ def main() -> int:
             if asked.blind is not None:
                 shuffle.shuffle(order)
             order_of_rows.append([adapters[index].name for index in order])
-            row = [tile(content, Path(file.name).stem, asked.side), tile(painting, f"style {number + 1}", asked.side)]
+            pictures = [(content, Path(file.name).stem), (painting, f"style {number + 1}")]
             for place, index in enumerate(order):
                 stylized = adapters[index].stylize(content, codes[index][number])
                 text = f"{number + 1}{'ABCDEFGH'[place]}" if asked.blind is not None else adapters[index].name
-                row.append(tile(stylized, text, asked.side))
-            rows.append(row)
-        width, height = asked.side * len(rows[0]), (asked.side + LINE) * len(rows)
-        sheet = Image.new("RGB", (width, height), "white")
-        for y, row in enumerate(rows):
-            for x, each in enumerate(row):
-                sheet.paste(each, (x * asked.side, y * (asked.side + LINE)))
+                pictures.append((stylized, text))
+            rows.append([tile(image, text, asked.side) for image, text in pictures])
+            if asked.overview:
+                reduced.append([tile(image, text, asked.overview) for image, text in pictures])
         name = Path(file.name).stem
         key[name] = order_of_rows
-        sheet.save(asked.output / f"{name}.jpg", quality=90)
+        join(rows).save(asked.output / f"{name}.jpg", quality=90)
         (asked.output / "key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
         print(asked.output / f"{name}.jpg", flush=True)
+    if reduced:
+        join(reduced).save(asked.output / "overview.jpg", quality=85)
     return 0
 
 

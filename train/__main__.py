@@ -17,6 +17,9 @@ from livestyle.errors import LivestyleError
 
 from .programs import run_program
 
+STILLNESS_WEIGHT = 20.0
+"""As in the runs from nothing of docs/probes; without it, what is painted flickers."""
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 # Options that several commands share.
@@ -56,11 +59,12 @@ def fit(
     style_weight: Annotated[float, typer.Option(help="Weight of the style loss over four layers.")] = 5.0,
     tv_weight: Annotated[float, typer.Option(help="Weight of the total variation.")] = 0.0,
     stillness_weight: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Weight of the difference between a stylized image and a stylized noisy window of the image."
+            help="Weight of the difference between a stylized image and a stylized noisy window of the image; "
+            f"without it {STILLNESS_WEIGHT:g}, and 0 for classic, whose paper has no such loss."
         ),
-    ] = 0.0,
+    ] = None,
     style_power: Annotated[
         float,
         typer.Option(min=0.1, max=1, help="Exponent of the style loss of each pair; below 1 for better medians."),
@@ -141,6 +145,8 @@ def fit(
     """Train a model; stop it when you like and go on with --resume."""
     # Parameters are named as the fields of TrainingOptions and LossWeights.
     given = dict(locals())
+    if stillness_weight is None:
+        given["stillness_weight"] = 0.0 if arch == "classic" else STILLNESS_WEIGHT
     from .losses import LossWeights
     from .options import TrainingOptions
     from .trainer import Trainer

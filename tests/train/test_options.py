@@ -82,3 +82,12 @@ def test_a_checkpoint_is_trained_and_averaged_by_the_command_line(options: Train
     assert "'style': 3.0" in saved["weights"]
     assert main(["average", str(last), str(last), "-o", str(tmp_path / "mean.pt")]) == 0
     assert load_checkpoint(tmp_path / "mean.pt")["iteration"] == 1
+
+
+@pytest.mark.parametrize(("arch", "weight"), [("tiny", 20.0), ("classic", 0.0)])
+def test_a_run_counts_flicker_but_that_of_the_papers_network(
+    options: TrainingOptions, arch: str, weight: float
+) -> None:
+    assert main(fit(options, {"--arch": arch, "--crop": "64", "--style-crop": "64", "--max-iter": "1"})) == 0
+    saved = load_checkpoint(options.checkpoint)["options"]
+    assert f"'stillness': {weight}" in saved["weights"]
