@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from livestyle import Stabilizer, StyleLibrary, Stylizer
+from livestyle.engine.style import StyleStats
+from livestyle.media.images import read_image
 from tests.program import livestyle
 from train.data import find_images
 from train.evaluate import luma, ssim, stability
@@ -44,7 +47,7 @@ def test_painted_photographs_keep_what_is_seen_and_take_the_style(
         painted = sorted(folder.iterdir())
         assert len(painted) == len(files)
         wanted = presets[name].stats.values
-        for before, after in ([cv2.imread(str(path)) for path in pair] for pair in zip(files, painted, strict=True)):
+        for before, after in (map(read_image, pair) for pair in zip(files, painted, strict=True)):
             kept.append(ssim(luma(before[:, :, ::-1]), luma(after[:, :, ::-1])))
             # Read by the model's own style encoder, since the loss network is not part of the repository.
             apart = [np.square(stylizer.encode_style(image).values - wanted).mean() for image in (before, after)]
@@ -63,7 +66,7 @@ def test_a_still_flickers_no_more_than_the_card_says(model: str, single: float, 
     # `stability` takes every third of them.
     codes = [presets[name].stats for name in PRESETS for _ in range(3)]
 
-    def paint(frames: list[np.ndarray], code: object, stabilizer: Stabilizer | None) -> list[np.ndarray]:
+    def paint(frames: Sequence[np.ndarray], code: StyleStats, stabilizer: Stabilizer | None) -> list[np.ndarray]:
         painted = (stylizer.stylize(frame[:, :, ::-1].copy(), code, state=stabilizer) for frame in frames)
         return [frame[:, :, ::-1] for frame in painted]
 
