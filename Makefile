@@ -6,6 +6,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 # What an installation follows from: it is repeated only when one of these has changed.
 SETUP := pyproject.toml constraints.txt
 EVERYTHING := .[dev,docs,jxl,ray,train,virtualcam]
+# PyTorch and what comes with it are most of that.
+LIGHT := .[dev,jxl,virtualcam]
 
 # OpenCV's windows need libraries of the system that a machine without a desktop may lack; nothing else here does.
 define install
@@ -18,19 +20,21 @@ $(PIP) --editable $(1)
 }
 endef
 
-.PHONY: help demo test test-all coverage mutants lint format docs clean
+.PHONY: help demo setup test test-light test-all coverage mutants lint format docs clean
 
 help:
 	@echo "make demo     install livestyle into $(VENV) and stylize the bundled clip"
-	@echo "make test     install everything for developers (some 6 GB, most of it PyTorch) and run all checks and tests"
-	@echo "make test-all the same with the slow tests, as before a release"
+	@echo "make setup    install everything for developers into $(VENV) (some 6 GB, most of it PyTorch)"
+	@echo "make test     the same, then all checks and tests"
+	@echo "make test-light without PyTorch (some 1.4 GB): the checks and tests of all but training and export"
+	@echo "make test-all the tests with the slow ones, as before a release"
 	@echo "make coverage the lines of livestyle/ that no test reaches"
 	@echo "make mutants  changes of the code that no test notices (takes hours)"
 	@echo "make lint     only the checks: ruff, mypy and the layers of imports"
 	@echo "make format   lay the code out as the checks want it"
 	@echo "make web      build the page that paints in a browser (needs Node 20); make test-web tests it"
-	@echo "make dist     the wheel and the source archive, in dist/ (needs Node 20); make test-wheel installs and runs the wheel"
-	@echo "make test-tools the demo from the wheel by pipx and by uv"
+	@echo "make dist     the wheel and the source archive, in dist/ (needs Node 20, and no PyTorch)"
+	@echo "make test-wheel install the wheel in an empty environment and run it; make test-tools does so by pipx and by uv"
 	@echo "make docs     the documents as a site, in build/site"
 	@echo "make clean    remove $(VENV) and what the tools left behind"
 	@echo
@@ -44,8 +48,17 @@ demo: $(VENV)/demo.stamp
 TESTS := pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 PYTEST := $(BIN)/python -m $(TESTS)
 
+setup: $(VENV)/test.stamp
+
 test: lint
 	$(PYTEST) -m "not slow"
+
+test-light: $(VENV)/light.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy livestyle
+	$(BIN)/lint-imports
+	$(PYTEST) -m "not slow" tests --ignore tests/train --ignore tests/export
 
 test-all: lint
 	$(PYTEST)
@@ -68,7 +81,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/test.stamp
+docs: $(VENV)/docs.stamp
 	$(BIN)/zensical build --clean --strict
 
 format: $(VENV)/test.stamp
@@ -85,7 +98,20 @@ $(VENV)/demo.stamp: $(SETUP) | $(BIN)/python
 
 $(VENV)/test.stamp: $(SETUP) | $(BIN)/python
 	$(call install,"$(EVERYTHING)")
+	@touch $@ $(addprefix $(VENV)/,demo.stamp light.stamp docs.stamp build.stamp)
+
+$(VENV)/light.stamp: $(SETUP) | $(BIN)/python
+	$(call install,"$(LIGHT)")
+	@touch $@ $(VENV)/demo.stamp $(VENV)/build.stamp
+
+$(VENV)/docs.stamp: $(SETUP) | $(BIN)/python
+	$(call install,".[docs]")
 	@touch $@ $(VENV)/demo.stamp
+
+# Hatchling is fetched by build, into an environment of its own.
+$(VENV)/build.stamp: constraints.txt | $(BIN)/python
+	$(PIP) build
+	@touch $@
 
 # Debian's python3 comes without venv: ensurepip tells.
 $(BIN)/python:
@@ -112,7 +138,7 @@ test-web: web $(VENV)/test.stamp
 
 .PHONY: dist test-wheel test-tools
 
-dist: web $(VENV)/test.stamp
+dist: web $(VENV)/build.stamp
 	rm -rf dist
 	$(BIN)/python -m build --quiet
 

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
+from livestyle.verb import Verb
 from train.programs import run_program
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(cls=Verb)
 def export(
     checkpoint: Annotated[
         Path,

@@ -24,6 +24,7 @@ from livestyle.engine.model import PRESETS, STYLE, Model, checksum
 from livestyle.engine.style import scale_style_image
 from livestyle.errors import LivestyleError
 from livestyle.media.images import decode_image
+from livestyle.verb import Verb
 from train.data import ImageFile, find_images
 from train.programs import run_program
 
@@ -87,7 +88,7 @@ def write_presets(
     (folder / PRESETS).write_text(json.dumps(presets) + "\n", encoding="utf-8")
 
 
-@app.command()
+@app.command(cls=Verb)
 def presets(
     model: Annotated[Path, typer.Argument(help="Model folder, whose presets are made anew.")],
     table: Annotated[Path, typer.Option("--presets", help="Table of presets, as docs/presets.toml.")],

@@ -14,13 +14,14 @@ from typing import Annotated
 import typer
 
 from livestyle.errors import LivestyleError
+from livestyle.verb import Group, Verb
 
 from .programs import run_program
 
 STILLNESS_WEIGHT = 20.0
 """As in the runs from nothing of docs/probes; without it, what is painted flickers."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 # Options that several commands share.
 Contents = Annotated[list[Path], typer.Option(help="Folder or tar file of photographs; may be repeated.")]
@@ -40,7 +41,7 @@ def training() -> None:
     """Train livestyle's networks."""
 
 
-@app.command()
+@app.command(cls=Verb)
 def fit(
     content_path: Contents,
     style_path: Styles,
@@ -158,7 +159,7 @@ def fit(
     Trainer(TrainingOptions(**given, weights=weights)).run()
 
 
-@app.command()
+@app.command(cls=Verb)
 def study(
     content_path: Contents,
     style_path: Styles,
@@ -195,7 +196,7 @@ def study(
     write_report(options, carry_out(questions, options.checkpoint, shown), shown, output)
 
 
-@app.command()
+@app.command(cls=Verb)
 def average(
     first: Annotated[Path, typer.Argument(help="A checkpoint.")],
     second: Annotated[Path, typer.Argument(help="A later one of the same run.")],
@@ -208,7 +209,7 @@ def average(
     save_checkpoint(output, average_checkpoints(first, second, share))
 
 
-@app.command()
+@app.command(cls=Verb)
 def probe(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders of runs, checkpoints or model folders; the first is the reference.")
@@ -236,7 +237,7 @@ def probe(
     print(table, end="")
 
 
-@app.command()
+@app.command(cls=Verb)
 def evaluate(
     models: Annotated[
         list[str],
@@ -289,7 +290,7 @@ def evaluate(
     print(markdown(reports), end="")
 
 
-@app.command()
+@app.command(cls=Verb)
 def refine(
     model: Annotated[Path, typer.Argument(help="Model folder.")],
     picture: Annotated[Path, typer.Argument(help="Style image.")],
@@ -320,7 +321,7 @@ def refine(
         file.write(json.dumps(content).encode())
 
 
-@app.command()
+@app.command(cls=Verb)
 def forms(
     models: Annotated[list[str], typer.Argument(help="Model folders, or names of models that ship.")],
     content_path: Contents,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from livestyle.text import escaped
+from livestyle.verb import Group, Verb
 
 from .completion import complete_own_preset, complete_style
 from .options import BackgroundOption, DeviceOption, ForceOption, MaskOption, ModelOption, check_look, look_options
 from .run import inputs_of, load, open_mask
-from .verb import Group, Verb
 
 if TYPE_CHECKING:
     from livestyle.engine.stylizer import Stylizer

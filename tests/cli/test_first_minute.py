@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,14 @@ def test_the_help_names_no_type_beside_what_takes_no_value(verb: tuple[str, ...]
     assert done.returncode == 0
     assert "<bool>" not in done.stdout
     assert "<list[" not in done.stdout
+
+
+@pytest.mark.parametrize("program", [("train",), ("train", "fit"), ("export",), ("export.presets",)])
+def test_the_help_of_training_and_export_names_none_either(program: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-m", *program, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "--help" in done.stdout
+    assert "<bool>" not in done.stdout
 
 
 @pytest.mark.parametrize(("given", "meant"), [("scraem", "scream"), ("Starry Night", "starry-night")])

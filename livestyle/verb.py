@@ -1,4 +1,4 @@
-"""The classes of verbs and of groups of them, which say how their help looks."""
+"""The classes of verbs and of groups of them, which say how the help of all our command lines looks."""
 
 from __future__ import annotations
 
