@@ -45,7 +45,7 @@ def test_the_help_names_no_type_beside_what_takes_no_value(verb: tuple[str, ...]
     assert "<list[" not in done.stdout
 
 
-@pytest.mark.parametrize("program", [("train",), ("train", "fit"), ("export",), ("export.presets",)])
+@pytest.mark.parametrize("program", [("train",), ("train", "fit"), ("export",)])
 def test_the_help_of_training_and_export_names_none_either(program: tuple[str, ...]) -> None:
     done = subprocess.run([sys.executable, "-m", *program, "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
