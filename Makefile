@@ -26,7 +26,7 @@ help:
 	@echo "make demo     install livestyle into $(VENV) and stylize the bundled clip"
 	@echo "make setup    install everything for developers into $(VENV) (some 6 GB, most of it PyTorch)"
 	@echo "make test     the same, then all checks and tests"
-	@echo "make test-light without PyTorch (some 1.4 GB): the checks and tests of all but training and export"
+	@echo "make test-light without PyTorch (some 1.2 GB): the checks and tests of all but training and export"
 	@echo "make test-all the tests with the slow ones, as before a release"
 	@echo "make coverage the lines of livestyle/ that no test reaches"
 	@echo "make mutants  changes of the code that no test notices (takes hours)"

@@ -20,4 +20,6 @@ def main(source: str, target: str, style: str = "scream") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        raise SystemExit(__doc__)
     main(*sys.argv[1:])
