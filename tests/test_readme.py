@@ -42,13 +42,22 @@ def test_the_example_of_the_readme_runs_as_it_is_written(
     # The picture stands in for the camera.
     opened = livestyle.open_source(image_path)
     monkeypatch.setattr(livestyle, "open_source", lambda _: opened)
-    exec(second, names | {"show": shown.append})
+    monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: -1)
+    exec(second, names)
     assert [image.shape for image in shown] == [photo.shape]
 
 
 def test_the_example_of_a_photo_paints_it(image_path: Path, tmp_path: Path) -> None:
     example("photo.py", str(image_path), str(tmp_path / "out.png"), "kiss")
     assert (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("name", ["photo.py", "film.py"])
+def test_an_example_without_its_arguments_says_what_they_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [name])
+    with pytest.raises(SystemExit, match=f"python examples/{name} "):
+        runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
 
 
 def test_the_example_of_a_film_paints_it_in_two_styles(make: Make, tmp_path: Path) -> None:
