@@ -23,8 +23,10 @@ PARTS = {
     "styles": "livestyle/styles",
     "resume": "livestyle/jobs/resume.py",
 }
-KINDS = {0: "survived", 33: "untested", None: "not run"}
-"""Of exit codes; with any other a test has failed, crashed or taken too long."""
+TOO_SLOW = -24, -9, 24, 36, 152, 255
+"""Exit codes of tests that took too long: an endless loop, or a busy machine, so that nothing is known."""
+KINDS = {0: "survived", 33: "untested", None: "not run"} | dict.fromkeys(TOO_SLOW, "too slow")
+"""Of exit codes; with any other a test has failed or crashed."""
 
 
 def outcomes(part: str) -> dict[str, int | None]:

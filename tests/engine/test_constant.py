@@ -255,8 +255,8 @@ def test_a_damaged_memory_of_forms_is_measured_anew(
     monkeypatch.setenv("LIVESTYLE_CACHE", str(tmp_path))
     forms.form_cache().write_text(content)
     assert forms.remembered_speedup("key") is None
-    forms.remember_speedup("key", 2.345)
-    assert forms.remembered_speedup("key") == 2.345
+    forms.remember_speedup("key", 2.34567)
+    assert forms.remembered_speedup("key") == 2.346
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ import onnxruntime
 import pytest
 
 from livestyle import Stylizer
-from livestyle.engine.devices import buffer_device, has_nvidia_driver, session_options, session_providers
+from livestyle.engine.devices import (
+    buffer_device,
+    create_session,
+    has_nvidia_driver,
+    session_options,
+    session_providers,
+)
+from livestyle.engine.model import STYLIZE
 from livestyle.errors import DeviceError
 from tests.program import IDENTITY
 
@@ -58,6 +65,25 @@ def test_the_threads_that_were_asked_for_are_said_and_are_those_of_every_network
     style = stylizer.encode_style(image)
     stylizer.stylize(image, style, mask=image[:, :, 0], background=style)
     assert used == [threads] * 3
+
+
+def test_a_session_for_one_size_of_frames_has_it_in_its_graph() -> None:
+    session = create_session(IDENTITY / STYLIZE, "cpu", 1, (1, 96, 160))
+    assert session.get_inputs()[0].shape == [1, 96, 160, 3]
+    # No other provider, to which a network could fall back.
+    assert session.get_providers() == ["CPUExecutionProvider"]
+
+
+def test_a_float32_stylizer_paints_tiles_by_the_network_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    stylizer, image = Stylizer(IDENTITY, "cpu"), np.full((64, 64, 3), 90, np.uint8)
+    style = stylizer.encode_style(image)
+
+    def another(*_: object, **__: object) -> None:
+        raise AssertionError("a second network")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", another)
+    painted, _ = stylizer.stylize_with_statistics(image, style, 1.0, None, 0.0)
+    assert np.array_equal(painted, stylizer.stylize(image, style))
 
 
 @pytest.mark.skipif(has_nvidia_driver(), reason="CUDA may start here")

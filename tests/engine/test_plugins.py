@@ -65,6 +65,25 @@ def test_a_device_that_paints_what_the_cpu_paints_is_used(cpu: ort.InferenceSess
     check_painting(WEBGPU, starting(StandIn(cpu, lambda image: image), cpu))
 
 
+def test_the_test_frame_has_all_levels_and_is_not_clipped(cpu: ort.InferenceSession) -> None:
+    frames: list[np.ndarray] = []
+
+    class Noting(StandIn):
+        def run(self, names: list[str], values: dict[str, np.ndarray]) -> list[np.ndarray]:
+            frames.append(values["frames"])
+            return super().run(names, values)
+
+    check_painting(WEBGPU, starting(Noting(cpu, lambda image: image), cpu))
+    (frame,) = frames
+    assert frame.shape == (1, *TESTED_SIZE, 3)
+    for channel in np.moveaxis(frame, -1, 0):
+        assert np.percentile(channel, 5) < 25
+        assert np.percentile(channel, 95) > 75
+        assert (channel == 255).mean() < 0.02
+    # Colours, too: a device that swaps channels paints something else.
+    assert np.unique(np.median(frame, axis=(0, 1, 2))).size == 3
+
+
 def test_a_device_that_rounds_as_float16_does_is_used(cpu: ort.InferenceSession) -> None:
     check_painting(WEBGPU, starting(StandIn(cpu, noise(1.0)), cpu))
 

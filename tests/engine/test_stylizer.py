@@ -246,7 +246,7 @@ def test_a_style_of_another_model_is_refused(stylizer: Stylizer, frame: np.ndarr
 def test_a_state_of_another_model_is_refused(stylizer: Stylizer, style: Style, frame: np.ndarray) -> None:
     state = Stabilizer()
     state.values = np.zeros(5, np.float32)
-    with pytest.raises(InputError, match="another model has painted"):
+    with pytest.raises(InputError, match="another model has painted: take a new Stabilizer for this one"):
         stylizer.stylize(frame, style.stats, state=state)
 
 

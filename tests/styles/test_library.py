@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,8 @@ import pytest
 
 from livestyle import StyleLibrary, StyleStats, Stylizer, mix
 from livestyle.errors import StyleError
+from livestyle.styles.folders import default_preset_folder
+from livestyle.styles.library import default_cache_folder, files_in
 from livestyle.styles.presets import PresetFolder
 
 
@@ -53,6 +55,33 @@ def test_a_damaged_cache_file_is_encoded_anew(
         file.write_bytes((damage * length)[:length] if damage.startswith(b"\xff") else damage)
     assert np.array_equal(library.from_image(image_path).stats.values, good.stats.values)
     assert library.encoded == 2
+
+
+def test_several_images_are_cached_beside_each_other(identity: Stylizer, tmp_path: Path) -> None:
+    first, second = (StyleLibrary(identity, tmp_path / "new" / "cache") for _ in range(2))
+    for library in (first, second):
+        for shade in (9, 99):
+            path = tmp_path / f"{shade}.png"
+            path.write_bytes(_png(np.full((70, 70, 3), shade, np.uint8)))
+            library.from_image(path)
+    assert (first.encoded, second.encoded) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder", "last"),
+    [("LIVESTYLE_CACHE", default_cache_folder, "styles"), ("LIVESTYLE_PRESETS", default_preset_folder, "presets")],
+)
+def test_where_things_are_kept_can_be_chosen(
+    monkeypatch: pytest.MonkeyPatch, variable: str, folder: Callable[[], Path], last: str
+) -> None:
+    monkeypatch.setenv(variable, "elsewhere")
+    assert folder() == Path("elsewhere")
+    for empty in (lambda: monkeypatch.setenv(variable, ""), lambda: monkeypatch.delenv(variable)):
+        empty()
+        # One folder for each program, on Windows too, where `platformdirs` would put the author's before it.
+        assert folder().name == last
+        assert "livestyle" in folder().parts
+        assert folder().parts.count("livestyle") == 1
 
 
 def test_a_cache_folder_that_cannot_be_made_is_done_without(
@@ -103,12 +132,45 @@ def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
         mix([style, style], weights)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one.png", ["one.png"]),
+        ("pictures", ["pictures/a.png", "pictures/b.jpg"]),
+        ("one.png:0.7,two.png:0.3", ["one.png", "two.png"]),
+        ("moss:0.7, two.png", ["two.png"]),
+        ("one.png@0,moss@1:02,two.png@5", ["one.png", "two.png"]),
+        ("one.png:1,two.png:3@0,pictures:2@9", ["one.png", "two.png", "pictures/a.png", "pictures/b.jpg"]),
+        ("one.png,one.png", ["one.png"]),
+        ("moss", []),
+        ("empty", []),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_the_files_that_a_text_of_styles_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, expected: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one.png", "two.png", "pictures/b.jpg", "pictures/a.png", "pictures/notes.txt", "empty/notes.txt"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    assert [path.as_posix() for path in files_in(text)] == expected
+
+
 def test_one_style_is_an_item_of_the_library(library: StyleLibrary, tmp_path: Path) -> None:
     assert library["moss"] is library.presets["moss"]
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(_png(np.full((70, 70, 3), 9, np.uint8)))
     with pytest.raises(StyleError, match="is a folder of 2 styles"):
         library[str(tmp_path)]
+
+
+def test_a_model_without_presets_asks_for_a_picture(library: StyleLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(library._stylizer.model), "presets", lambda _: {})
+    with pytest.raises(StyleError, match=r"^this model has no presets: name a style picture$") as caught:
+        library.first()
+    assert caught.value.settings == ("style",)
 
 
 def test_an_unknown_style_names_the_presets(library: StyleLibrary) -> None:

@@ -163,3 +163,12 @@ def test_times_are_read_exactly(text: str, seconds: Fraction) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(LivestyleError, match="is not a time"):
         parse_time(text)
+
+
+def test_other_styles_at_the_same_times_are_as_many(library: StyleLibrary, presets: list[Style]) -> None:
+    timeline = read(library, f"{presets[0].name}@0,{presets[1].name}@5", crossfade=2)
+    changed = timeline.with_styles(presets[1:])
+    assert [(cue.start, cue.style, cue.crossfade) for cue in changed.cues] == [(0, presets[1], 2), (5, presets[2], 2)]
+    for wrong in (presets, presets[:1]):
+        with pytest.raises(ValueError, match=r"zip\(\)"):
+            timeline.with_styles(wrong)
