@@ -50,7 +50,12 @@ def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
         OSError: there is none, it cannot be opened, it is a folder, a device, a pipe or a socket, or it is larger.
     """
     # Before it is opened, too: opening a device may do something.
-    _check_regular(path, os.stat(path), limit)  # noqa: PTH116
+    try:
+        state = os.stat(path)  # noqa: PTH116
+    except ValueError as error:
+        # A null byte in its name.
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
+    _check_regular(path, state, limit)
     # Without waiting for the other end, where a pipe has taken the file's place by now.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)

@@ -94,6 +94,26 @@ def test_caches_that_are_no_files_are_made_anew(
 
 
 @pytest.mark.parametrize(
+    ("is_file", "words"),
+    [
+        (False, "1 style picture encoded; from now on the cache has them"),
+        (True, "1 style picture encoded; the cache cannot be written, so they will be encoded again: name a folder in"),
+    ],
+)
+def test_what_is_said_of_the_cache_is_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_path: Path, is_file: bool, words: str
+) -> None:
+    monkeypatch.setenv("LIVESTYLE_CACHE", str(tmp_path / "cache"))
+    if is_file:
+        (tmp_path / "cache").touch()
+    line = ("image", image_path, "-o", tmp_path / "out.png", "--style", image_path, "--model", IDENTITY)
+    result = livestyle(*line)
+    assert result.returncode == 0
+    assert words in result.stderr
+    assert ("encoded" in livestyle(*line, "--force").stderr) is is_file
+
+
+@pytest.mark.parametrize(
     "text", ["[" * 99_999, '{"k": NaN}', '{"k": 1e999}', '{"k": -3}', '{"k": "1"}', "[1]", "1" * 5000]
 )
 def test_a_form_that_was_not_measured_is_not_believed(

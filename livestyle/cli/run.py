@@ -87,7 +87,10 @@ def looks_of(
     behind = find_background(background, found)
     if library.encoded:
         pictures = "1 style picture" if library.encoded == 1 else f"{library.encoded} style pictures"
-        print(f"{pictures} encoded; from now on the cache has them", file=sys.stderr, flush=True)
+        where = "from now on the cache has them"
+        if not library.is_cached:
+            where = "the cache cannot be written, so they will be encoded again: name a folder in LIVESTYLE_CACHE"
+        print(f"{pictures} encoded; {where}", file=sys.stderr, flush=True)
     return [Look(each, mask=mask, background=behind, **(choices or {})) for each in styles]
 
 

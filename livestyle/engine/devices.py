@@ -229,7 +229,7 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
         DeviceError: there is no such name; or another device than the CPU was asked for and does not start (no silent
             fallback).
     """
-    is_cuda = cuda_index(name) is not None
+    is_cuda = isinstance(name, str) and cuda_index(name) is not None
     if name not in DEVICES and not is_cuda:
         raise DeviceError(f"there is no device {shown(name)}: choose {', '.join(DEVICES)}")
     if name in PLUGINS:

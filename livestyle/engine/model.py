@@ -197,7 +197,8 @@ def find_model(folder: str | Path | None = None) -> Path:
         ModelError: there is no such model.
     """
     shipped = package_folder("weights")
-    for candidate in (shipped / (folder or DEFAULT_MODEL), *([Path(folder)] if folder else [])):
+    is_path = folder is None or isinstance(folder, str | Path)
+    for candidate in (shipped / (folder or DEFAULT_MODEL), *([Path(folder)] if folder else [])) if is_path else ():
         # A name may be too long for the file system.
         with suppress(OSError, ValueError):
             if (candidate / MANIFEST).is_file():

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from livestyle.errors import InputError
+from livestyle.limits import Limit, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +60,8 @@ class Stabilizer:
     """
 
     def __init__(self, momentum: float = MOMENTUM) -> None:
-        if not 0 <= momentum < 1:
-            raise InputError(f"momentum is 0 or more and below 1, not {momentum}")
+        if not Limit(0, 1).takes(momentum) or momentum == 1:
+            raise InputError(f"momentum is 0 or more and below 1, not {shown(momentum)}")
         self.momentum = momentum
         self.values: np.ndarray | None = None
         """Running content statistics, float32 [K]; None before the first frame."""

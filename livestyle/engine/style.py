@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livestyle.errors import StyleError
-from livestyle.limits import Limit
+from livestyle.limits import Limit, shown
 from livestyle.media.resize import resize
 
 from .model import STYLE_LONG_SIDE, STYLE_SIDE
@@ -26,18 +26,33 @@ class StyleStats:
 
     Attributes:
         values: float32 [S], read-only; S is the model's ``stats_size``.
+
+    Raises:
+        StyleError: they are no such numbers.
     """
 
     values: np.ndarray
 
     def __post_init__(self) -> None:
-        values = np.array(self.values, np.float32)
+        try:
+            values = np.array(self.values, np.float32)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StyleError(f"the statistics of a style are numbers, not {shown(self.values)}") from error
+        if values.ndim != 1 or not np.isfinite(values).all():
+            raise StyleError(f"the statistics of a style are one row of finite numbers, not {list(values.shape)}")
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
 
     def stats_at(self, _time: Fraction | float) -> StyleStats:
         """Itself at every time: a style that does not change, see `livestyle.render.look.StyleOverTime`."""
         return self
+
+
+def check_stats(style: object) -> None:
+    """Raise a `StyleError` for what is no `StyleStats`."""
+    if not isinstance(style, StyleStats):
+        hint = ": take its stats" if hasattr(style, "stats") else ""
+        raise StyleError(f"the statistics of a style are StyleStats, not {type(style).__name__}{hint}")
 
 
 WEIGHT = Limit(0, 10**30)
@@ -57,6 +72,8 @@ def mix(styles: Sequence[StyleStats], weights: Sequence[float]) -> StyleStats:
     """
     if len(styles) != len(weights) or not styles:
         raise StyleError(f"a mix takes one weight a style, not {len(weights)} for {len(styles)}")
+    for style in styles:
+        check_stats(style)
     if len({style.values.shape for style in styles}) > 1:
         raise StyleError("the styles of a mix are of one model, and these have different numbers of statistics")
     if not all(map(WEIGHT.takes, weights)) or not sum(weights) > 0:

@@ -20,7 +20,7 @@ from .model import MINIMUM_SIDE, STYLE, STYLIZE_FP16, STYLIZE_INT8, Model
 from .sequence import stylize_sequence
 from .session import NetworkSession
 from .stabilizer import Stabilizer
-from .style import StyleStats, scale_style_image
+from .style import StyleStats, check_stats, scale_style_image
 
 if TYPE_CHECKING:
     from livestyle.media.frames import BgrImage
@@ -198,6 +198,8 @@ class Stylizer:
         self._check_style(style)
         if background is not None:
             self._check_style(background)
+        if state is not None and not isinstance(state, Stabilizer):
+            raise InputError(f"the state of a sequence is a Stabilizer, not {type(state).__name__}")
         known = None if state is None else state.values
         if known is not None and known.shape != (self.model.manifest.state_size,):
             raise InputError(
@@ -272,6 +274,7 @@ class Stylizer:
         return painted[0], used
 
     def _check_style(self, style: StyleStats) -> None:
+        check_stats(style)
         if style.values.shape != (self.stats_size,):
             raise StyleError(
                 f"the style has {style.values.size} statistics and the model {self.model.manifest.name} "

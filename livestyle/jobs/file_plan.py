@@ -13,7 +13,7 @@ from livestyle.media.images import WITH_ALPHA, WRITABLE, is_writable
 from livestyle.media.images.numbered import Numbered
 from livestyle.media.video.codecs import FORMATS, Encoding, container_of, written_bits
 from livestyle.media.video.files import sequence_at
-from livestyle.media.video.stdio import is_pipe
+from livestyle.media.video.stdio import STDIO, is_pipe
 
 from .options import VideoOptions
 from .paths import (
@@ -142,6 +142,9 @@ def plan_images(sources: Sequence[Path], target: Path) -> FilePlan:
         # A pipe or a device would never end, or never begin.
         if not image.is_file():
             raise InputError(f"{image} is no file: a picture is read from a file")
+    if target == STDIO and not is_folder(target):
+        # Not a folder of this name, with the line that says so in the place of the picture.
+        raise OutputError("a picture goes to a file and not to standard output (-): name one, such as painted.png")
     several = len(images) > 1 or any(not is_there(source) or is_folder(source) for source in sources)
     if not (is_folder(target) or not target.suffix or (several and not is_writable(target))):
         if several:

@@ -228,10 +228,12 @@ def check_target(path: Path, suffixes: Iterable[str], example: str) -> None:
     if is_folder(path):
         raise OutputError(f"{path} is a folder: name the file to write, such as {path / example}")
     if path.suffix.lower() not in suffixes:
+        endings = sorted(suffixes)
+        one_of = "one of " * (len(endings) > 1)
+        # Of videos alone.
         numbered = f", or write pictures with a number in their name: {path.stem}_%04d{path.suffix}"
-        raise OutputError(
-            f"cannot write {path}: end the name with one of {' '.join(sorted(suffixes))}{numbered * is_writable(path)}"
-        )
+        hint = numbered * (is_writable(path) and ".mp4" in endings)
+        raise OutputError(f"cannot write {path}: end the name with {one_of}{' '.join(endings)}{hint}")
     if not is_folder(path.parent):
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}, make it first")
     _check_writable(path.parent, path)

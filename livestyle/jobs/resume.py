@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from livestyle.errors import OutputError, stage
+from livestyle.errors import InputError, OutputError, stage
 from livestyle.files import atomic_write, hidden_path, open_archive, read_json, read_stored
 from livestyle.limits import exact
 from livestyle.media.frames import FrameSource, VideoSink
@@ -243,7 +243,7 @@ class SegmentStore:
             with open_archive(self._state(self.finished - 1), MOST_SNAPSHOT_BYTES, len(SNAPSHOT)) as archive:
                 snapshot = {name: _read_array(archive, f"{name}.npy") for name in SNAPSHOT if _has(archive, name)}
             renderer.restore(snapshot)
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, InputError) as error:
             raise self._damaged() from error
 
     def stop(self) -> None:

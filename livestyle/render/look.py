@@ -150,9 +150,12 @@ class Look:
                     raise InputError(f"{choice.name} is true or false, not {shown(value)}")
             else:
                 choice.check(value)
-        for style in (self.style, self.background):
-            if style is not None and not hasattr(style, "stats_at"):
-                raise InputError(f"{style!r} is no style: take StyleLibrary(stylizer)[{style!r}]")
+        for style in (self.style,) if self.background is None else (self.style, self.background):
+            if not hasattr(style, "stats_at"):
+                found = style if isinstance(style, str) else "scream"
+                raise InputError(f"{shown(style)} is no style: take StyleLibrary(stylizer)[{found!r}]")
+        if self.mask is not None and not hasattr(self.mask, "at"):
+            raise InputError(f"a mask is a StillMask of an array, or a Mask of a file, not {type(self.mask).__name__}")
         if self.background is not None and self.mask is None:
             raise InputError("a background needs a mask that says where it is", setting="mask")
 
@@ -178,6 +181,12 @@ class Look:
     def choices(self) -> dict[str, Any]:
         """Values of all fields that have a `Choice`, by name."""
         return {name: getattr(self, name) for name in CHOICES}
+
+
+def check_look(look: object) -> None:
+    """Raise an `InputError` for what is no `Look`, such as a style alone."""
+    if not isinstance(look, Look):
+        raise InputError(f"how to paint is said by a Look, such as Look(style), not by {type(look).__name__}")
 
 
 CHOICES: dict[str, Choice] = {f.name: f.metadata["choice"] for f in fields(Look) if "choice" in f.metadata}

@@ -14,10 +14,13 @@ import numpy as np
 from livestyle.engine.model import MINIMUM_SIDE
 from livestyle.engine.stabilizer import SAMPLES, Stabilizer
 from livestyle.engine.stylizer import check_image, check_mask
+from livestyle.errors import InputError
+from livestyle.limits import shown
 from livestyle.media.depth import eight_bits
 from livestyle.media.resize import resize
 
 from .finishing import enlarged, finished, padded
+from .look import check_look
 
 if TYPE_CHECKING:
     from livestyle.engine.style import StyleStats
@@ -172,13 +175,15 @@ class Renderer:
         """Be in the state in which another renderer was when its `snapshot` was taken.
 
         Raises:
-            ValueError: it is no such snapshot.
+            InputError: it is no such snapshot.
         """
+        if not isinstance(snapshot, Mapping) or not all(isinstance(array, np.ndarray) for array in snapshot.values()):
+            raise InputError("a snapshot has arrays by name, as Renderer.snapshot gives them")
         for name, array in snapshot.items():
             kind, shape = SNAPSHOT.get(name, ("", ()))
             fits = len(shape) == array.ndim and all(b in (a, None) for a, b in zip(array.shape, shape, strict=True))
             if array.dtype.kind != kind or not fits or (kind == "f" and array.dtype != np.float32):
-                raise ValueError(f"{name} is no part of a snapshot")
+                raise InputError(f"{shown(name)} is no part of a snapshot, or does not fit it")
         self._stabilizer.restore(snapshot)
         self._network_inputs = snapshot.get("network_inputs")
         mirrored = snapshot.get("is_mirrored")
@@ -264,6 +269,7 @@ class _Inputs(NamedTuple):
         if time is None:
             time = 0 if isinstance(frame, np.ndarray) else frame.time
         check_image(image, "a frame", deep=True)
+        check_look(look)
         return cls(
             image,
             look,

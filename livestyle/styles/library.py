@@ -91,6 +91,8 @@ class StyleLibrary:
         self._progress = progress
         self.encoded = 0
         """Number of cache misses: images that this library has encoded."""
+        self.is_cached = True
+        """Whether all of these are in the cache from now on."""
 
     @cached_property
     def presets(self) -> dict[str, Style]:
@@ -271,11 +273,13 @@ class StyleLibrary:
         return values if values.shape == (self._stylizer.stats_size,) and np.isfinite(values).all() else None
 
     def _write_cache(self, key: str, values: np.ndarray) -> None:
-        # A read-only home or a full disk costs encoding the image again next time, and nothing else.
-        with suppress(OSError):
+        try:
             self._cache.mkdir(parents=True, exist_ok=True)
             with atomic_write(self._cache / f"{key}.f32") as file:
                 file.write(values.astype("<f4").tobytes())
+        except OSError:
+            # A read-only home or a full disk costs encoding the image again next time, and nothing else.
+            self.is_cached = False
 
 
 def source_image(style: Style) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from livestyle.errors import StyleError
 from livestyle.render.color import ColorMode
+from livestyle.render.look import check_look
 
 from .library import Style, StyleLibrary, source_image
 from .timeline import Timeline
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def check_matching(look: Look) -> None:
     """Raise a `StyleError` where colours are to be matched and a style of the look has no image."""
+    check_look(look)
     if look.color is ColorMode.MATCH:
         for style in (look.style, look.background):
             for each in _styles(style):
@@ -37,6 +39,7 @@ def match_look(look: Look, content: np.ndarray, stylizer: Stylizer) -> Look:
     Raises:
         StyleError: a style has no image (a preset of the model, a mix), or the file is gone.
     """
+    check_look(look)
     if look.color is not ColorMode.MATCH:
         return look
     library = StyleLibrary(stylizer)

@@ -47,10 +47,17 @@ class Timeline:
     Attributes:
         name: text that it was parsed from, or the name of its last style.
         cues: in the order of their start; the first also applies before its start.
+
+    Raises:
+        StyleError: there are none.
     """
 
     name: str
     cues: tuple[Cue, ...]
+
+    def __post_init__(self) -> None:
+        if not self.cues or not all(isinstance(cue, Cue) for cue in self.cues):
+            raise StyleError("a timeline has one cue or more: Cue(start, style)")
 
     @classmethod
     def of(cls, style: Style | Timeline) -> Timeline:

@@ -183,7 +183,7 @@ def test_a_file_that_is_no_result_is_refused(files: Callable[..., list[Path]], t
         (("--size", "huge"), "'huge' is not a size: give width x height"),
         (("--device", "gpu"), "there is no device 'gpu': choose "),
         (("--model", "none"), "there is no model 'none': give a folder"),
-        (("--json", "bench.txt"), "cannot write bench.txt: end the name with one of .json"),
+        (("--json", "bench.txt"), "cannot write bench.txt: end the name with .json"),
     ],
 )
 def test_wrong_options_are_one_sentence(options: tuple[str, str], reason: str) -> None:

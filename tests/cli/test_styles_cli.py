@@ -160,7 +160,7 @@ def test_presets_go_from_one_person_to_another(run: Run, image_path: Path, tmp_p
         (("add", "picture.png", "--name", ""), "cannot be the name of a preset"),
         (("remove", "moss"), "no preset 'moss' of your own"),
         (("export", "moss", "-o", "a.livestyle"), "no preset 'moss' of your own"),
-        (("export", "-o", "a.zip"), "end the name with one of .livestyle"),
+        (("export", "-o", "a.zip"), "end the name with .livestyle"),
         (("import", "letter.jpg"), "is no file of presets"),
         (("import", "missing.livestyle"), "cannot read missing.livestyle"),
         (("preview", "missing.png", "-o", "sheet.png"), "there is no picture missing.png"),
@@ -182,6 +182,12 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.jpg", image_path.name]
     assert (tmp_path / "letter.jpg").read_text() == "Dear reader"
+
+
+def test_numbered_pictures_are_advised_where_a_video_is_expected_alone(run: Run, image_path: Path) -> None:
+    run("styles", "add", str(image_path), "--name", "mine")
+    text = error_of(run("styles", "export", "mine", "-o", "a.png"))
+    assert text.strip() == "error: cannot write a.png: end the name with .livestyle"
 
 
 def test_a_sheet_shows_the_image_and_then_all_presets(

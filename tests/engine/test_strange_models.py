@@ -66,7 +66,7 @@ def test_the_operators_of_a_network_are_counted_before_it_is_loaded(
         ("uint8[N, H, W, 3] frames", "float[N, H, W, 3] frames", r"input frames is float \[N, H, W, 3\] and not uint8"),
         ("float[6] content_state", "float[7] content_state", r"input content_state is float \[7\] and not float \[6\]"),
         ("float strength", "float[1] strength", r"its input strength is float \[1\] and not float \[\]"),
-        ("uint8[N, H, W, 3] frames", "uint8[H, W, 3] frames", r"frames is uint8 \[H, W, 3\] and not uint8 \[any, any, any, 3\]"),
+        ("uint8[N, H, W, 3] frames", "uint8[H, W, 3] frames", r"\[H, W, 3\] and not uint8 \[any, any, any, 3\]"),
         ("float[6] stats", "float[N] stats", r"its input stats is float \[N\] and not float \[6\]"),
         ("float[6] next_content_state)", "float[6] content)", "it lacks the output next_content_state"),
         ("(uint8[N, H, W, 3] stylized", "(float[N, H, W, 3] whole", "it lacks the output stylized"),

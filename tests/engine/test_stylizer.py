@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -324,12 +325,19 @@ def test_an_empty_region_keeps_the_running_statistics_of_the_frame(
 
 
 @pytest.mark.parametrize(
-    "bad", [np.zeros((121, 200), np.uint8), np.zeros((121, 203), np.float32), np.zeros((121, 203, 3), np.uint8)]
+    ("bad", "found"),
+    [
+        (np.zeros((121, 200), np.uint8), "uint8 [121, 200]"),
+        (np.zeros((121, 203), np.float32), "float32 [121, 203]"),
+        (np.zeros((121, 203, 3), np.uint8), "uint8 [121, 203, 3]"),
+        ("mask.png", "str []"),
+    ],
 )
 def test_a_mask_that_does_not_fit_the_frame_is_refused(
-    stylizer: Stylizer, style: Style, frame: np.ndarray, bad: np.ndarray
+    stylizer: Stylizer, style: Style, frame: np.ndarray, bad: Any, found: str
 ) -> None:
-    with pytest.raises(InputError, match=r"the mask of a frame of 203x121 is a uint8 array \[121, 203\]"):
+    words = f"the mask of a frame of 203x121 is a uint8 array [121, 203], not {found}"
+    with pytest.raises(InputError, match=f"^{re.escape(words)}$"):
         stylizer.stylize(frame, style.stats, mask=bad, background=style.stats)
 
 

@@ -241,6 +241,19 @@ def test_a_target_that_cannot_be_written_is_refused(
     assert photo.read_bytes() == before
 
 
+def test_standard_output_is_no_target_of_an_image_and_no_folder(
+    photo: Path, tmp_path: Path, paint: Paint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match=r"to a file and not to standard output \(-\): name one"):
+        paint([photo], Path("-"))
+    assert names(tmp_path) == ["photo.png"]
+    # A folder of this name is one.
+    Path("-").mkdir()
+    paint([photo], Path("-"))
+    assert names(tmp_path / "-") == ["photo.png"]
+
+
 def test_an_existing_image_is_kept(photo: Path, tmp_path: Path, paint: Paint) -> None:
     target = tmp_path / "out.png"
     target.write_text("precious")

@@ -34,6 +34,7 @@ def test_an_image_is_encoded_once_and_then_comes_from_the_cache(
     encoded = first.from_image(image_path)
     cached = second.from_image(image_path.rename(tmp_path / "renamed.png"))
     assert (first.encoded, second.encoded) == (1, 0)
+    assert first.is_cached
     assert np.array_equal(encoded.stats.values, cached.stats.values)
 
 
@@ -88,7 +89,9 @@ def test_a_cache_folder_that_cannot_be_made_is_done_without(
     identity: Stylizer, tmp_path: Path, image_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert StyleLibrary(identity, tmp_path / "file" / "cache").from_image(image_path).name == "picture"
+    library = StyleLibrary(identity, tmp_path / "file" / "cache")
+    assert library.from_image(image_path).name == "picture"
+    assert not library.is_cached
 
 
 def test_a_folder_is_all_its_images_by_name(library: StyleLibrary, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from livestyle import Look, Style, StyleLibrary, StyleStats, Stylizer, Timeline
 from livestyle.errors import StyleError
+from livestyle.media.mask import StillMask
 from livestyle.render.color import ColorMode
 from livestyle.styles.matching import check_matching, match_look
 from livestyle.styles.timeline import Cue
@@ -43,7 +44,7 @@ def test_both_styles_of_a_mask_take_the_colours_of_the_content(
     library: StyleLibrary, identity: Stylizer, pictures: list[Style], frame: np.ndarray
 ) -> None:
     mask = np.full(frame.shape[:2], 255, np.uint8)
-    before = Look(pictures[0], color=ColorMode.MATCH, mask=lambda _: mask, background=pictures[1])
+    before = Look(pictures[0], color=ColorMode.MATCH, mask=StillMask(mask), background=pictures[1])
     after = match_look(before, frame, identity)
     assert values(after.style) == values(library.matched(pictures[0], frame))
     assert values(after.background) == values(library.matched(pictures[1], frame))
@@ -72,7 +73,7 @@ def test_a_style_without_a_picture_is_refused_wherever_it_stands(library: StyleL
     check_matching(Look(picture, color=ColorMode.MATCH))
     for look in (
         Look(moss, color=ColorMode.MATCH),
-        Look(picture, color=ColorMode.MATCH, mask=lambda _: mask, background=moss),
+        Look(picture, color=ColorMode.MATCH, mask=StillMask(mask), background=moss),
         Look(Timeline("both", (Cue(0, picture), Cue(2, moss))), color=ColorMode.MATCH),
     ):
         with pytest.raises(StyleError, match=r"the colours of moss cannot be matched, since it is a preset or a mix"):

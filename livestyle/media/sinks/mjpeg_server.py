@@ -354,6 +354,8 @@ async def _streams(client: socket.socket) -> tuple[asyncio.StreamReader, asyncio
     reader = asyncio.StreamReader(LONGEST_REQUEST, loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     transport, _ = await loop.connect_accepted_socket(lambda: protocol, client)
+    # Heap fragmentation: asyncio allocates what a read may give, 256 KiB, and shrinks it to what came.
+    transport.max_size = LONGEST_REQUEST  # type: ignore[attr-defined]
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
