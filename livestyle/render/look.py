@@ -155,7 +155,9 @@ class Look:
                 found = style if isinstance(style, str) else "scream"
                 raise InputError(f"{shown(style)} is no style: take StyleLibrary(stylizer)[{found!r}]")
         if self.mask is not None and not hasattr(self.mask, "at"):
-            raise InputError(f"a mask is a StillMask of an array, or a Mask of a file, not {type(self.mask).__name__}")
+            raise InputError(
+                f"a mask is a Mask of a file, or a media.mask.StillMask of an array, not {type(self.mask).__name__}"
+            )
         if self.background is not None and self.mask is None:
             raise InputError("a background needs a mask that says where it is", setting="mask")
 

@@ -77,8 +77,11 @@ def test_where_things_are_kept_can_be_chosen(
 ) -> None:
     monkeypatch.setenv(variable, "elsewhere")
     assert folder() == Path("elsewhere")
-    for empty in (lambda: monkeypatch.setenv(variable, ""), lambda: monkeypatch.delenv(variable)):
-        empty()
+    for is_set in (True, False):
+        if is_set:
+            monkeypatch.setenv(variable, "")
+        else:
+            monkeypatch.delenv(variable)
         # One folder for each program, on Windows too, where `platformdirs` would put the author's before it.
         assert folder().name == last
         assert "livestyle" in folder().parts

@@ -29,7 +29,8 @@ def pictures(library: StyleLibrary, tmp_path: Path, demo_frames: list[np.ndarray
 
 def values(style: object) -> list[float]:
     assert isinstance(style, Style)
-    return style.stats.values.tolist()
+    found: list[float] = style.stats.values.tolist()
+    return found
 
 
 def test_the_style_of_a_look_takes_the_colours_of_the_content(
