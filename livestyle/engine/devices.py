@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -77,13 +78,47 @@ def buffer_device(kind: str) -> tuple[str, int]:
     return ("cpu", 0) if index is None else ("cuda", index)
 
 
+@cache
+def cuda_thread() -> ThreadPoolExecutor:
+    """The one thread of this process that creates and runs CUDA sessions.
+
+    onnxruntime captures a CUDA graph anew for each thread that runs a session, and keeps all of them until the session
+    ends. While it captures, the CUDA runtime refuses memory to every other thread (``cudaStreamCaptureModeGlobal``).
+    """
+    return ThreadPoolExecutor(1, "cuda")
+
+
 def has_nvidia_driver() -> bool:
     """Whether the system's CUDA driver library can be loaded."""
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        _cuda_driver()
     except OSError:
         return False
     return True
+
+
+def gpu_name(index: int) -> str:
+    """Name of a GPU and version of its driver in one line; empty where the driver does not tell.
+
+    Args:
+        index: see `cuda_index`; ``CUDA_VISIBLE_DEVICES`` applies, as it does to sessions.
+    """
+    name, version, gpu = ctypes.create_string_buffer(256), ctypes.c_int(), ctypes.c_int()
+    try:
+        driver = _cuda_driver()
+        failed = (
+            driver.cuInit(0)
+            or driver.cuDriverGetVersion(ctypes.byref(version))
+            or driver.cuDeviceGet(ctypes.byref(gpu), index)
+            or driver.cuDeviceGetName(name, len(name), gpu)
+        )
+    except (OSError, AttributeError):
+        return ""
+    return "" if failed else f"{name.value.decode(errors='replace')}, driver {version.value}"
+
+
+def _cuda_driver() -> ctypes.CDLL:
+    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
 
 
 def default_threads() -> int:
@@ -261,7 +296,7 @@ def choose_device(name: str, probe: Path, threads: int | None = None, has_int8: 
 def _cuda_device(kind: str, probe: Path) -> Device:
     if not has_nvidia_driver():
         raise DeviceError(f"{kind} does not start (no NVIDIA driver found): {CUDA_HINT}", setting="device")
-    create_session(probe, kind, shape=(1, MINIMUM_SIDE, MINIMUM_SIDE))
+    cuda_thread().submit(create_session, probe, kind, shape=(1, MINIMUM_SIDE, MINIMUM_SIDE)).result()
     which = f" GPU {kind.partition(':')[2]}" if ":" in kind else ""
     return Device(kind, f"CUDA{which}, float16 networks with float32 statistics")
 

@@ -1,8 +1,10 @@
-"""Speedup of the constant form of the 8-bit network, measured once on each machine and remembered.
+"""Speedup of the network's fast form over the computed one, measured once on each machine and remembered.
+
+The fast form is the constant one of the 8-bit network on the CPU, and a CUDA graph on a GPU.
 
 The constant form is faster on most CPUs, but not where the computed one runs on matrix units that the direct
 convolution does not use (AMX). So both are timed in turns, on frames of noise, and the result is kept in the cache
-folder by CPU, number of threads, version of onnxruntime and network.
+folder by CPU, number of threads or GPU, version of onnxruntime and network.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def form_key(network_checksum: str, place: str) -> str:
 
     Args:
         network_checksum: of the network's file.
-        place: where it runs: the number of threads, or the GPU.
+        place: where it runs: the number of threads, or the GPU and its driver.
     """
     import onnxruntime as ort
 
@@ -56,7 +58,7 @@ def cpu_name() -> str:
 
 
 def remembered_speedup(key: str) -> float | None:
-    """Speedup of the constant form as it was measured earlier; None where it was not."""
+    """Speedup of the fast form as it was measured earlier; None where it was not."""
     try:
         found = float(read_json(form_cache())[key])
     except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError):
@@ -79,15 +81,15 @@ def remember_speedup(key: str, speedup: float) -> None:
             file.write(json.dumps(known | {key: round(speedup, 3)}, indent=1).encode())
 
 
-def measured_speedup(computed: Callable[[], object], constant: Callable[[], object]) -> float:
-    """Speedup of ``constant`` over ``computed``: ratio of the shortest times of runs in turns.
+def measured_speedup(computed: Callable[[], object], fast: Callable[[], object]) -> float:
+    """Speedup of ``fast`` over ``computed``: ratio of the shortest times of runs in turns.
 
     The shortest, since other programs only ever add to a time, and what is found here is kept.
     """
     times: dict[int, list[float]] = {0: [], 1: []}
     start = perf_counter()
     while len(times[1]) <= ROUNDS or (perf_counter() - start < SECONDS and len(times[1]) < MAX_ROUNDS):
-        for which, run in enumerate((computed, constant)):
+        for which, run in enumerate((computed, fast)):
             begin = perf_counter()
             run()
             times[which].append(perf_counter() - begin)

@@ -21,28 +21,31 @@ def stylize_sequence(
     frames: np.ndarray,
     styles: Sequence[StyleStats],
     strength: float,
-    state: Stabilizer,
+    state: Stabilizer | None,
     mask: np.ndarray | None,
 ) -> np.ndarray:
     """Stylized frames of a sequence, as one by one: the network itself carries its statistics through a batch.
 
     Batches are whole ones, of `NetworkSession.batch`, since each number of frames has a session of its own. They end
-    at a scene cut. Another thread runs the network, in order, so that a GPU works while the noise of the next frames is
-    reduced.
+    at a scene cut. Another thread runs the network, in order, so that a GPU works while the noise of the next batch is
+    reduced. Where memory is short, frames are painted one by one from there on.
 
     Args:
         network: one that measures every pixel, not the 8-bit one.
         frames: uint8 [N, H, W, 3].
         styles: one, or with a mask two.
         strength: 0..1.
-        state: of the sequence; it is read and updated.
+        state: of the sequence; it is read and updated. None normalises each frame with its own statistics.
         mask: uint8 [N, H, W].
 
     Returns:
         uint8 [N, H, W, 3].
+
+    Raises:
+        DeviceError: the device cannot paint one frame of this size.
     """
-    values = state.values
-    momentum = state.next_momentum
+    values = None if state is None else state.values
+    momentum = 0.0 if state is None else state.next_momentum
 
     def run(places: list[int], images: list[np.ndarray], starts: bool, keep: bool) -> np.ndarray:
         nonlocal values, momentum
@@ -53,7 +56,7 @@ def stylize_sequence(
         painted, found = network.run(
             np.stack(images), styles, strength, known, 0.0 if values is None else momentum, masks
         )
-        if keep:
+        if keep and state is not None:
             values, momentum = found, state.momentum
         return painted
 
@@ -70,7 +73,7 @@ def stylize_sequence(
         return np.concatenate(each)
 
     # The first frame by statistics that are to be forgotten otherwise than those of each frame behind it.
-    alone = values is None or state.frames_since > 0
+    alone = state is not None and (values is None or state.frames_since > 0)
     starts = False
     waiting: list[tuple[int, np.ndarray]] = []
     painting: list[Future[np.ndarray]] = []
@@ -84,16 +87,24 @@ def stylize_sequence(
                 waiting.clear()
                 starts = False
 
-        for place, frame in enumerate(frames):
-            if state.detect_scene_cut(frame):
-                submit()
-                alone = starts = True
-            waiting.append((place, state.reduce_noise(frame)))
-            if alone or len(waiting) == network.batch:
-                submit(keep=not state.is_flat)
-                alone = starts = state.is_flat
-        submit()
-        stylized = np.concatenate([future.result() for future in painting])
-    if not state.is_flat:
+        try:
+            for place, frame in enumerate(frames):
+                if state is not None:
+                    if state.detect_scene_cut(frame):
+                        submit()
+                        alone = starts = True
+                    frame = state.reduce_noise(frame)
+                waiting.append((place, frame))
+                if alone or len(waiting) >= network.batch:
+                    is_flat = state is not None and state.is_flat
+                    submit(keep=not is_flat)
+                    alone = starts = is_flat
+            submit()
+            stylized = np.concatenate([future.result() for future in painting])
+        except BaseException:
+            # Ctrl-C or an error: nobody waits for the batches behind it.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if state is not None and not state.is_flat:
         state.values, state.frames_since = values, 0
     return stylized

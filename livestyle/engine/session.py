@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from livestyle.errors import DeviceError, ModelError
 
 from .contract import CONSTANT, check_contract, explained, stylizing
-from .devices import Device, buffer_device, create_session, cuda_index, default_threads
+from .devices import Device, buffer_device, create_session, cuda_index, cuda_thread, default_threads, gpu_name
 from .forms import form_key, measured_speedup
 from .model import REGIONS, REGIONS_FP16, STYLIZE, STYLIZE_CONSTANT, STYLIZE_FP16, STYLIZE_INT8, Model
 from .plugins import LEAST_PSNR, psnr
@@ -29,6 +29,8 @@ UNUSABLE = 0.01
 """Speedup that is remembered of a form that must not be used."""
 SHAPES_KEPT = 4
 """Frame shapes whose bindings are kept, those used last."""
+
+T = TypeVar("T")
 
 
 class NetworkSession:
@@ -50,7 +52,7 @@ class NetworkSession:
         state_size: K, the number of floats in the running content statistics.
         fast_form: the form of the network that may be faster here than the plain one: ``constant`` (the CPU's 8-bit
             network), ``graph`` (a CUDA graph, which is launched at once instead of kernel by kernel), or empty.
-        replays: whether sessions are captured as CUDA graphs: of those made from now on.
+        replays: whether the next frames are painted by a CUDA graph; a capture that fails ends it.
 
     Raises:
         ModelError: the model has no such network.
@@ -62,8 +64,8 @@ class NetworkSession:
         if name == STYLIZE and not device.exact and STYLIZE_INT8 in model.manifest.files:
             name = STYLIZE_INT8
         self.samples = name == STYLIZE_INT8
-        on_cuda = cuda_index(device.kind) is not None
-        self.batch = CUDA_BATCH if on_cuda else 1
+        gpu = cuda_index(device.kind)
+        self.batch = 1 if gpu is None else CUDA_BATCH
         self.state_size = model.manifest.state_size
         self.replays = False
         if name not in model.manifest.files:
@@ -84,9 +86,11 @@ class NetworkSession:
         if device.kind == "cpu":
             self._session = create_session(self._path, device.kind, threads)
             check_contract(self._session, self._contract, name, model)
-        self._bound: dict[tuple[int, ...], _Binding] = {}
+        self._bound: dict[tuple[tuple[int, ...], bool], _Binding] = {}
+        """By the shape of the frames, and whether it is a CUDA graph."""
         # Data race: threads of a web server share a stylizer, and with it the bound buffers.
         self._lock = Lock()
+        self._thread = None if gpu is None else cuda_thread()
         self._threads = threads
         self._constant_path = None
         self.fast_form = self.form_key = ""
@@ -96,9 +100,10 @@ class NetworkSession:
             self._maker = ThreadPoolExecutor(1, "constant form")
             self.fast_form = "constant"
             self.form_key = form_key(model.manifest.files[name], f"{threads or default_threads()} threads")
-        elif on_cuda and not regions:
+        elif gpu is not None and not regions:
             self.fast_form = "graph"
-            self.form_key = form_key(model.manifest.files[name], device.kind)
+            # Another GPU or driver may take another form.
+            self.form_key = form_key(model.manifest.files[name], gpu_name(gpu) or device.kind)
 
     def run_for_constants(
         self, frames: np.ndarray, styles: Sequence[StyleStats], strength: float, state: np.ndarray, momentum: float
@@ -113,10 +118,10 @@ class NetworkSession:
     def measured_speedup(self) -> float:
         """Speedup of the fast form on this machine, on small frames of noise; takes a second or less on the CPU.
 
-        Next to nothing for a CUDA graph that cannot be captured, or that paints something else.
+        `UNUSABLE` for a CUDA graph that cannot be captured, or that paints something else.
         """
         if self.fast_form == "graph":
-            return self._measured_replay()
+            return self._alone(self._measured_replay)
         frames = np.random.default_rng(0).integers(0, 256, (1, *MEASURED_SIZE, 3), np.uint8)
         state = np.zeros(self._sizes["content_state"], np.float32)
         values = _inputs(frames, np.ones(self._sizes["stats"], np.float32), 1.0, state, 0.0)
@@ -188,26 +193,36 @@ class NetworkSession:
         Raises:
             DeviceError: the device cannot run the network at this size, for instance for want of memory.
         """
+        return self._alone(self._run, frames, tuple(styles), strength, state, momentum, mask)
+
+    def _run(self, frames: np.ndarray, *given: Any) -> tuple[np.ndarray, np.ndarray]:
+        if self.replays:
+            try:
+                # Captured by its first run, which may fail for what this size takes.
+                return self._run_bound(True, frames, *given)
+            except DeviceError:
+                self.replays = False
+        return self._run_bound(False, frames, *given)
+
+    def _run_bound(self, graph: bool, frames: np.ndarray, *given: Any) -> tuple[np.ndarray, np.ndarray]:
+        shape = frames.shape
+        binding = self._bound.pop((shape, graph), None)
+        if binding is None:
+            if len(self._bound) == SHAPES_KEPT:
+                # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
+                del self._bound[next(iter(self._bound))]
+            binding = self._binding(shape, graph)
+        painted = binding.run(frames, *given)
+        # Not after a failure: the next try, of fewer frames or without a graph, needs the memory that it holds.
+        self._bound[shape, graph] = binding
+        return painted
+
+    def _alone(self, work: Callable[..., T], *given: Any) -> T:
+        """Result of work that no other thread disturbs, see `livestyle.engine.devices.cuda_thread`."""
+        if self._thread is not None:
+            return self._thread.submit(work, *given).result()
         with self._lock:
-            shape = frames.shape
-            binding = self._bound.pop(shape, None)
-            given = frames, tuple(styles), strength, state, momentum, mask
-            if binding is None:
-                if len(self._bound) == SHAPES_KEPT:
-                    # LRU: a dict keeps the order of insertion, so the first shape is the one used longest ago.
-                    del self._bound[next(iter(self._bound))]
-                if self.replays:
-                    try:
-                        # Captured by its first run, which may fail for what this size takes.
-                        binding = self._binding(shape, graph=True)
-                        painted = binding.run(*given)
-                        self._bound[shape] = binding
-                        return painted
-                    except DeviceError:
-                        self.replays = False
-                binding = self._binding(shape)
-            self._bound[shape] = binding
-            return binding.run(*given)
+            return work(*given)
 
 
 class _Binding:

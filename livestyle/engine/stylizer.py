@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _STRENGTH = Limit(0, 1)
 WORTHWHILE_SPEEDUP = 1.05
-"""Least ratio from which on the constant form is used."""
+"""Least ratio from which on the fast form is used."""
+BATCHES = 2
+"""Batches that are best given to `stylize_sequence` at once: the noise of one is reduced while another is painted."""
 
 
 class Stylizer:
@@ -88,13 +90,13 @@ class Stylizer:
 
     @property
     def batch(self) -> int:
-        """Number of a video's frames that are best given to `stylize` at once."""
-        return self._network.batch
+        """Number of a video's frames that are best given to `stylize` at once; more than one on CUDA."""
+        return self._network.batch if self._network.batch == 1 else BATCHES * self._network.batch
 
     def use_form(self, form: str) -> None:
         """Take a form of the network however fast it is here: to compare them, or as other machines have chosen.
 
-        A model or a device that has no constant form stays ``computed``, which `form` says.
+        A model or a device that has no such form stays ``computed``, which `form` says.
 
         Args:
             form: see `form`.
@@ -110,7 +112,7 @@ class Stylizer:
 
         Raises:
             ModelError: the constant form does not fit the model; where nobody waits, the computed one stays.
-            DeviceError: memory is short; the same.
+            DeviceError: the device cannot paint, for instance for want of memory; the same.
         """
         if self._speedup is None and self._measuring.acquire(blocking=wait):
             if wait:
@@ -218,10 +220,10 @@ class Stylizer:
         styles = (style,) if background is None else (style, background)
         masks = None if mask is None else np.broadcast_to(mask, batch.shape[:3])
         network = self._network if mask is None else self._network_of_regions()
-        if len(batch) == 1 or (state is None and not network.samples):
-            stylized = self._run(network, batch, styles, strength, state, masks)
-        elif state is not None and network.batch > 1:
+        if len(batch) > 1 and network.batch > 1:
             stylized = stylize_sequence(network, batch, styles, strength, state, masks)
+        elif len(batch) == 1 or (state is None and not network.samples):
+            stylized = self._run(network, batch, styles, strength, state, masks)
         else:
             # One at a time: the 8-bit network takes no batches, and a scene cut may lie within one.
             places = [slice(n, n + 1) for n in range(len(batch))]
@@ -327,7 +329,8 @@ class Stylizer:
         state: Stabilizer,
     ) -> Rest | None:
         """The sequence's `Rest`, a new one where it has just changed; None where there is no constant form for it."""
-        self.settle_form(wait=False)
+        # A CUDA graph is for frames of all sizes from the first on, and it is measured on the thread that paints.
+        self.settle_form(wait=self._network.fast_form == "graph")
         if network is not self._network or self.form != "constant" or state.is_flat:
             state.rest = None
         elif state.rest is None or not state.rest.fits(styles, strength, frames.shape):

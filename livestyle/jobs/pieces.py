@@ -116,7 +116,7 @@ class Program(NamedTuple):
         version: of livestyle and of the libraries that compute.
         model: checksums of the files of the model.
         device: name of the device.
-        form: of the network, ``constant`` or ``computed``.
+        form: of the network, see `livestyle.Stylizer.form`.
     """
 
     version: str

@@ -99,9 +99,9 @@ class VideoJob:
         """Paint it, or what is left of it to paint; while it does, no other process writes that file.
 
         Args:
-            stylizer: model and device; it runs on this thread, decoding and encoding on their own.
+            stylizer: model and device; this thread paints with it, decoding and encoding have their own.
             display: shows a progress bar.
-            cancelled: ends it before the next frame, as Ctrl-C does.
+            cancelled: ends it before the next batch of frames, as Ctrl-C does.
 
         Raises:
             InputError: the source cannot be used.

@@ -119,12 +119,15 @@ def finished(
     """A painting with all that follows the network.
 
     Args:
-        image: the frame.
-        whole: the same, padded for the network, as ``mask`` and ``painted`` are.
-        mask: where the painting is to be seen.
-        painted: uint8.
+        image: the frame, uint8 or uint16 [H, W, 3] BGR.
+        whole: the same, padded for the network to 64 pixels or more each way, as ``mask`` and ``painted`` are.
+        mask: where the painting is to be seen, uint8, 0 to 255; None is everywhere.
+        painted: by the network, uint8; it may be changed in place.
         look: how to paint.
-        lays_over: over the frame, where there is a mask; otherwise the network has painted a background.
+        lays_over: whether a mask lays the painting over the frame; otherwise the network has painted a background.
+
+    Returns:
+        The type of ``image``, [H, W, 3], or [H, 2 W, 3] side by side.
     """
     height, width = image.shape[:2]
     if is_deep(whole):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import get_ident
+from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
 
-from livestyle import Stylizer
+from livestyle import Stabilizer, Style, Stylizer
+from livestyle.engine import devices
 from livestyle.engine.devices import Device, session_providers
 from livestyle.engine.model import Model
-from livestyle.engine.session import UNUSABLE, NetworkSession
+from livestyle.engine.sequence import stylize_sequence
+from livestyle.engine.session import CUDA_BATCH, UNUSABLE, NetworkSession
 from livestyle.engine.style import StyleStats
 from livestyle.errors import DeviceError
+
+THREADS: list[int] = []
 
 
 class Replayed:
@@ -25,6 +33,7 @@ class Replayed:
         self.first: Any = None
 
     def run(self, *given: Any) -> Any:
+        THREADS.append(get_ident())
         if self.fault == "fails":
             raise DeviceError("it cannot be captured")
         painted, state = self.binding.run(*given)
@@ -39,10 +48,17 @@ class Replayed:
 
 @pytest.fixture
 def network(identity: Stylizer) -> NetworkSession:
-    """A network that makes a session for each shape, as on CUDA."""
-    network = NetworkSession(Model.load(identity.model.folder), Device("cpu", "", exact=True), None)
-    network._session, network.fast_form, network.form_key = None, "graph", "a GPU"
+    """A network for CUDA, which is run by the CPU, with a session for each shape."""
+    network = NetworkSession(Model.load(identity.model.folder), Device("cuda", ""), None)
+    assert (network.fast_form, network.batch) == ("graph", CUDA_BATCH)
+    network._device = "cpu"
     return network
+
+
+def given(network: NetworkSession, strength: float = 1.0) -> tuple[Any, ...]:
+    """Inputs of the network behind the frames."""
+    stats = StyleStats(np.ones(network._sizes["stats"], np.float32))
+    return [stats], strength, np.zeros(network.state_size, np.float32), 0.0, None
 
 
 def with_fault(network: NetworkSession, fault: str, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
@@ -80,13 +96,12 @@ def test_a_graph_that_paints_something_else_is_not_used(
 def test_a_size_that_cannot_be_captured_is_painted_without_a_graph(
     network: NetworkSession, monkeypatch: pytest.MonkeyPatch, frame: np.ndarray, fault: str, made: list[bool]
 ) -> None:
-    given = [StyleStats(np.ones(network._sizes["stats"], np.float32))], 1.0, np.zeros(network.state_size, np.float32)
-    expected = network.run(frame[None], *given, 0.0, None)[0]
+    expected = network.run(frame[None], *given(network))[0]
     network._bound.clear()
     seen = with_fault(network, fault, monkeypatch)
     network.replays = True
     for _ in range(2):
-        assert np.array_equal(network.run(frame[None], *given, 0.0, None)[0], expected)
+        assert np.array_equal(network.run(frame[None], *given(network))[0], expected)
     assert seen == made
     # Nothing is captured in vain again.
     assert network.replays is (fault == "none")
@@ -105,3 +120,94 @@ def test_the_form_of_a_stylizer_says_whether_it_replays(
     assert (stylizer.form, network.replays) == ("graph", True)
     stylizer.use_form("computed")
     assert (stylizer.form, network.replays) == ("computed", False)
+
+
+def test_a_size_that_is_bound_already_takes_the_other_form_too(
+    network: NetworkSession, monkeypatch: pytest.MonkeyPatch, frame: np.ndarray
+) -> None:
+    made = with_fault(network, "none", monkeypatch)
+    for network.replays in (False, True, False, True):
+        network.run(frame[None], *given(network))
+    assert made == [False, True]
+    assert [graph for _, graph in network._bound] == [False, True]
+
+
+def test_all_runs_of_a_graph_are_on_one_thread(
+    identity: Stylizer,
+    network: NetworkSession,
+    monkeypatch: pytest.MonkeyPatch,
+    dusk: Style,
+    demo_frames: list[np.ndarray],
+) -> None:
+    """Otherwise onnxruntime captures it anew on each, and another thread gets no memory meanwhile."""
+    THREADS.clear()
+    with_fault(network, "none", monkeypatch)
+    stylizer = Stylizer(identity.model.folder, device="cpu")
+    monkeypatch.setattr(stylizer, "_network", network)
+    network.measured_speedup()
+    stylizer.use_form("graph")
+    small = np.stack([frame[:90, :160] for frame in demo_frames[:6]])
+    state = Stabilizer()
+    for _ in range(2):
+        stylizer.stylize(small, dusk.stats, state=state)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: stylizer.stylize(small[0], dusk.stats), range(4)))
+    assert len(THREADS) > 8
+    assert set(THREADS) == {devices.cuda_thread().submit(get_ident).result()}
+
+
+def test_a_session_that_failed_leaves_its_memory_to_the_next(
+    network: NetworkSession, monkeypatch: pytest.MonkeyPatch, frame: np.ndarray
+) -> None:
+    class Short:
+        def run(self, *_: Any) -> Any:
+            raise DeviceError("there is not enough memory")
+
+    binding = network._binding
+    failed: list[Any] = []
+    alive: list[int] = []
+
+    def make(shape: tuple[int, ...], graph: bool = False) -> Any:
+        alive.append(sum(each() is not None for each in failed))
+        if not graph and shape[0] == 1:
+            return binding(shape)
+        short = Short()
+        failed.append(ref(short))
+        return short
+
+    monkeypatch.setattr(network, "_binding", make)
+    network.replays = True
+    state, frames = Stabilizer(), np.stack([frame] * CUDA_BATCH)
+    styles = given(network)[0]
+    stylize_sequence(network, frames, styles, 1.0, state, None)
+    # Twice a graph, a batch and a single frame.
+    stylize_sequence(network, frames, styles, 1.0, state, None)
+    assert len(failed) == 2
+    assert not any(alive)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "key"), [(b"H200", 13000, "H200, driver 13000"), (b"L4", 12080, "L4, driver 12080")]
+)
+def test_what_was_measured_is_that_gpus_alone(
+    identity: Stylizer, monkeypatch: pytest.MonkeyPatch, name: bytes, version: int, key: str
+) -> None:
+    def named(buffer: Any, _length: int, gpu: Any) -> int:
+        assert gpu.value == 7
+        buffer.value = name
+        return 0
+
+    def numbered(pointer: Any, number: int) -> int:
+        pointer._obj.value = 7 if number == 1 else 0
+        return 0
+
+    def versioned(pointer: Any) -> int:
+        pointer._obj.value = version
+        return 0
+
+    driver = SimpleNamespace(
+        cuInit=lambda _: 0, cuDriverGetVersion=versioned, cuDeviceGet=numbered, cuDeviceGetName=named
+    )
+    monkeypatch.setattr(devices, "_cuda_driver", lambda: driver)
+    network = NetworkSession(Model.load(identity.model.folder), Device("cuda:1", ""), None)
+    assert f", {key}, " in network.form_key

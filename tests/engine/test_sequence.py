@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import cv2
@@ -21,7 +23,8 @@ def batching(exact_stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> Styli
     """A stylizer that paints three frames of a sequence in one run."""
     monkeypatch.setattr(exact_stylizer._network, "batch", 3)
     monkeypatch.setattr(exact_stylizer._network_of_regions(), "batch", 3)
-    assert exact_stylizer.batch == 3
+    # The noise of one batch is reduced while another is painted.
+    assert exact_stylizer.batch == 6
     return exact_stylizer
 
 
@@ -91,10 +94,20 @@ def test_frames_of_a_batch_have_their_masks(batching: Stylizer, library: StyleLi
         assert alike(painted, alone)
 
 
-def test_without_memory_for_a_batch_its_frames_are_painted_one_by_one(
-    batching: Stylizer, style: Style, scenes: np.ndarray, monkeypatch: pytest.MonkeyPatch
+def test_frames_without_a_state_are_painted_in_batches_too(
+    batching: Stylizer, style: Style, scenes: np.ndarray, sizes: list[int]
 ) -> None:
-    expected = one_by_one(batching, scenes, style, Stabilizer())
+    together = batching.stylize(scenes[:8], style.stats)
+    assert sizes == [3, 3, 1, 1]
+    assert alike(together, np.stack([batching.stylize(frame, style.stats) for frame in scenes[:8]]))
+
+
+@pytest.mark.parametrize("stabilise", [True, False])
+def test_without_memory_for_a_batch_its_frames_are_painted_one_by_one(
+    batching: Stylizer, style: Style, scenes: np.ndarray, monkeypatch: pytest.MonkeyPatch, stabilise: bool
+) -> None:
+    first, second = (Stabilizer(), Stabilizer()) if stabilise else (None, None)
+    expected = np.stack([batching.stylize(frame, style.stats, state=first) for frame in scenes])
     run = NetworkSession.run
 
     def short_of_memory(network: NetworkSession, frames: np.ndarray, *given: Any) -> Any:
@@ -103,8 +116,42 @@ def test_without_memory_for_a_batch_its_frames_are_painted_one_by_one(
         return run(network, frames, *given)
 
     monkeypatch.setattr(NetworkSession, "run", short_of_memory)
-    assert np.array_equal(batching.stylize(scenes, style.stats, state=Stabilizer()), expected)
+    assert np.array_equal(batching.stylize(scenes, style.stats, state=second), expected)
     assert batching.batch == 1
+
+
+def test_nothing_behind_a_failure_is_painted(
+    batching: Stylizer, style: Style, scenes: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes to the main thread while another runs the network."""
+    painting, ended = Event(), Event()
+    runs: list[int] = []
+    run = NetworkSession.run
+
+    def slow(network: NetworkSession, frames: np.ndarray, *given: Any) -> Any:
+        runs.append(len(frames))
+        painting.set()
+        assert ended.wait(60)
+        return run(network, frames, *given)
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, **more: Any) -> None:
+            super().shutdown(wait=False, **more)
+            ended.set()
+            super().shutdown(wait)
+
+    class Interrupted(Stabilizer):
+        def reduce_noise(self, frame: np.ndarray) -> np.ndarray:
+            if np.array_equal(frame, scenes[-1]):
+                assert painting.wait(60)
+                raise KeyboardInterrupt
+            return super().reduce_noise(frame)
+
+    monkeypatch.setattr(NetworkSession, "run", slow)
+    monkeypatch.setattr("livestyle.engine.sequence.ThreadPoolExecutor", Pool)
+    with pytest.raises(KeyboardInterrupt):
+        batching.stylize(scenes, style.stats, state=Interrupted())
+    assert runs == [1]
 
 
 def test_a_device_that_cannot_paint_a_single_frame_is_an_error(
