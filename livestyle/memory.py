@@ -12,6 +12,8 @@ _CGROUPS = (
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
 """Limit, use, and what of the use is cache that can go, of a container: cgroups of version 2 and 1."""
+_M_ARENA_MAX = -8
+"""Of glibc's malloc.h."""
 _SHORT = ("bad_alloc", "insufficient memory", "cannot allocate memory", "failed to allocate", "out of memory")
 """What onnxruntime, OpenCV, FFmpeg and drivers say, in lower case."""
 
@@ -40,6 +42,20 @@ def free_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup"
                 pages = int((proc / "self" / "statm").read_text("ascii").split()[0])
                 found.append(most - pages * os.sysconf("SC_PAGE_SIZE"))
     return max(0, min(found)) if found else None
+
+
+def limit_heaps() -> None:
+    """Let all threads share two heaps (glibc's arenas), where that is the system's allocator and nobody has chosen.
+
+    Heap fragmentation: each arena keeps the most that its threads ever needed, up to eight arenas a core, and sessions
+    of onnxruntime that come and go bring new threads all the time.
+    """
+    if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
+        import ctypes
+
+        # Other systems' libraries, such as musl, have no such function.
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def is_memory_error(error: BaseException | None) -> bool:

@@ -23,6 +23,7 @@ from livestyle.media.capture.camera import Camera
 from livestyle.media.frames import BgrImage
 from livestyle.media.sinks.mjpeg_server import MjpegServer
 from livestyle.media.sinks.virtual_camera import HEIGHT, RATE, WIDTH, VirtualCamera
+from livestyle.memory import limit_heaps
 from livestyle.render.look import Look
 
 from .color_matcher import ColorMatcher
@@ -134,6 +135,8 @@ class App:
         model: str | Path | None = None,
         stop: threading.Event | None = None,
     ) -> None:
+        # Before the threads that are to share them.
+        limit_heaps()
         self._config = config
         self._camera = camera
         self._outputs = outputs
