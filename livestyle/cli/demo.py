@@ -10,9 +10,6 @@ import typer
 from .options import DeviceOption, ModelOption, StyleOption
 from .run import inputs_of, is_folder_of_styles, load, looks_of
 
-DEMO_STYLE = "two-horses"
-"""Preset of the demo, the one that looks best on its clip; a model without it takes its first."""
-
 
 def demo(
     output: Annotated[
@@ -33,7 +30,5 @@ def demo(
     inputs = inputs_of(model, style)
     batch = VideoBatch([clip], target, inputs=inputs, force=output is None, one_style=not is_folder_of_styles(style))
     stylizer, library = load(model, device)
-    if style is None and DEMO_STYLE in stylizer.model.presets():
-        style = DEMO_STYLE
     for result in batch.run(stylizer, looks_of(library, style), progress=True, done=print_result):
         show_video(result.path)

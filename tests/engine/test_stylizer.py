@@ -20,7 +20,8 @@ from livestyle.styles.library import Style, StyleLibrary
 
 @pytest.fixture
 def style(library: StyleLibrary) -> Style:
-    return library.first()
+    """A style of much contrast, in which noise shows."""
+    return library["starry-night"]
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (65, 131), (90, 67), (121, 203)])

@@ -44,12 +44,13 @@ class Still:
 
 @pytest.fixture
 def style(library: StyleLibrary) -> Style:
-    return library.first()
+    """A style of much contrast, in which noise shows."""
+    return library["starry-night"]
 
 
 @pytest.fixture
 def other(library: StyleLibrary) -> Style:
-    """A style far from the first."""
+    """A style far from that."""
     return library["ink-sea"]
 
 

@@ -24,7 +24,7 @@ export interface Settings {
 }
 
 export const DEFAULTS: Settings = {
-  style: "starry-night", mix: "", share: 0.5, strength: 1, stroke: 1, sharpness: 0, color: "style", fade: 0.6,
+  style: "two-horses", mix: "", share: 0.5, strength: 1, stroke: 1, sharpness: 0, color: "style", fade: 0.6,
   mirror: false, split: false, stabilise: true, exact: false,
 };
 
