@@ -24,14 +24,14 @@ import numpy as np
 if TYPE_CHECKING:
     from .style import StyleStats
 
-SETTLING_FRAMES = 8
+SETTLING_FRAMES = 5
 """Frames that the computed form paints after a change: the moving average of the statistics has then seen enough."""
 RENEWAL_FRAMES = 25
 """Frames after which the constants are taken anew even where nothing has drifted."""
 MAX_DRIFT = 1.5
 """Grey levels by which the mean or the standard deviation of a painting's colour channel may differ from those of the
 painting whose constants are used. On real videos the two forms then differ by 1 to 2 levels on average."""
-QUICK_FRAMES = 3
+QUICK_FRAMES = 2
 """Constants that drift away within so many frames are not worth taking: the computed form goes on for a while."""
 
 Paint = Callable[[np.ndarray], np.ndarray]

@@ -2,10 +2,10 @@
 
 import { moments } from "./stabilizer";
 
-const SETTLING_FRAMES = 8;
+const SETTLING_FRAMES = 5;
 const RENEWAL_FRAMES = 25;
 const MAX_DRIFT = 1.5;
-const QUICK_FRAMES = 3;
+const QUICK_FRAMES = 2;
 
 /** Paints BGR bytes with the constants of one frame. */
 export interface ConstantForm {
