@@ -24,7 +24,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .style import StyleStats
 
-SETTLING_FRAMES = 5
+SETTLING_FRAMES = 6
 """Frames that the computed form paints after a change: the moving average of the statistics has then seen enough."""
 RENEWAL_FRAMES = 25
 """Frames after which the constants are taken anew even where nothing has drifted."""

@@ -2,7 +2,7 @@
 
 import { moments } from "./stabilizer";
 
-const SETTLING_FRAMES = 5;
+const SETTLING_FRAMES = 6;
 const RENEWAL_FRAMES = 25;
 const MAX_DRIFT = 1.5;
 const QUICK_FRAMES = 2;
