@@ -54,6 +54,7 @@ STAGES: list[tuple[Any, str, str, str]] = [
     (renderer, "enlarged", "render", "enlarge"),
     (finishing, "fade_faint", "render", "fade"),
     (Renderer, "render", "render", "the rest of the renderer"),
+    (Renderer, "render_batch", "render", "the rest of the renderer"),
     (Packer, "__call__", "write behind", "BGR to YUV"),
     (VideoEncoder, "encode", "write behind", "encode"),
     (VideoWriter, "write", "write behind", "mux"),
