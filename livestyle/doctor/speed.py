@@ -108,9 +108,10 @@ def _form(stylizer: Stylizer) -> Finding:
     if not is_cpu and stylizer.form == "graph":
         text += " as a CUDA graph"
     # A form that fails, or paints something else, is remembered as next to nothing.
-    found = f"{speedup:.2f} times as fast" if speedup > UNUSABLE else "of no use"
+    figure = round(speedup, 2)
+    found = f"{figure:.2f} times as fast" if speedup > UNUSABLE else "of no use"
     text += f": measured here, {other} {found}"
-    return Finding(Section.SPEED, name, State.OK, text, figures={"form": stylizer.form, "speedup": round(speedup, 3)})
+    return Finding(Section.SPEED, name, State.OK, text, figures={"form": stylizer.form, "speedup": figure})
 
 
 def _paint(stylizer: Stylizer, frames: list[BgrImage]) -> tuple[list[float], tuple[float, float], float | None]:
