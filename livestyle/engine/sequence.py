@@ -72,7 +72,8 @@ def stylize_sequence(
         each = [run([place], [image], starts, keep) for place, image in zip(places, images, strict=True)]
         return np.concatenate(each)
 
-    # The first frame by statistics that are to be forgotten otherwise than those of each frame behind it.
+    # A batch has one momentum. The first frame of a scene has another, and so has the one after frames that left the
+    # statistics as they were.
     alone = state is not None and (values is None or state.frames_since > 0)
     starts = False
     waiting: list[tuple[int, np.ndarray]] = []

@@ -113,6 +113,7 @@ def _raw_exif(opened: Any) -> bytes:
             exif = opened.getexif()
             raw = exif.tobytes() if len(exif) else b""
         except Exception:
+            # Whatever Pillow raises for damaged EXIF: the picture is read without it.
             raw = b""
     return bytes(raw).removeprefix(EXIF_HEADER)
 

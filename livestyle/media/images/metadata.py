@@ -67,6 +67,7 @@ def parse_exif(data: bytes) -> Any:
             exif.load(data)
             exif.get_ifd(_EXIF)
         except Exception:
+            # Whatever Pillow raises for damaged directories.
             return Image.Exif()
     return exif
 
@@ -84,6 +85,7 @@ def is_adobe_rgb(exif: Any) -> bool:
         interop = exif.get_ifd(_INTEROP) or details.get(_INTEROP) or {}
         return details.get(_COLOR_SPACE) in (2, 0xFFFF) and str(interop.get(1, "")).startswith("R03")
     except Exception:
+        # Directories are read when they are asked for, and may be damaged.
         return False
 
 
